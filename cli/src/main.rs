@@ -1,0 +1,2 @@
+//! canaryctl: the command-line tool of canary-filter.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The canary-filter proxy-wasm HTTP filter.

@@ -1,0 +1,65 @@
+//! Chance as an input: one number for each independent draw that a request may need.
+
+use std::fmt;
+
+/// A number in [0, 1), held as multiples of 2⁻⁶⁴ so that every comparison is exact.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fraction(u64);
+
+/// The text is no decimal number in [0, 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidFraction;
+
+impl fmt::Display for InvalidFraction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a draw is a decimal number in [0, 1)")
+    }
+}
+
+impl std::error::Error for InvalidFraction {}
+
+impl Fraction {
+    /// 64 random bits as a fraction.
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// A decimal such as `0.95`, rounded up to the next multiple of 2⁻⁶⁴, so that `0.9` is never below nine tenths.
+    ///
+    /// # Errors
+    /// If the text is no decimal number in [0, 1).
+    pub fn parse(text: &str) -> Result<Self, InvalidFraction> {
+        let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+        let digits = decimals.trim_end_matches('0');
+        // 19 decimals are more than a 64-bit float prints and keep the product below 2¹²⁸.
+        if !(whole.is_empty() || whole.bytes().all(|b| b == b'0')) || text.is_empty() || digits.len() > 19 {
+            return Err(InvalidFraction);
+        }
+        let mut numerator = 0_u128;
+        let mut denominator = 1_u128;
+        for digit in digits.bytes() {
+            let digit = match digit {
+                b'0'..=b'9' => u128::from(digit.wrapping_sub(b'0')),
+                _ => return Err(InvalidFraction),
+            };
+            numerator = numerator.saturating_mul(10).saturating_add(digit);
+            denominator = denominator.saturating_mul(10);
+        }
+        let bits = numerator.saturating_mul(1 << 64).div_ceil(denominator);
+        u64::try_from(bits).map(Self).map_err(|_| InvalidFraction)
+    }
+
+    /// The integer part of `self × n`: a value in [0, n), each equally likely.
+    #[must_use]
+    pub const fn scale(self, n: u64) -> u64 {
+        ((self.0 as u128).wrapping_mul(n as u128) >> 64) as u64
+    }
+}
+
+/// What chance says for one request. Every number is drawn once; a decision never draws again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Draws {
+    /// Picks the weighted destination: 90/10 gives the first below 0.9.
+    pub split: Fraction,
+}

@@ -1,0 +1,43 @@
+//! The routing decision of canary-filter, as a pure function.
+//!
+//! A document in Istio's own words (VirtualService, DestinationRule) is read by [`Config::read`], compiled once by
+//! [`RouteTable::compile`], and asked for each request by [`RouteTable::decide`]. Nothing here knows a proxy, a clock or a
+//! source of randomness: the request is a [`RequestView`], chance comes in as [`Draws`], and the answer is a [`Decision`],
+//! plain data that an adapter carries out.
+//!
+//! ```
+//! use canary_routing::{Config, Draws, Outcome, Request, RouteTable};
+//!
+//! let (config, warnings) = Config::from_json(br#"{
+//!   "virtualServices": [{"hosts": ["reviews"], "http": [
+//!     {"match": [{"headers": {"end-user": {"exact": "jason"}}}],
+//!      "route": [{"destination": {"host": "reviews", "subset": "v2"}}]},
+//!     {"route": [{"destination": {"host": "reviews", "subset": "v1"}}]}]}],
+//!   "destinationRules": [{"host": "reviews", "subsets": [{"name": "v1"}, {"name": "v2"}]}],
+//!   "services": [{"host": "reviews", "ports": [9080]}]
+//! }"#).unwrap();
+//! assert!(warnings.is_empty());
+//! let table = RouteTable::compile(&config);
+//!
+//! let jason = Request::get("http://reviews:9080/reviews/1").with_header("end-user", "jason");
+//! let Outcome::Forward(forward) = table.decide(&jason, &Draws::default()).outcome else { panic!() };
+//! assert_eq!(forward.cluster, "outbound|9080|v2|reviews.default.svc.cluster.local");
+//! ```
+
+pub mod config;
+pub mod decision;
+pub mod draws;
+pub mod explain;
+pub mod host;
+mod matcher;
+mod path;
+pub mod regex;
+pub mod request;
+mod split;
+pub mod table;
+
+pub use config::{Config, ConfigError, ConfigErrors, Proxy, Warning};
+pub use decision::{Decision, Forward, LocalReply, Outcome, Reason};
+pub use draws::{Draws, Fraction};
+pub use request::{Request, RequestView};
+pub use table::RouteTable;

@@ -1,0 +1,88 @@
+//! The request as the decision sees it: bytes, borrowed, nothing assumed to be UTF-8.
+
+/// One request. Implemented by the filter over the host's header map, by [`Request`] in tests and tools.
+pub trait RequestView {
+    /// `:method`, as sent (methods are case-sensitive).
+    fn method(&self) -> &[u8];
+    /// `:scheme`; empty where the host has none.
+    fn scheme(&self) -> &[u8];
+    /// `:authority` or `Host`, with its port, as sent.
+    fn authority(&self) -> &[u8];
+    /// `:path` with its query, as the proxy hands it over (normalisation is the connection manager's work).
+    fn path(&self) -> &[u8];
+    /// Every line of a header, in order. `name` is in lower case. Lines are never joined (Istio on Envoy 1.39 and later).
+    fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]>;
+    /// The port that the client asked for where it is known from elsewhere than the authority.
+    fn port(&self) -> Option<u16> {
+        None
+    }
+}
+
+/// An owned request, for tests, fixtures and `canaryctl explain`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// `:method`.
+    pub method: Vec<u8>,
+    /// `:scheme`.
+    pub scheme: Vec<u8>,
+    /// `:authority`.
+    pub authority: Vec<u8>,
+    /// `:path` with the query.
+    pub path: Vec<u8>,
+    /// Header lines in order; names in lower case.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// Overrides the authority's port.
+    pub port: Option<u16>,
+}
+
+impl Request {
+    /// A GET of an absolute URL. What is no absolute URL is taken as a path under an empty authority.
+    #[must_use]
+    pub fn get(url: &str) -> Self {
+        let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+        let split = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at_checked(split).unwrap_or((rest, ""));
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        Self {
+            method: b"GET".to_vec(),
+            scheme: scheme.into(),
+            authority: authority.into(),
+            path: path.into(),
+            headers: Vec::new(),
+            port: None,
+        }
+    }
+
+    /// The same request with one more header line.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.headers.push((name.to_ascii_lowercase(), value.as_ref().to_vec()));
+        self
+    }
+}
+
+impl RequestView for Request {
+    fn method(&self) -> &[u8] {
+        &self.method
+    }
+
+    fn scheme(&self) -> &[u8] {
+        &self.scheme
+    }
+
+    fn authority(&self) -> &[u8] {
+        &self.authority
+    }
+
+    fn path(&self) -> &[u8] {
+        &self.path
+    }
+
+    fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.headers.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_slice())
+    }
+
+    fn port(&self) -> Option<u16> {
+        self.port
+    }
+}
