@@ -1,0 +1,71 @@
+# Needs rustup or cargo, python3 with pip, and make; test-wasm also node.
+
+CARGO ?= cargo
+PYTHON ?= python3
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+
+# Envoy: one's own binary by ENVOY=/path, else a stock one of this version, fetched once.
+ENVOY_VERSION ?= 1.40.0
+# What the tests run against, unless ENVOY is set.
+ENVOY_VERSIONS ?= 1.36.4 1.38.2 1.40.0
+export ENVOY_VERSIONS
+LONG_ENVOY_VERSIONS := 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
+
+WASM := dist/canary_filter.wasm
+CANARYCTL := $(TARGET_DIR)/debug/canaryctl
+CONFIG ?= envoy-configs/examples/bookinfo/03-jason/config.yaml
+RUN_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help toolchain build envoy envoys run test test-wasm lint check-long clean ci
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+toolchain: ## Install the Rust toolchain and targets that are missing, by rustup
+	@command -v cargo >/dev/null || command -v rustup >/dev/null || \
+		{ echo "make: neither cargo nor rustup found: install Rust with rustup" >&2; exit 1; }
+	@for target in wasm32-wasip1 wasm32-unknown-unknown; do \
+		test -d "$$(rustc --print target-libdir --target $$target 2>/dev/null)" || missing=1; done; \
+	if [ -n "$$missing" ]; then rustup toolchain install || \
+		{ echo "make: could not install the toolchain that rust-toolchain.toml names" >&2; exit 1; }; fi
+
+build: toolchain ## Build the filter into dist/canary_filter.wasm, and canaryctl
+	$(CARGO) build --locked --profile wasm --target wasm32-wasip1 -p canary-filter
+	$(CARGO) build --locked -p canaryctl
+	@mkdir -p dist && cp $(TARGET_DIR)/wasm32-wasip1/wasm/canary_filter.wasm $(WASM).new && mv $(WASM).new $(WASM)
+	@echo "$(WASM): $$(wc -c < $(WASM)) bytes, $$(gzip -9c $(WASM) | wc -c) gzipped"
+
+envoy: ## Fetch a stock Envoy (ENVOY_VERSION=x.y.z) and print its path
+	@$(PYTHON) scripts/get-envoy $(ENVOY_VERSION)
+
+run: build ## Run the Bookinfo canary in Envoy (ENVOY=/path, CONFIG=file, RUN_ARGS=flags of `canaryctl run`)
+	@envoy="$${ENVOY:-$$($(PYTHON) scripts/get-envoy $(ENVOY_VERSION))}" && \
+		exec $(CANARYCTL) run --config $(CONFIG) --envoy "$$envoy" --wasm $(WASM) $(RUN_ARGS)
+
+envoys: ## Fetch the Envoys that the tests use (ENVOY_VERSIONS="..."), unless ENVOY is set
+	@test -n "$$ENVOY" || for version in $(ENVOY_VERSIONS); do $(PYTHON) scripts/get-envoy $$version >/dev/null || exit 1; done
+
+test: build envoys ## Test everything that needs neither root, Docker nor Node, real Envoys included (ENVOY_VERSIONS="...")
+	$(CARGO) test --locked --workspace
+
+test-wasm: toolchain ## Run the tables of the routing crate as wasm32 in Node
+	@$(PYTHON) scripts/test-wasm
+
+lint: toolchain ## Check format, lints, documentation, and who may depend on whom
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
+	$(CARGO) clippy --locked --target wasm32-wasip1 -p canary-filter -- -D warnings
+	$(PYTHON) scripts/check-dependencies --self-test
+	$(PYTHON) scripts/check-dependencies
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
+
+check-long: ## What is too long for every change: all five Envoy versions
+	$(MAKE) test ENVOY_VERSIONS="$(LONG_ENVOY_VERSIONS)"
+
+clean: ## Remove what was built (not the cache of Envoys)
+	$(CARGO) clean
+	rm -rf dist
+
+ci: ## What continuous integration runs
+	.ci/run
