@@ -1,0 +1,299 @@
+//! A native emulator of a proxy-wasm host, so that `cargo test` drives the very callbacks that Envoy calls.
+//!
+//! It is state-based: a test acts as Envoy ([`Vm`], [`Plugin`], [`Stream`]), then looks at what became of the state. All
+//! `proxy_*` imports are defined here and act on the calling thread's state, so tests may run in parallel. Where hosts
+//! differ it does what Envoy 1.36 to 1.40 do:
+//! - a `get` answers the first line of a header, the whole map has every line, `replace` leaves one, the removal of an
+//!   absent header is Ok;
+//! - every write of a request header, also one that changes nothing, clears the route cache;
+//! - request headers are there in the request and log phases, response headers in the response and log phases;
+//! - an empty value comes as a null pointer;
+//! - a local response is sent when the callback has returned and passes through the response callback.
+//!
+//! ```
+//! use sdk_shims::test_host::Vm;
+//! use sdk_shims::{traits::{Context, HttpContext, RootContext}, types::{Action, ContextType}};
+//!
+//! struct Plugin;
+//! impl Context for Plugin {}
+//! impl HttpContext for Plugin {
+//!     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+//!         sdk_shims::host::replace_request_header("x-seen", b"yes").unwrap();
+//!         Action::Continue
+//!     }
+//! }
+//! impl RootContext for Plugin {
+//!     fn get_type(&self) -> Option<ContextType> { Some(ContextType::HttpContext) }
+//!     fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> { Some(Box::new(Plugin)) }
+//! }
+//!
+//! let vm = Vm::start(|| sdk_shims::set_root_context(|_| Box::new(Plugin)));
+//! let plugin = vm.plugin("{}").unwrap();
+//! let mut stream = plugin.stream();
+//! assert_eq!(stream.request_headers([(":path", "/")], true), Action::Continue);
+//! assert_eq!(stream.request_lines("x-seen"), [b"yes"]);
+//! ```
+#![expect(unsafe_code, reason = "the two sides of a foreign interface")]
+#![expect(clippy::expect_used, reason = "a test is told what is wrong with it by a panic")]
+
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+use crate::host::LogLevel;
+use crate::types::Action;
+
+mod callbacks;
+mod imports;
+mod state;
+mod unsupported;
+
+pub use state::{Header, LocalResponse, LogLine};
+use state::{Host, StreamState, with_host};
+
+/// One wasm VM on the calling thread: what Envoy keeps for each worker.
+#[derive(Debug)]
+pub struct Vm {
+    not_send: PhantomData<*const ()>,
+}
+
+/// The plugin's configure callback returned false.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused;
+
+impl Vm {
+    /// Starts a VM. `register` is what the module's `_initialize` does: it sets the root context.
+    ///
+    /// # Panics
+    /// If this thread has a VM already.
+    pub fn start(register: impl FnOnce()) -> Self {
+        with_host(|host| {
+            assert!(!host.running, "this thread has a VM already");
+            // The SDK's dispatcher outlives a VM, so no context id may come twice on a thread.
+            *host = Host { running: true, last_context: host.last_context, ..Host::default() };
+        });
+        register();
+        Self { not_send: PhantomData }
+    }
+
+    /// Starts a plugin: a root context with its configuration. Envoy does so for every new configuration; the plugins of
+    /// older ones live on with their streams.
+    ///
+    /// # Errors
+    /// If the plugin refuses to start or to be configured. Its messages are in the [log](Self::log).
+    pub fn plugin(&self, configuration: impl AsRef<[u8]>) -> Result<Plugin<'_>, Refused> {
+        let id = with_host(Host::new_context);
+        callbacks::context_create(id, 0);
+        let plugin = Plugin { root: Rc::new(Root { id }), vm: PhantomData };
+        if callbacks::vm_start(id) { plugin.configure(configuration).map(|()| plugin) } else { Err(Refused) }
+    }
+
+    /// Lets every later call of an import return that status and do nothing else.
+    pub fn fail(&self, import: &'static str, status: u32) {
+        with_host(|host| host.failures.insert(import, status));
+    }
+
+    /// Lets every later call of `proxy_get_header_map_pairs` answer these bytes.
+    pub fn answer_pairs(&self, bytes: impl Into<Vec<u8>>) {
+        with_host(|host| host.pairs_answer = Some(bytes.into()));
+    }
+
+    /// Ends what [`fail`](Self::fail) and [`answer_pairs`](Self::answer_pairs) began.
+    pub fn heal(&self) {
+        with_host(|host| {
+            host.failures.clear();
+            host.pairs_answer = None;
+        });
+    }
+
+    /// Gives every context a property.
+    pub fn set_property(&self, path: &[&str], value: impl Into<Vec<u8>>) {
+        with_host(|host| host.properties.insert(path.join("\0").into_bytes(), value.into()));
+    }
+
+    /// Sets the clock, in nanoseconds since the Unix epoch. Without it the clock stands at 0.
+    pub fn set_time(&self, nanoseconds: u64) {
+        with_host(|host| host.now = nanoseconds);
+    }
+
+    /// Every line logged so far.
+    #[must_use]
+    pub fn log(&self) -> Vec<LogLine> {
+        with_host(|host| host.log.clone())
+    }
+
+    /// The lines logged so far at one level.
+    #[must_use]
+    pub fn logged(&self, level: LogLevel) -> Vec<String> {
+        with_host(|host| {
+            host.log.iter().filter(|line| line.level == level as u32).map(|line| line.text.clone()).collect()
+        })
+    }
+
+    /// The value of a counter or gauge, or the last value recorded in a histogram; `None` if it was never defined.
+    #[must_use]
+    pub fn metric(&self, name: &str) -> Option<u64> {
+        with_host(|host| host.metrics.iter().find(|metric| metric.name == name).map(|metric| metric.value))
+    }
+
+    /// How many times an import has been called.
+    #[must_use]
+    pub fn calls(&self, import: &str) -> usize {
+        with_host(|host| host.calls.get(import).copied().unwrap_or_default())
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        with_host(|host| host.running = false);
+    }
+}
+
+/// A root context with a configuration. It ends with its last owner: this value, or the last of its streams.
+#[derive(Debug, Clone)]
+pub struct Plugin<'vm> {
+    root: Rc<Root>,
+    vm: PhantomData<&'vm Vm>,
+}
+
+#[derive(Debug)]
+struct Root {
+    id: u32,
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        assert!(callbacks::done(self.id), "a plugin that delays its end is not emulated");
+        callbacks::delete(self.id);
+        with_host(|host| host.configurations.remove(&self.id));
+    }
+}
+
+impl<'vm> Plugin<'vm> {
+    /// Configures the same root context again.
+    ///
+    /// # Errors
+    /// If the plugin refuses.
+    pub fn configure(&self, configuration: impl AsRef<[u8]>) -> Result<(), Refused> {
+        let configuration = configuration.as_ref().to_vec();
+        let size = configuration.len();
+        with_host(|host| host.configurations.insert(self.root.id, configuration));
+        if callbacks::configure(self.root.id, size) { Ok(()) } else { Err(Refused) }
+    }
+
+    /// A new request of a downstream.
+    #[must_use]
+    pub fn stream(&self) -> Stream<'vm> {
+        let id = with_host(|host| {
+            let id = host.new_context();
+            host.streams.insert(id, StreamState::default());
+            id
+        });
+        callbacks::context_create(id, self.root.id);
+        Stream { id, _plugin: self.clone() }
+    }
+}
+
+/// One request and its response. It ends as in Envoy (log, done, delete) when it is dropped, wherever it stands then:
+/// after the response, or earlier, as for a client that has gone.
+#[derive(Debug)]
+pub struct Stream<'vm> {
+    id: u32,
+    _plugin: Plugin<'vm>,
+}
+
+impl Stream<'_> {
+    /// Calls the request-headers callback. A local response that it sends passes through the response callback.
+    pub fn request_headers<N: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &mut self,
+        headers: impl IntoIterator<Item = (N, V)>,
+        end_of_stream: bool,
+    ) -> Action {
+        let headers = state::owned(headers);
+        let count = headers.len();
+        self.with_state(|stream| stream.request = Some(headers));
+        let action = callbacks::request_headers(self.id, count, end_of_stream);
+        if let Some(local) = self.local_response() {
+            let status = (b":status".to_vec(), local.status.to_string().into_bytes());
+            let headers = std::iter::once(status).chain(local.headers);
+            self.response_headers(headers, local.body.is_empty());
+        }
+        action
+    }
+
+    /// Calls the response-headers callback. The request's headers are out of reach from here to the log phase.
+    pub fn response_headers<N: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &mut self,
+        headers: impl IntoIterator<Item = (N, V)>,
+        end_of_stream: bool,
+    ) -> Action {
+        let headers = state::owned(headers);
+        let count = headers.len();
+        self.with_state(|stream| {
+            stream.response = Some(headers);
+            stream.in_response = true;
+        });
+        let action = callbacks::response_headers(self.id, count, end_of_stream);
+        self.with_state(|stream| stream.in_response = false);
+        action
+    }
+
+    /// Gives this stream a property, before those of the [`Vm`].
+    pub fn set_property(&mut self, path: &[&str], value: impl Into<Vec<u8>>) {
+        self.with_state(|stream| stream.properties.insert(path.join("\0").into_bytes(), value.into()));
+    }
+
+    /// A property that the plugin or the test has given this stream.
+    #[must_use]
+    pub fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
+        self.with_state(|stream| stream.properties.get(path.join("\0").as_bytes()).cloned())
+    }
+
+    /// The request's header lines as they are now.
+    #[must_use]
+    pub fn request(&self) -> Vec<Header> {
+        self.with_state(|stream| stream.request.clone().unwrap_or_default())
+    }
+
+    /// The lines of one request header as they are now.
+    #[must_use]
+    pub fn request_lines(&self, name: &str) -> Vec<Vec<u8>> {
+        self.request().into_iter().filter(|(key, _)| key == name.as_bytes()).map(|(_, value)| value).collect()
+    }
+
+    /// The response's header lines as they are now.
+    #[must_use]
+    pub fn response(&self) -> Vec<Header> {
+        self.with_state(|stream| stream.response.clone().unwrap_or_default())
+    }
+
+    /// The local response that the plugin has sent.
+    #[must_use]
+    pub fn local_response(&self) -> Option<LocalResponse> {
+        self.with_state(|stream| stream.local_response.clone())
+    }
+
+    /// How many times the plugin has cleared the route cache: once for each write of a request header.
+    #[must_use]
+    pub fn route_cache_clears(&self) -> usize {
+        self.with_state(|stream| stream.route_cache_clears)
+    }
+
+    fn with_state<T>(&self, act: impl FnOnce(&mut StreamState) -> T) -> T {
+        with_host(|host| act(host.streams.get_mut(&self.id).expect("a stream's state lives as long as the stream")))
+    }
+}
+
+impl Drop for Stream<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        callbacks::log(self.id);
+        assert!(callbacks::done(self.id), "a stream that delays its end is not emulated");
+        callbacks::delete(self.id);
+        with_host(|host| host.streams.remove(&self.id));
+    }
+}

@@ -1,0 +1,126 @@
+//! What the emulated host knows, one for each thread, and what its header maps do.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// A header line: name and value.
+pub type Header = (Vec<u8>, Vec<u8>);
+
+/// What `proxy_send_local_response` was called with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalResponse {
+    /// HTTP status.
+    pub status: u32,
+    /// Response-code details.
+    pub details: String,
+    /// Headers besides those that the host adds.
+    pub headers: Vec<Header>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// The gRPC status; -1 leaves it to the host.
+    pub grpc_status: i32,
+}
+
+/// One line of the proxy's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// The level's number in the ABI: 0 is trace, 5 critical.
+    pub level: u32,
+    /// The message.
+    pub text: String,
+}
+
+#[derive(Debug)]
+pub(super) struct Metric {
+    pub(super) name: String,
+    pub(super) value: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct StreamState {
+    pub(super) request: Option<Vec<Header>>,
+    pub(super) response: Option<Vec<Header>>,
+    pub(super) in_response: bool,
+    pub(super) local_response: Option<LocalResponse>,
+    pub(super) properties: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(super) route_cache_clears: usize,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Host {
+    pub(super) running: bool,
+    pub(super) last_context: u32,
+    /// The context whose callback runs, or that the plugin has put in force; 0 between callbacks.
+    pub(super) current: u32,
+    pub(super) configurations: BTreeMap<u32, Vec<u8>>,
+    pub(super) streams: BTreeMap<u32, StreamState>,
+    pub(super) properties: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(super) now: u64,
+    pub(super) log: Vec<LogLine>,
+    pub(super) metrics: Vec<Metric>,
+    pub(super) calls: BTreeMap<&'static str, usize>,
+    pub(super) failures: BTreeMap<&'static str, u32>,
+    pub(super) pairs_answer: Option<Vec<u8>>,
+}
+
+thread_local! {
+    static HOST: RefCell<Host> = RefCell::default();
+}
+
+pub(super) fn with_host<T>(act: impl FnOnce(&mut Host) -> T) -> T {
+    HOST.with_borrow_mut(act)
+}
+
+pub(super) fn owned<N: AsRef<[u8]>, V: AsRef<[u8]>>(headers: impl IntoIterator<Item = (N, V)>) -> Vec<Header> {
+    headers.into_iter().map(|(name, value)| (name.as_ref().to_ascii_lowercase(), value.as_ref().to_vec())).collect()
+}
+
+impl Host {
+    pub(super) fn new_context(&mut self) -> u32 {
+        self.last_context = self.last_context.saturating_add(1);
+        self.last_context
+    }
+
+    pub(super) fn is_context(&self, id: u32) -> bool {
+        self.streams.contains_key(&id) || self.configurations.contains_key(&id)
+    }
+
+    pub(super) fn stream(&mut self) -> Option<&mut StreamState> {
+        self.streams.get_mut(&self.current)
+    }
+
+    pub(super) fn property(&self, path: &[u8]) -> Option<Vec<u8>> {
+        let of_stream = self.streams.get(&self.current).and_then(|stream| stream.properties.get(path));
+        of_stream.or_else(|| self.properties.get(path)).cloned()
+    }
+
+    /// The header map of a type, if the current stream has it in this phase.
+    pub(super) fn map(&mut self, map_type: u32) -> Option<&mut Vec<Header>> {
+        let stream = self.stream()?;
+        match map_type {
+            0 if !stream.in_response => stream.request.as_mut(),
+            2 => stream.response.as_mut(),
+            _ => None,
+        }
+    }
+
+    /// Changes a header map as [`map`](Self::map) finds it; false if there is none. Envoy clears its route cache at every
+    /// write of a request header.
+    pub(super) fn write(&mut self, map_type: u32, change: impl FnOnce(&mut Vec<Header>)) -> bool {
+        let Some(map) = self.map(map_type) else {
+            return false;
+        };
+        change(map);
+        if let (0, Some(stream)) = (map_type, self.stream()) {
+            stream.route_cache_clears = stream.route_cache_clears.saturating_add(1);
+        }
+        true
+    }
+}
+
+/// Makes `value` the only line of a header, where its first line stood.
+pub(super) fn replace(map: &mut Vec<Header>, name: &[u8], value: &[u8]) {
+    let mut value = Some(value.to_vec());
+    map.retain_mut(|(key, line)| key.as_slice() != name || value.take().map(|value| *line = value).is_some());
+    map.extend(value.map(|value| (name.to_vec(), value)));
+}

@@ -1,0 +1,307 @@
+//! The host calls against the emulated host, and the emulated host against what is known of Envoy.
+#![expect(clippy::unwrap_used, reason = "test code")]
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::{LogLevel, MapType, MetricType};
+use sdk_shims::host::{self, Failure, HostError, Status, encode_pairs};
+use sdk_shims::test_host::{Stream, Vm};
+use sdk_shims::traits::{Context, HttpContext, RootContext};
+use sdk_shims::types::{Action, ContextType};
+
+type Step = Box<dyn FnOnce()>;
+
+thread_local! {
+    static SCRIPT: RefCell<Option<Step>> = const { RefCell::new(None) };
+    static CALLBACKS: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A plugin that does what the test puts into `SCRIPT`, in the next callback of a stream, and notes its callbacks.
+struct Scripted;
+
+fn callback(name: &'static str) {
+    CALLBACKS.with_borrow_mut(|callbacks| callbacks.push(name));
+    if let Some(step) = SCRIPT.take() {
+        step();
+    }
+}
+
+impl Context for Scripted {
+    fn on_done(&mut self) -> bool {
+        CALLBACKS.with_borrow_mut(|callbacks| callbacks.push("done"));
+        true
+    }
+}
+
+impl HttpContext for Scripted {
+    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+        callback("request");
+        Action::Continue
+    }
+
+    fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
+        callback("response");
+        Action::Continue
+    }
+
+    fn on_log(&mut self) {
+        callback("log");
+    }
+}
+
+impl RootContext for Scripted {
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+
+    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Scripted))
+    }
+}
+
+fn start() -> Vm {
+    Vm::start(|| {
+        CALLBACKS.take();
+        sdk_shims::logging::init();
+        sdk_shims::set_root_context(|_| Box::new(Scripted));
+    })
+}
+
+const REPEATED: [(&str, &[u8]); 4] = [(":path", b"/"), ("x-t", b"a"), ("X-T", b"\xff"), ("empty", b"")];
+
+/// Runs a step in the request callback of a stream with the headers of [`REPEATED`].
+fn in_request<T: 'static>(stream: &mut Stream<'_>, step: impl FnOnce() -> T + 'static) -> T {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    SCRIPT.set(Some(Box::new(move || sender.send(step()).unwrap())));
+    stream.request_headers(REPEATED, true);
+    receiver.try_recv().unwrap()
+}
+
+const fn status(call: &'static str, status: Status) -> HostError {
+    HostError { call, failure: Failure::Status(status) }
+}
+
+#[test]
+fn the_map_has_every_line_in_one_call() {
+    let vm = start();
+    let plugin = vm.plugin("").unwrap();
+    let map = in_request(&mut plugin.stream(), || host::request_headers().unwrap());
+    let lines: Vec<_> = map.iter().collect();
+    assert_eq!(lines, [(&b":path"[..], &b"/"[..]), (b"x-t", b"a"), (b"x-t", b"\xff"), (b"empty", b"")]);
+    assert_eq!(vm.calls("proxy_get_header_map_pairs"), 1);
+}
+
+#[test]
+fn every_status_but_ok_is_an_error_and_never_a_panic() {
+    for (row, code, expected) in [
+        ("NotFound", 1, Status::NotFound),
+        ("BadArgument", 2, Status::BadArgument),
+        ("SerializationFailure", 3, Status::SerializationFailure),
+        ("ParseFailure", 4, Status::ParseFailure),
+        ("Empty", 7, Status::Empty),
+        ("CasMismatch", 8, Status::CasMismatch),
+        ("InternalFailure", 10, Status::InternalFailure),
+        ("Unimplemented", 12, Status::Unimplemented),
+        ("not in the ABI", 4711, Status::Other(4711)),
+    ] {
+        let vm = start();
+        let plugin = vm.plugin("").unwrap();
+        for import in [
+            "proxy_get_header_map_pairs",
+            "proxy_replace_header_map_value",
+            "proxy_remove_header_map_value",
+            "proxy_send_local_response",
+            "proxy_get_current_time_nanoseconds",
+        ] {
+            vm.fail(import, code);
+        }
+        let mut stream = plugin.stream();
+        let errors = in_request(&mut stream, || {
+            [
+                host::request_headers().map(drop),
+                host::replace_request_header("x-t", b"b"),
+                host::remove_request_header("x-t"),
+                host::send_local_response(404, "no", &[], b""),
+                sdk_shims::clock::unix_nanoseconds().map(drop),
+            ]
+        });
+        let expected = [
+            "proxy_get_header_map_pairs",
+            "proxy_replace_header_map_value",
+            "proxy_remove_header_map_value",
+            "proxy_send_local_response",
+            "proxy_get_current_time_nanoseconds",
+        ]
+        .map(|call| Err(status(call, expected)));
+        assert_eq!(errors, expected, "{row}");
+        assert_eq!((stream.route_cache_clears(), stream.local_response()), (0, None), "{row}");
+    }
+}
+
+#[test]
+fn a_malformed_map_is_an_error() {
+    let vm = start();
+    let plugin = vm.plugin("").unwrap();
+    vm.answer_pairs(b"\x02\0\0\0\x01");
+    let map = in_request(&mut plugin.stream(), host::request_headers);
+    assert_eq!(map, Err(HostError { call: "proxy_get_header_map_pairs", failure: Failure::Malformed }));
+    vm.heal();
+    assert!(in_request(&mut plugin.stream(), host::request_headers).is_ok());
+}
+
+#[test]
+fn outside_a_request_there_are_no_headers() {
+    let vm = start();
+    assert_eq!(host::request_headers(), Err(status("proxy_get_header_map_pairs", Status::BadArgument)));
+    drop(vm);
+}
+
+#[test]
+fn writes_act_on_all_lines_and_clear_the_route_cache() {
+    let vm = start();
+    let plugin = vm.plugin("").unwrap();
+    let mut stream = plugin.stream();
+    in_request(&mut stream, || {
+        host::replace_request_header("x-t", b"\xfe").unwrap();
+        host::replace_request_header("x-new", b"n").unwrap();
+        host::remove_request_header("empty").unwrap();
+        host::remove_request_header("absent").unwrap();
+    });
+    let line = |name: &str, value: &[u8]| (name.as_bytes().to_vec(), value.to_vec());
+    assert_eq!(stream.request(), [line(":path", b"/"), line("x-t", b"\xfe"), line("x-new", b"n")]);
+    assert_eq!(stream.route_cache_clears(), 4);
+}
+
+#[test]
+fn a_local_response_carries_details_headers_and_body() {
+    let vm = start();
+    let plugin = vm.plugin("").unwrap();
+    let mut stream = plugin.stream();
+    in_request(&mut stream, || host::send_local_response(429, "too_many", &[(b"x-a", b"\xff")], b"slow down").unwrap());
+    let sent = stream.local_response().unwrap();
+    assert_eq!((sent.status, sent.details.as_str(), sent.body.as_slice()), (429, "too_many", &b"slow down"[..]));
+    assert_eq!(sent.headers, [(b"x-a".to_vec(), b"\xff".to_vec())]);
+    assert_eq!(sent.grpc_status, -1);
+    assert_eq!(stream.response().first(), Some(&(b":status".to_vec(), b"429".to_vec())));
+}
+
+#[test]
+fn properties() {
+    let labels = encode_pairs([(&b"app"[..], &b"sleep"[..]), (b"version", b"v1")].into_iter());
+    let no_labels = encode_pairs([].into_iter());
+    let both = BTreeMap::from([("app".to_owned(), "sleep".to_owned()), ("version".to_owned(), "v1".to_owned())]);
+    let malformed = HostError { call: "proxy_get_property", failure: Failure::Malformed };
+    for (row, name, value, namespace, expected) in [
+        ("nothing is set", "OTHER", &b"x"[..], Ok(None), Ok(None)),
+        ("namespace", "NAMESPACE", b"shop", Ok(Some("shop".to_owned())), Ok(None)),
+        ("empty namespace", "NAMESPACE", b"", Ok(Some(String::new())), Ok(None)),
+        ("namespace is no UTF-8", "NAMESPACE", b"\xff", Err(malformed), Ok(None)),
+        ("labels", "LABELS", &labels, Ok(None), Ok(Some(both))),
+        ("empty labels", "LABELS", &no_labels, Ok(None), Ok(Some(BTreeMap::new()))),
+        ("labels are no struct", "LABELS", b"text", Ok(None), Err(malformed)),
+    ] {
+        let vm = start();
+        vm.set_property(&["xds", "node", "metadata", name], value);
+        assert_eq!(host::node_namespace(), namespace, "{row}");
+        assert_eq!(host::node_labels(), expected, "{row}");
+    }
+    let vm = start();
+    vm.fail("proxy_get_property", 3);
+    let null_inside = status("proxy_get_property", Status::SerializationFailure);
+    assert_eq!(host::node_labels(), Err(null_inside));
+    assert_eq!(null_inside.to_string(), "proxy_get_property: the host returned SerializationFailure");
+}
+
+#[test]
+fn a_property_of_the_stream_comes_before_the_hosts() {
+    let vm = start();
+    vm.set_property(&["a", "b"], "host");
+    let plugin = vm.plugin("").unwrap();
+    let read = || String::from_utf8(host::property(&["a", "b"]).unwrap().unwrap()).unwrap();
+    assert_eq!(in_request(&mut plugin.stream(), read), "host");
+    let mut stream = plugin.stream();
+    stream.set_property(&["a", "b"], "stream");
+    assert_eq!(in_request(&mut stream, read), "stream");
+    in_request(&mut stream, || hostcalls::set_property(vec!["own"], Some(b"v2")).unwrap());
+    assert_eq!(stream.property(&["own"]).unwrap(), b"v2");
+}
+
+#[test]
+fn records_of_level_info_and_above_reach_the_proxys_log() {
+    let vm = start();
+    log::error!("e");
+    log::warn!("w");
+    log::info!("i");
+    log::debug!("d");
+    let lines: Vec<_> = vm.log().into_iter().map(|line| (line.level, line.text)).collect();
+    assert_eq!(lines, [(4, "e".to_owned()), (3, "w".to_owned()), (2, "i".to_owned())]);
+    assert_eq!(vm.logged(host::LogLevel::Warn), ["w"]);
+    vm.fail("proxy_log", 10);
+    log::error!("unheard");
+    assert_eq!(vm.log().len(), 3);
+}
+
+#[test]
+fn the_sdks_own_calls_are_served() {
+    let vm = start();
+    vm.set_time(1_500);
+    let plugin = vm.plugin("").unwrap();
+    let mut stream = plugin.stream();
+    in_request(&mut stream, || {
+        let map = MapType::HttpRequestHeaders;
+        assert_eq!(hostcalls::get_map_value_bytes(map, "x-t").unwrap().unwrap(), b"a", "the first line only");
+        assert_eq!(hostcalls::get_map_value_bytes(map, "absent").unwrap(), None);
+        assert_eq!(hostcalls::get_map_value_bytes(map, "empty").unwrap().unwrap(), b"");
+        hostcalls::add_map_value(map, "x-t", "c").unwrap();
+        assert_eq!(hostcalls::get_map_bytes(map).unwrap().len(), 5);
+        hostcalls::set_map(map, vec![("only", "one")]).unwrap();
+        assert_eq!(hostcalls::get_log_level().unwrap(), LogLevel::Info);
+        assert_eq!(
+            hostcalls::get_current_time().unwrap().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos(),
+            1_500
+        );
+        assert!(hostcalls::set_effective_context(4711).is_err());
+        let counter = hostcalls::define_metric(MetricType::Counter, "requests").unwrap();
+        hostcalls::increment_metric(counter, 2).unwrap();
+        assert_eq!(hostcalls::define_metric(MetricType::Counter, "requests").unwrap(), counter);
+        assert_eq!(hostcalls::get_metric(counter).unwrap(), 2);
+        let gauge = hostcalls::define_metric(MetricType::Gauge, "active").unwrap();
+        hostcalls::record_metric(gauge, 7).unwrap();
+    });
+    assert_eq!(stream.request(), [(b"only".to_vec(), b"one".to_vec())]);
+    assert_eq!([vm.metric("requests"), vm.metric("active"), vm.metric("none")], [Some(2), Some(7), None]);
+}
+
+#[test]
+fn a_stream_passes_through_its_phases() {
+    let vm = start();
+    let plugin = vm.plugin("").unwrap();
+    let mut stream = plugin.stream();
+    stream.request_headers(REPEATED, true);
+    SCRIPT.set(Some(Box::new(|| {
+        assert_eq!(host::request_headers(), Err(status("proxy_get_header_map_pairs", Status::BadArgument)));
+        hostcalls::set_map_value(MapType::HttpResponseHeaders, "x-r", Some("r")).unwrap();
+    })));
+    stream.response_headers([(":status", "200")], true);
+    assert!(SCRIPT.take().is_none());
+    assert_eq!(stream.response().len(), 2);
+    assert_eq!(stream.route_cache_clears(), 0, "a response header is no matter of the route");
+    SCRIPT.set(Some(Box::new(|| assert!(host::request_headers().is_ok(), "readable again in the log phase"))));
+    drop(stream);
+    assert!(SCRIPT.take().is_none());
+    drop(plugin);
+    assert_eq!(CALLBACKS.take(), ["request", "response", "log", "done", "done"]);
+}
+
+#[test]
+fn a_plugin_lives_as_long_as_its_streams() {
+    let vm = start();
+    let plugin = vm.plugin("").unwrap();
+    let stream = plugin.stream();
+    drop(plugin);
+    assert!(CALLBACKS.take().is_empty());
+    drop(stream);
+    assert_eq!(CALLBACKS.take(), ["log", "done", "done"], "the client had gone before its request was read");
+}
