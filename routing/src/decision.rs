@@ -48,6 +48,11 @@ pub struct LocalReply {
     pub body: &'static [u8],
 }
 
+impl LocalReply {
+    /// A VirtualService takes the host, but none of its rules matches: 404, as Envoy answers where no route matches.
+    pub const NO_RULE: Self = Self { status: 404, details: "canary_no_rule_matched", body: b"" };
+}
+
 /// Why a version was picked: the words of metrics, logs and `canaryctl explain`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {

@@ -1,0 +1,100 @@
+//! `headers`: the names of the headers by which the filter steers the proxy.
+
+use super::node::Node;
+use super::syntax;
+
+/// Names of the control headers, in lower case; `None` where `""` turned one off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControlHeaders {
+    version: Option<String>,
+    cluster: Option<String>,
+    mirrors: Vec<String>,
+    host: Option<String>,
+    explain: Option<String>,
+}
+
+/// Most mirrors of a rule in cluster mode: each needs a policy of its own on the route.
+pub const MAX_MIRRORS: usize = 3;
+
+impl Default for ControlHeaders {
+    fn default() -> Self {
+        let name = |name: &str| Some(format!("x-canary-{name}"));
+        Self {
+            version: name("version"),
+            cluster: name("cluster"),
+            mirrors: mirror_names("x-canary-mirror"),
+            host: name("host"),
+            explain: name("explain"),
+        }
+    }
+}
+
+impl ControlHeaders {
+    pub(super) fn read(node: &Node<'_>) -> Option<Self> {
+        let fields = node.object()?;
+        let mut headers = Self::default();
+        let mut taken: Vec<String> = Vec::new();
+        let mut name = |field: &'static str| -> Option<Option<String>> {
+            let place = fields.get(field)?;
+            let name = place.string()?.to_ascii_lowercase();
+            if name.is_empty() {
+                return Some(None);
+            }
+            if !syntax::is_header_name(&name) || name == "host" {
+                place.invalid(format!("{name:?} cannot be the name of a control header"));
+            } else if taken.contains(&name) {
+                place.invalid(format!("{name} is already the name of another control header"));
+            }
+            taken.push(name.clone());
+            Some(Some(name))
+        };
+        headers.version = name("version").unwrap_or(headers.version);
+        headers.cluster = name("cluster").unwrap_or(headers.cluster);
+        headers.mirrors =
+            name("mirror").map_or(headers.mirrors, |name| name.map(|name| mirror_names(&name)).unwrap_or_default());
+        headers.host = name("host").unwrap_or(headers.host);
+        headers.explain = name("explain").unwrap_or(headers.explain);
+        fields.finish();
+        Some(headers)
+    }
+
+    /// Names the version that serves; the only one that goes upstream.
+    #[must_use]
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+
+    /// Names the cluster for a route with `cluster_header`.
+    #[must_use]
+    pub fn cluster(&self) -> Option<&str> {
+        self.cluster.as_deref()
+    }
+
+    /// Name the clusters that get a copy: the configured name, then the same with `-2` and `-3`.
+    pub fn mirrors(&self) -> impl Iterator<Item = &str> {
+        self.mirrors.iter().map(String::as_str)
+    }
+
+    /// Carries a rewritten host for a route with `host_rewrite_header`.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
+    /// Asks for an explanation of the decision.
+    #[must_use]
+    pub fn explain(&self) -> Option<&str> {
+        self.explain.as_deref()
+    }
+
+    /// Every name that is on: what a client may not send.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let single = [&self.version, &self.cluster, &self.host, &self.explain];
+        single.into_iter().flatten().chain(&self.mirrors).map(String::as_str)
+    }
+}
+
+fn mirror_names(first: &str) -> Vec<String> {
+    let more = (2..=MAX_MIRRORS).map(|number| format!("{first}-{number}"));
+    std::iter::once(first.to_owned()).chain(more).collect()
+}

@@ -1,0 +1,110 @@
+//! `HTTPMatchRequest`: one alternative of a rule's `match`.
+
+use super::node::{Fields, Node};
+use super::string_match::{StringMatch, StringMatchRules};
+use super::syntax;
+
+/// One entry of `match`: everything in it has to hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HttpMatch {
+    /// Joins the rule's name in the route's name.
+    pub name: Option<String>,
+    /// The path without query and fragment.
+    pub uri: Option<StringMatch>,
+    /// `:scheme`.
+    pub scheme: Option<StringMatch>,
+    /// `:method`, case-sensitive.
+    pub method: Option<StringMatch>,
+    /// `:authority` as sent, port included.
+    pub authority: Option<StringMatch>,
+    /// Headers that have to match; names in lower case.
+    pub headers: Vec<(String, StringMatch)>,
+    /// Headers that must not match; names in lower case.
+    pub without_headers: Vec<(String, StringMatch)>,
+    /// The first value of each query parameter; names are case-sensitive.
+    pub query_params: Vec<(String, StringMatch)>,
+    /// Compare `uri` without case (exact and prefix only).
+    pub ignore_uri_case: bool,
+    /// The port that the client asked for.
+    pub port: Option<u16>,
+    /// Labels that the proxy's workload must have.
+    pub source_labels: Vec<(String, String)>,
+    /// The namespace of the proxy's workload.
+    pub source_namespace: Option<String>,
+    /// Gateways at which the entry holds; where set, the source selectors are not looked at (as in istiod).
+    pub gateways: Vec<String>,
+}
+
+const TEXT: StringMatchRules = StringMatchRules { empty_prefix: false, star_is_present: false };
+const PATH: StringMatchRules = StringMatchRules { empty_prefix: true, star_is_present: false };
+const INVERTED: StringMatchRules = StringMatchRules { empty_prefix: false, star_is_present: true };
+
+impl HttpMatch {
+    pub(super) fn read(node: &Node<'_>) -> Option<Self> {
+        let fields = node.object()?;
+        let text = |name, rules| fields.get(name).and_then(|field| StringMatch::read(&field, rules));
+        let entry = Self {
+            name: fields.get("name").and_then(|name| name.string().map(str::to_owned)),
+            uri: text("uri", PATH),
+            scheme: text("scheme", TEXT),
+            method: text("method", TEXT),
+            authority: text("authority", TEXT),
+            headers: header_matches(&fields, "headers", TEXT),
+            without_headers: header_matches(&fields, "withoutHeaders", INVERTED),
+            query_params: matches(&fields, "queryParams", TEXT),
+            ignore_uri_case: fields.get("ignoreUriCase").and_then(|field| field.boolean()).unwrap_or(false),
+            port: fields.get("port").and_then(|port| super::port(&port)),
+            source_labels: fields.get("sourceLabels").map(|labels| super::labels(&labels)).unwrap_or_default(),
+            source_namespace: fields.get("sourceNamespace").and_then(|namespace| read_namespace(&namespace)),
+            gateways: fields.get("gateways").map(|gateways| super::gateways(&gateways)).unwrap_or_default(),
+        };
+        fields.not_carried_out(&["statPrefix"], "Envoy's per-route statistics need a native route");
+        fields.finish();
+        Some(entry)
+    }
+
+    /// Whether the entry takes every request, so that nothing after it can be reached (istiod's `IsCatchAllRoute`).
+    #[must_use]
+    pub fn is_catch_all(&self) -> bool {
+        let any_path = match &self.uri {
+            None | Some(StringMatch::Present) => true,
+            Some(StringMatch::Prefix(prefix)) => prefix == "/",
+            Some(StringMatch::Regex(regex)) => regex.as_str() == ".*",
+            Some(StringMatch::Exact(_)) => false,
+        };
+        any_path
+            && self.headers.is_empty()
+            && self.without_headers.is_empty()
+            && self.query_params.is_empty()
+            && [&self.scheme, &self.method, &self.authority].iter().all(|text| text.is_none())
+    }
+}
+
+fn read_namespace(node: &Node<'_>) -> Option<String> {
+    let namespace = node.string().filter(|namespace| !namespace.is_empty())?;
+    if !syntax::is_dns_label(namespace) {
+        node.invalid(format!("sourceNamespace match {namespace} is invalid"));
+    }
+    Some(namespace.to_owned())
+}
+
+/// A map from names to matches, in the order of the names.
+fn matches(fields: &Fields<'_>, name: &'static str, rules: StringMatchRules) -> Vec<(String, StringMatch)> {
+    let Some(node) = fields.get(name) else { return Vec::new() };
+    let entries = node.entries().into_iter().flatten();
+    entries.filter_map(|(key, value)| Some((key.to_owned(), StringMatch::read(&value, rules)?))).collect()
+}
+
+fn header_matches(fields: &Fields<'_>, name: &'static str, rules: StringMatchRules) -> Vec<(String, StringMatch)> {
+    let Some(node) = fields.get(name) else { return Vec::new() };
+    let entries = node.entries().into_iter().flatten();
+    let matches = entries.filter_map(|(key, value)| {
+        if key.starts_with("@request.auth.") {
+            value.error(super::ConfigErrorKind::NotSupportedYet);
+            return None;
+        }
+        value.check(syntax::check_matched_header(key));
+        Some((key.to_ascii_lowercase(), StringMatch::read(&value, rules)?))
+    });
+    matches.collect()
+}

@@ -1,0 +1,244 @@
+//! A strict walk through a JSON document that knows where it stands and goes on after an error.
+//!
+//! A reader asks an object for its fields by their camelCase names; both spellings are found, `null` counts as absent (as
+//! in Kubernetes), and what nobody asked for is an unknown field.
+
+use std::cell::{Cell, RefCell};
+use std::fmt::Write as _;
+use std::ops::RangeInclusive;
+
+use serde_json::{Map, Value};
+
+use super::error::{ConfigErrorKind, Findings};
+
+/// A step on the way from the document's root to a value.
+#[derive(Debug, Clone, Copy)]
+enum Place<'a> {
+    Root,
+    Key(&'a Place<'a>, &'a str),
+    Index(&'a Place<'a>, usize),
+}
+
+impl Place<'_> {
+    fn write(&self, pointer: &mut String) {
+        match self {
+            Self::Root => {}
+            Self::Key(parent, key) => {
+                parent.write(pointer);
+                pointer.push('/');
+                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+            }
+            Self::Index(parent, index) => {
+                parent.write(pointer);
+                let _ = write!(pointer, "/{index}");
+            }
+        }
+    }
+}
+
+/// A value of the document with its place.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Node<'a> {
+    value: &'a Value,
+    place: Place<'a>,
+    findings: &'a Findings,
+}
+
+impl<'a> Node<'a> {
+    pub(super) fn root(value: &'a Value, findings: &'a Findings) -> Self {
+        Self { value, place: Place::Root, findings }
+    }
+
+    pub(super) fn value(&self) -> &'a Value {
+        self.value
+    }
+
+    /// The JSON pointer of this place.
+    pub(super) fn pointer(&self) -> String {
+        let mut pointer = String::new();
+        self.place.write(&mut pointer);
+        pointer
+    }
+
+    pub(super) fn error(&self, kind: ConfigErrorKind) {
+        self.findings.error(self.pointer(), kind);
+    }
+
+    pub(super) fn invalid(&self, message: impl Into<String>) {
+        self.error(ConfigErrorKind::Invalid(message.into()));
+    }
+
+    pub(super) fn warn(&self, message: impl Into<String>) {
+        self.findings.warn(self.pointer(), message.into());
+    }
+
+    /// A warning about another place, named by its JSON pointer.
+    pub(super) fn warn_at(&self, pointer: &str, message: String) {
+        self.findings.warn(pointer.to_owned(), message);
+    }
+
+    /// Reports the first complaint of a check, if it has one.
+    pub(super) fn check(&self, result: Result<(), String>) {
+        if let Err(message) = result {
+            self.invalid(message);
+        }
+    }
+
+    fn wrong_type<T>(&self, expected: &'static str) -> Option<T> {
+        let found = match self.value {
+            Value::Null => "null",
+            Value::Bool(_) => "a boolean",
+            Value::Number(_) => "a number",
+            Value::String(_) => "a string",
+            Value::Array(_) => "a list",
+            Value::Object(_) => "an object",
+        };
+        self.error(ConfigErrorKind::WrongType { expected, found });
+        None
+    }
+
+    pub(super) fn string(&self) -> Option<&'a str> {
+        self.value.as_str().or_else(|| self.wrong_type("a string"))
+    }
+
+    pub(super) fn boolean(&self) -> Option<bool> {
+        self.value.as_bool().or_else(|| self.wrong_type("a boolean"))
+    }
+
+    /// An integer in a range; `what` names it in the error.
+    pub(super) fn integer(&self, what: &str, range: RangeInclusive<u32>) -> Option<u32> {
+        let Value::Number(number) = self.value else { return self.wrong_type("an integer") };
+        let Some(integer) = number.as_i64() else { return self.wrong_type("an integer") };
+        let value = u32::try_from(integer).ok().filter(|value| range.contains(value));
+        if value.is_none() {
+            self.invalid(format!("{what} {integer} must be in the range {}..{}", range.start(), range.end()));
+        }
+        value
+    }
+
+    /// Whether the value is an object; that it is not is an error.
+    pub(super) fn is_object(&self) -> bool {
+        self.value.is_object() || self.wrong_type::<()>("an object").is_some()
+    }
+
+    pub(super) fn object(&'a self) -> Option<Fields<'a>> {
+        let Value::Object(map) = self.value else { return self.wrong_type("an object") };
+        Some(Fields { node: self, map, asked: RefCell::new(Vec::new()), rest_ignored: Cell::new(false) })
+    }
+
+    /// The keys and values of an object that is a map, in key order.
+    pub(super) fn entries(&'a self) -> Option<impl Iterator<Item = (&'a str, Node<'a>)>> {
+        let Value::Object(map) = self.value else { return self.wrong_type("an object") };
+        Some(map.iter().map(|(key, value)| {
+            (key.as_str(), Node { value, place: Place::Key(&self.place, key), findings: self.findings })
+        }))
+    }
+
+    /// The elements of a list; a `null` among them is an error, as in Istio's CRDs.
+    pub(super) fn elements(&'a self) -> impl Iterator<Item = Node<'a>> {
+        let list = match self.value {
+            Value::Array(list) => list.as_slice(),
+            _ => {
+                self.wrong_type::<()>("a list");
+                &[]
+            }
+        };
+        list.iter().enumerate().filter_map(|(index, value)| {
+            let element = Node { value, place: Place::Index(&self.place, index), findings: self.findings };
+            if value.is_null() { element.wrong_type("a value") } else { Some(element) }
+        })
+    }
+
+    /// The elements of a list of strings.
+    pub(super) fn strings(&'a self) -> Vec<String> {
+        self.elements().filter_map(|element| element.string().map(str::to_owned)).collect()
+    }
+
+    /// An object whose values are all strings, such as labels.
+    pub(super) fn string_map(&'a self) -> Vec<(String, String)> {
+        let entries = self.entries().into_iter().flatten();
+        entries.filter_map(|(key, value)| Some((key.to_owned(), value.string()?.to_owned()))).collect()
+    }
+}
+
+/// The fields of an object, asked for by name.
+#[derive(Debug)]
+pub(super) struct Fields<'a> {
+    node: &'a Node<'a>,
+    map: &'a Map<String, Value>,
+    asked: RefCell<Vec<&'static str>>,
+    rest_ignored: Cell<bool>,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn node(&self) -> &'a Node<'a> {
+        self.node
+    }
+
+    /// The field, in either spelling; `null` is absent.
+    pub(super) fn get(&self, name: &'static str) -> Option<Node<'a>> {
+        self.asked.borrow_mut().push(name);
+        let mut found = self.map.iter().filter(|(key, _)| spells(key, name));
+        let (key, value) = found.next()?;
+        if found.next().is_some() {
+            self.node.error(ConfigErrorKind::DuplicateField(name));
+        }
+        let node = Node { value, place: Place::Key(&self.node.place, key), findings: self.node.findings };
+        (!value.is_null()).then_some(node)
+    }
+
+    /// The field, whose absence is an error.
+    pub(super) fn require(&self, name: &'static str) -> Option<Node<'a>> {
+        let found = self.get(name);
+        if found.is_none() {
+            self.node.error(ConfigErrorKind::Missing(name));
+        }
+        found
+    }
+
+    /// Fields that the design has and this version does not carry out: refused, never ignored.
+    pub(super) fn not_supported_yet(&self, names: &[&'static str]) {
+        for field in names.iter().filter_map(|name| self.get(name)) {
+            field.error(ConfigErrorKind::NotSupportedYet);
+        }
+    }
+
+    /// Fields that are valid and that a filter cannot carry out.
+    pub(super) fn not_carried_out(&self, names: &[&'static str], why: &str) {
+        for field in names.iter().filter_map(|name| self.get(name)) {
+            field.warn(format!("accepted, but not carried out: {why}"));
+        }
+    }
+
+    /// The object has more fields that are not ours to judge, such as those of a Kubernetes Service.
+    pub(super) fn ignore_rest(&self) {
+        self.rest_ignored.set(true);
+    }
+
+    /// Reports every field that nobody asked for.
+    pub(super) fn finish(self) {
+        if self.rest_ignored.get() {
+            return;
+        }
+        let asked = self.asked.into_inner();
+        for (key, value) in self.map {
+            if !asked.iter().any(|name| spells(key, name)) {
+                let place = Place::Key(&self.node.place, key);
+                Node { value, place, findings: self.node.findings }.error(ConfigErrorKind::UnknownField(asked.clone()));
+            }
+        }
+    }
+}
+
+/// Whether `key` is `name` in camelCase or in the proto's snake_case.
+fn spells(key: &str, name: &str) -> bool {
+    if key == name {
+        return true;
+    }
+    let mut key = key.bytes();
+    let matched = name.bytes().all(|expected| match expected {
+        b'A'..=b'Z' => key.next() == Some(b'_') && key.next() == Some(expected.to_ascii_lowercase()),
+        _ => key.next() == Some(expected),
+    });
+    matched && key.next().is_none()
+}

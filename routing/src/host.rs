@@ -1,0 +1,72 @@
+//! Hosts: short and full names, wildcards, and what a proxy in a namespace may call them.
+
+/// The domain of Kubernetes services.
+const SERVICE_DOMAIN: &str = "svc.cluster.local";
+
+/// The full name of a host: a name without a dot is a service of `namespace`, any other stands as it is.
+#[must_use]
+pub fn qualify(host: &str, namespace: &str) -> String {
+    if host.contains('.') || host.contains('*') || host.contains(':') {
+        host.to_owned()
+    } else {
+        format!("{host}.{namespace}.{SERVICE_DOMAIN}")
+    }
+}
+
+/// Every name under which a sidecar knows a host: the full name, with a trailing dot too, and for a Kubernetes service
+/// `name.namespace`, `name.namespace.svc` and, within its own namespace, `name` (istiod's alternative virtual hosts).
+#[must_use]
+pub fn mesh_names(fqdn: &str, same_namespace: bool) -> Vec<String> {
+    let mut names = vec![fqdn.to_owned()];
+    if fqdn.contains('*') {
+        return names;
+    }
+    if !fqdn.ends_with('.') {
+        names.push(format!("{fqdn}."));
+    }
+    let service = fqdn.strip_suffix(SERVICE_DOMAIN).and_then(|name| name.strip_suffix('.'));
+    if let Some((name, namespace)) =
+        service.and_then(|service| service.split_once('.')).filter(|(_, rest)| !rest.contains('.'))
+    {
+        names.push(format!("{name}.{namespace}.svc"));
+        names.push(format!("{name}.{namespace}"));
+        if same_namespace {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+/// Whether `pattern` (a host or a wildcard) takes a host.
+#[must_use]
+pub fn covers(pattern: &str, host: &str) -> bool {
+    match pattern.strip_prefix('*') {
+        Some(suffix) => host.len() > suffix.len() && host.ends_with(suffix),
+        None => pattern == host,
+    }
+}
+
+/// Whether two hosts of one list name a common host (Istio's `host.Name.Matches`).
+#[must_use]
+pub fn overlap(left: &str, right: &str) -> bool {
+    match (left.strip_prefix('*'), right.strip_prefix('*')) {
+        (Some(left), Some(right)) => left.ends_with(right) || right.ends_with(left),
+        (Some(suffix), None) => right.ends_with(suffix),
+        (None, Some(suffix)) => left.ends_with(suffix),
+        (None, None) => left == right,
+    }
+}
+
+/// Splits an authority into host and port as Envoy does when it looks a virtual host up: at the last colon that is not
+/// inside the brackets of an IPv6 address. The port is `None` where it is no number.
+#[must_use]
+pub fn split_port(authority: &[u8]) -> (&[u8], Option<u16>) {
+    let colon = authority.iter().rposition(|byte| *byte == b':');
+    let bracket = authority.iter().rposition(|byte| *byte == b']');
+    let Some(colon) = colon.filter(|colon| bracket.is_none_or(|bracket| bracket < *colon)) else {
+        return (authority, None);
+    };
+    let (host, port) = authority.split_at_checked(colon).unwrap_or((authority, b""));
+    let port = port.get(1..).and_then(|port| std::str::from_utf8(port).ok()).and_then(|port| port.parse().ok());
+    (host, port)
+}

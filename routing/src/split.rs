@@ -1,0 +1,35 @@
+//! The pick among weighted destinations.
+
+use crate::draws::Fraction;
+
+/// Cumulative weights: an index is found by one multiplication and a search, without division or floating point.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Split {
+    /// Ascending; the last is the sum of the weights.
+    bounds: Vec<u64>,
+}
+
+impl Split {
+    /// Share of an entry = its weight over the sum. A lone entry takes everything, whatever its weight.
+    pub(crate) fn new(weights: impl ExactSizeIterator<Item = u32>) -> Self {
+        if weights.len() == 1 {
+            return Self { bounds: vec![1] };
+        }
+        let bounds = weights.scan(0_u64, |sum, weight| {
+            *sum = sum.saturating_add(u64::from(weight));
+            Some(*sum)
+        });
+        Self { bounds: bounds.collect() }
+    }
+
+    /// The sum of the weights.
+    pub(crate) fn total(&self) -> u64 {
+        self.bounds.last().copied().unwrap_or_default()
+    }
+
+    /// The index that a draw picks: entry i for draws in [bounds[i-1]/total, bounds[i]/total).
+    pub(crate) fn pick(&self, draw: Fraction) -> usize {
+        let point = draw.scale(self.total());
+        self.bounds.partition_point(|bound| *bound <= point)
+    }
+}
