@@ -1,1 +1,17 @@
-//! The canary-filter proxy-wasm HTTP filter.
+//! The canary-filter proxy-wasm HTTP filter: reads a request, asks [`canary_routing`] what is to happen, writes the
+//! difference into the request's headers. It never forwards by itself and never fails a request for a reason of its own.
+
+mod apply;
+mod http;
+mod root;
+
+/// Registers the filter with the VM: what the module's `_initialize` does.
+pub fn register() {
+    sdk_shims::logging::init();
+    sdk_shims::set_root_context(|_| Box::new(root::Root::default()));
+}
+
+/// The module's entry point, which the host calls once for each VM.
+mod initialize {
+    sdk_shims::main! {{ super::register(); }}
+}

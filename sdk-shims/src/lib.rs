@@ -15,4 +15,5 @@ pub mod logging;
 #[cfg(all(feature = "test-host", not(target_arch = "wasm32")))]
 pub mod test_host;
 
+pub use log;
 pub use proxy_wasm::{main, set_root_context, traits, types};

@@ -1,0 +1,79 @@
+//! The root context: one for each configuration that is in force or still serves streams.
+
+use std::rc::Rc;
+
+use canary_routing::{Config, Proxy, RouteTable};
+use sdk_shims::host::{self, HostError};
+use sdk_shims::log;
+use sdk_shims::traits::{Context, HttpContext, RootContext};
+use sdk_shims::types::ContextType;
+
+use crate::http::Stream;
+
+/// Compiles configurations and hands the one in force to each new stream.
+pub(crate) struct Root {
+    table: Rc<RouteTable>,
+}
+
+impl Default for Root {
+    /// Knows no host, so every request is left to the native routes.
+    fn default() -> Self {
+        Self { table: Rc::new(RouteTable::compile(&Config::default())) }
+    }
+}
+
+impl Context for Root {}
+
+impl RootContext for Root {
+    /// Takes a document as a whole or refuses it as a whole; then the one before stays in force. Envoy caches the verdict,
+    /// so it depends on nothing but the document.
+    fn on_configure(&mut self, size: usize) -> bool {
+        let table = load(size);
+        let accepted = table.is_some();
+        if let Some(table) = table {
+            self.table = Rc::new(table);
+        }
+        accepted
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+
+    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream::new(Rc::clone(&self.table))))
+    }
+}
+
+/// The table of the plugin's configuration; `None`, with the reasons logged, if it is not acceptable.
+fn load(size: usize) -> Option<RouteTable> {
+    let document =
+        host::plugin_configuration(size).map_err(|error| log::error!("configuration refused: {error}")).ok()?;
+    let (mut config, warnings) = Config::from_json(&document)
+        .map_err(|errors| errors.iter().for_each(|error| log::error!("configuration refused: {error}")))
+        .ok()?;
+    for warning in &warnings {
+        log::warn!("configuration: {warning}");
+    }
+    identify(&mut config.proxy);
+    let table = RouteTable::compile(&config);
+    log::info!("configuration accepted: {} hosts, {} routes", table.host_count(), table.route_count());
+    Some(table)
+}
+
+/// Lets Envoy's node metadata say who the proxy is where the document does not.
+fn identify(proxy: &mut Proxy) {
+    if proxy.namespace.is_none() {
+        proxy.namespace = known("namespace", host::node_namespace()).filter(|namespace| !namespace.is_empty());
+    }
+    if proxy.labels.is_none() {
+        proxy.labels = known("labels", host::node_labels());
+    }
+}
+
+fn known<T>(what: &str, metadata: Result<Option<T>, HostError>) -> Option<T> {
+    metadata.unwrap_or_else(|error| {
+        log::warn!("configuration: the node metadata does not say the proxy's {what} ({error}); set /proxy/{what}");
+        None
+    })
+}
