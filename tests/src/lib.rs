@@ -1,1 +1,23 @@
-//! End-to-end harness.
+//! End-to-end tests: a stock Envoy as a child process, the shipped .wasm in it, and what its clients and upstreams see.
+//!
+//! This crate is the harness; the claims are in `tests/`. Everything listens on 127.0.0.1, on ports that the kernel
+//! picks, and ends with the test that started it. The harness panics with a reason when the world is not as a test
+//! needs it.
+//!
+//! - [`binaries`]: which Envoys and which .wasm the tests are about
+//! - [`envoy`]: a running Envoy and what it says of itself
+//! - [`bootstrap`], [`canary`]: the Envoy with the filter, its configuration and upstreams that most tests use
+//! - [`pushed`]: configuration files that a running Envoy takes up
+//! - [`upstream`], [`client`], [`load`]: the two ends of a request, and many requests
+//! - [`proportion`]: what may be said of a share after so many requests
+
+pub mod binaries;
+pub mod bootstrap;
+pub mod canary;
+pub mod client;
+pub mod envoy;
+pub mod load;
+pub mod proportion;
+pub mod pushed;
+pub mod upstream;
+pub mod wait;

@@ -1,0 +1,154 @@
+//! The bootstrap, listener, clusters and filter that most tests use. The one for readers is `envoy-configs/bootstrap.yaml`.
+
+use std::{net::SocketAddr, path::Path};
+
+use serde_json::{Value, json};
+
+use crate::pushed::PushedFile;
+
+/// The name of the listener, of its filter and of the filter's ECDS resource.
+pub const NAME: &str = "canary";
+
+/// Above Envoy's default of 60 KiB for all headers of a request, so that one of 60 KB fits.
+const MAX_HEADERS_KIB: u32 = 96;
+/// Above Envoy's default of 100 header lines, so that 100 repeated ones fit beside the others.
+const MAX_HEADERS: u32 = 200;
+
+/// The whole bootstrap: clusters from `clusters`, listeners as given.
+#[must_use]
+pub fn bootstrap(clusters: &PushedFile, listeners: &Listeners<'_>) -> Value {
+    let mut bootstrap = json!({
+        "node": {"id": "e2e", "cluster": "e2e"},
+        "admin": {"address": loopback(0)},
+        "dynamic_resources": {"cds_config": clusters.config_source()},
+    });
+    match listeners {
+        Listeners::Static(listener) => bootstrap["static_resources"] = json!({"listeners": [listener]}),
+        Listeners::Lds(file) => bootstrap["dynamic_resources"]["lds_config"] = file.config_source(),
+    }
+    bootstrap
+}
+
+/// Where the listener comes from.
+#[derive(Debug)]
+pub enum Listeners<'a> {
+    /// The bootstrap.
+    Static(&'a Value),
+    /// A file.
+    Lds(&'a PushedFile),
+}
+
+/// A listener whose first route obeys every control header and whose second, the native one, knows nothing of them.
+#[must_use]
+pub fn listener(filter: &Value, access_log: &Path) -> Value {
+    json!({
+        "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
+        "name": NAME,
+        "address": loopback(0),
+        "filter_chains": [{"filters": [{
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+                "stat_prefix": NAME,
+                "normalize_path": true,
+                "max_request_headers_kb": MAX_HEADERS_KIB,
+                "common_http_protocol_options": {"max_headers_count": MAX_HEADERS},
+                "upgrade_configs": [{"upgrade_type": "websocket"}],
+                "access_log": [json_access_log(access_log)],
+                "http_filters": [filter, {
+                    "name": "envoy.filters.http.router",
+                    "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+                }],
+                "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
+                    {
+                        "match": {"prefix": "/", "headers": [{"name": "x-canary-cluster", "present_match": true}]},
+                        "route": {
+                            "cluster_header": "x-canary-cluster",
+                            "timeout": "0s",
+                            "host_rewrite_header": "x-canary-host",
+                            "request_mirror_policies": [{"cluster_header": "x-canary-mirror"}],
+                        },
+                        "request_headers_to_remove": ["x-canary-cluster"],
+                    },
+                    {"match": {"prefix": "/"}, "route": {"cluster": "native"}},
+                ]}]},
+            },
+        }]}],
+    })
+}
+
+/// The filter with its configuration in the listener.
+#[must_use]
+pub fn inline_filter(wasm: &Path, document: &Value) -> Value {
+    json!({"name": NAME, "typed_config": wasm_config(wasm, document)})
+}
+
+/// The filter by ECDS.
+#[must_use]
+pub fn discovered_filter(file: &PushedFile) -> Value {
+    json!({"name": NAME, "config_discovery": {
+        "config_source": file.config_source(),
+        "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
+    }})
+}
+
+/// The resource that [`discovered_filter`] waits for.
+#[must_use]
+pub fn ecds_resource(wasm: &Path, document: &Value) -> Value {
+    json!({
+        "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+        "name": NAME,
+        "typed_config": wasm_config(wasm, document),
+    })
+}
+
+/// A cluster of one endpoint.
+#[must_use]
+pub fn cluster(name: &str, endpoint: SocketAddr) -> Value {
+    json!({
+        "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "5s",
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [
+            {"endpoint": {"address": loopback(endpoint.port())}},
+        ]}]},
+    })
+}
+
+fn wasm_config(wasm: &Path, document: &Value) -> Value {
+    json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+        "config": {
+            "name": NAME,
+            "failure_policy": "FAIL_RELOAD",
+            "vm_config": {
+                "vm_id": NAME,
+                "runtime": "envoy.wasm.runtime.v8",
+                "code": {"local": {"filename": wasm}},
+            },
+            "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": document.to_string()},
+        },
+    })
+}
+
+fn json_access_log(path: &Path) -> Value {
+    json!({
+        "name": "envoy.access_loggers.file",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+            "path": path,
+            "log_format": {"json_format": {
+                "id": "%REQ(X-TEST-ID)%",
+                "code": "%RESPONSE_CODE%",
+                "details": "%RESPONSE_CODE_DETAILS%",
+                "flags": "%RESPONSE_FLAGS%",
+                "cluster": "%UPSTREAM_CLUSTER%",
+            }},
+        },
+    })
+}
+
+fn loopback(port: u16) -> Value {
+    json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
+}

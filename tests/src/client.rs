@@ -1,0 +1,187 @@
+//! Clients that keep a connection and can send any byte that a header may carry.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::{
+    Request, Response, Uri,
+    body::Incoming,
+    client::conn::{http1, http2},
+    header::{CONNECTION, HOST, HeaderName, HeaderValue},
+    upgrade::Upgraded,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+
+use crate::upstream::SERVED_BY;
+
+/// What a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 with prior knowledge.
+    Http2,
+}
+
+/// A GET request.
+#[derive(Debug, Clone)]
+pub struct Get {
+    authority: String,
+    path: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Get {
+    /// A request without headers of its own.
+    #[must_use]
+    pub fn new(authority: &str, path: &str) -> Self {
+        Self { authority: authority.to_owned(), path: path.to_owned(), headers: Vec::new() }
+    }
+
+    /// Adds a header line; an equal name makes a second line.
+    ///
+    /// # Panics
+    /// If a name or value may not stand in HTTP; bytes from 0x80 on may.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
+        let value = HeaderValue::from_bytes(value.as_ref()).expect("a header value");
+        self.headers.push((name, value));
+        self
+    }
+
+    fn for_protocol(&self, protocol: Protocol) -> Request<Empty<Bytes>> {
+        let mut request = Request::new(Empty::new());
+        match protocol {
+            Protocol::Http1 => {
+                *request.uri_mut() = self.path.parse().expect("a path");
+                request.headers_mut().insert(HOST, HeaderValue::from_str(&self.authority).expect("a host"));
+            }
+            Protocol::Http2 => {
+                let parts =
+                    Uri::builder().scheme("http").authority(self.authority.as_str()).path_and_query(self.path.as_str());
+                *request.uri_mut() = parts.build().expect("a URI");
+            }
+        }
+        for (name, value) in &self.headers {
+            request.headers_mut().append(name, value.clone());
+        }
+        request
+    }
+}
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The name of the upstream that answered; empty if none did.
+    pub served_by: String,
+    /// The body.
+    pub body: String,
+    /// Whether the server asked for the connection to be closed.
+    pub closes: bool,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub enum Connection {
+    /// HTTP/1.1.
+    Http1(http1::SendRequest<Empty<Bytes>>),
+    /// HTTP/2.
+    Http2(http2::SendRequest<Empty<Bytes>>),
+}
+
+impl Connection {
+    /// Connects.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn open(address: SocketAddr, protocol: Protocol) -> Result<Self, String> {
+        let stream = TcpStream::connect(address).await.map_err(|error| format!("connect: {error}"))?;
+        stream.set_nodelay(true).map_err(|error| format!("nodelay: {error}"))?;
+        let io = TokioIo::new(stream);
+        match protocol {
+            Protocol::Http1 => {
+                let (sender, connection) = http1::handshake(io).await.map_err(|error| format!("handshake: {error}"))?;
+                tokio::spawn(connection.with_upgrades());
+                Ok(Self::Http1(sender))
+            }
+            Protocol::Http2 => {
+                let (sender, connection) =
+                    http2::handshake(TokioExecutor::new(), io).await.map_err(|error| format!("handshake: {error}"))?;
+                tokio::spawn(connection);
+                Ok(Self::Http2(sender))
+            }
+        }
+    }
+
+    /// Sends a request and reads the whole answer.
+    ///
+    /// # Errors
+    /// What broke, the connection included.
+    pub async fn send(&mut self, get: &Get) -> Result<Answer, String> {
+        let response = self.respond(get).await?;
+        let header =
+            |name: &str| response.headers().get(name).map_or_else(String::new, |value| lossy(value.as_bytes()));
+        let (status, served_by) = (response.status().as_u16(), header(SERVED_BY));
+        let closes = header(CONNECTION.as_str()).eq_ignore_ascii_case("close");
+        let body = response.into_body().collect().await.map_err(|error| format!("read the body: {error}"))?;
+        Ok(Answer { status, served_by, body: lossy(&body.to_bytes()), closes })
+    }
+
+    /// Whether the server still takes requests on it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        match self {
+            Self::Http1(sender) => !sender.is_closed(),
+            Self::Http2(sender) => !sender.is_closed(),
+        }
+    }
+
+    async fn respond(&mut self, get: &Get) -> Result<Response<Incoming>, String> {
+        let response = match self {
+            Self::Http1(sender) => {
+                sender.ready().await.map_err(|error| format!("connection lost: {error}"))?;
+                sender.send_request(get.for_protocol(Protocol::Http1)).await
+            }
+            Self::Http2(sender) => {
+                sender.ready().await.map_err(|error| format!("connection lost: {error}"))?;
+                sender.send_request(get.for_protocol(Protocol::Http2)).await
+            }
+        };
+        response.map_err(|error| format!("send: {error}"))
+    }
+}
+
+/// Sends one request on a connection of its own.
+///
+/// # Panics
+/// If there is no answer.
+pub async fn send(address: SocketAddr, protocol: Protocol, get: &Get) -> Answer {
+    let mut connection = Connection::open(address, protocol).await.expect("a connection");
+    connection.send(get).await.expect("an answer")
+}
+
+/// Upgrades an HTTP/1.1 connection to a WebSocket; gives the raw stream and the name of the upstream.
+///
+/// # Panics
+/// If the answer is not 101.
+pub async fn open_websocket(address: SocketAddr, get: Get) -> (TokioIo<Upgraded>, String) {
+    let get = get
+        .header("connection", "upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let mut connection = Connection::open(address, Protocol::Http1).await.expect("a connection");
+    let response = connection.respond(&get).await.expect("an answer");
+    assert_eq!(response.status(), 101, "the upgrade is taken");
+    let served_by = response.headers().get(SERVED_BY).map_or_else(String::new, |value| lossy(value.as_bytes()));
+    (TokioIo::new(hyper::upgrade::on(response).await.expect("an upgraded connection")), served_by)
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,153 @@
+//! A running Envoy and what it says of itself.
+
+use std::{
+    fs::{self, File},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Mutex,
+    thread,
+};
+
+use serde_json::Value;
+
+use crate::{
+    binaries::EnvoyBinary,
+    client::{self, Get, Protocol},
+    wait,
+};
+
+const LOG_LINES_SHOWN: usize = 60;
+/// Short, so that a test sees connections of a replaced listener come to their end.
+const DRAIN_SECONDS: &str = "2";
+const FLUSH_MILLISECONDS: &str = "20";
+
+/// An Envoy as a child process. It is killed when this is dropped; if the test panics, the end of its log is printed.
+#[derive(Debug)]
+pub struct Envoy {
+    process: Mutex<Child>,
+    log: PathBuf,
+    admin: SocketAddr,
+}
+
+impl Envoy {
+    /// Starts Envoy in `folder` (relative paths of the bootstrap begin there) and waits until it is live.
+    ///
+    /// # Panics
+    /// If it ends before; its log is in the message.
+    pub async fn start(binary: &EnvoyBinary, folder: &Path, bootstrap: &Path) -> Self {
+        let log = folder.join("envoy.log");
+        let admin_address = folder.join("admin-address");
+        let output = File::create(&log).expect("create Envoy's log");
+        let process = Command::new(&binary.path)
+            .arg("--config-path")
+            .arg(bootstrap)
+            .arg("--admin-address-path")
+            .arg(&admin_address)
+            .args(["--concurrency", "2", "--disable-hot-restart", "--use-dynamic-base-id"])
+            .args(["--drain-time-s", DRAIN_SECONDS, "--file-flush-interval-msec", FLUSH_MILLISECONDS])
+            .args(["--log-level", "warning", "--component-log-level", "wasm:info"])
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().expect("share Envoy's log"))
+            .stderr(output)
+            .spawn()
+            .unwrap_or_else(|error| panic!("start {}: {error}", binary.path.display()));
+        let unspecified = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut envoy = Self { process: Mutex::new(process), log, admin: unspecified };
+        envoy.admin = wait::until("Envoy's admin interface", async || {
+            envoy.assert_running();
+            fs::read_to_string(&admin_address).ok()?.parse().ok()
+        })
+        .await;
+        wait::until("Envoy is live", async || {
+            envoy.assert_running();
+            (envoy.admin("/ready").await.trim() == "LIVE").then_some(())
+        })
+        .await;
+        envoy
+    }
+
+    /// Where the listener of this name listens.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub async fn listener(&self, name: &str) -> SocketAddr {
+        wait::until(&format!("the listener {name}"), async || {
+            let listeners: Value = serde_json::from_str(&self.admin("/listeners?format=json").await).ok()?;
+            let listener =
+                listeners["listener_statuses"].as_array()?.iter().find(|listener| listener["name"] == name)?;
+            let port = listener["local_address"]["socket_address"]["port_value"].as_u64()?;
+            Some(SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).ok()?)))
+        })
+        .await
+    }
+
+    /// The answer of the admin interface to GET `path`.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub async fn admin(&self, path: &str) -> String {
+        client::send(self.admin, Protocol::Http1, &Get::new("admin", path)).await.body
+    }
+
+    /// The value of a counter or gauge; 0 while Envoy does not know it.
+    pub async fn stat(&self, name: &str) -> u64 {
+        let stats = self.admin(&format!("/stats?filter=^{}$", name.replace('.', "\\."))).await;
+        stats.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok()).unwrap_or(0)
+    }
+
+    /// Waits until a counter is at least `value`.
+    pub async fn wait_for_stat(&self, name: &str, value: u64) {
+        wait::until(&format!("{name} ≥ {value}"), async || (self.stat(name).await >= value).then_some(())).await;
+    }
+
+    /// What Envoy has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// Prints the end of the log if the thread panics while the result lives. For an Envoy that outlives the test.
+    #[must_use]
+    pub fn show_log_on_panic(&self) -> impl Drop + '_ {
+        ShowLog(self)
+    }
+
+    fn assert_running(&self) {
+        let status = self.process.lock().expect("no panic while asking").try_wait().expect("the state of a child");
+        assert!(status.is_none(), "Envoy has ended ({status:?}); its log:\n{}", self.log());
+    }
+
+    fn print_log(&self) {
+        let log = self.log();
+        let lines: Vec<_> = log.lines().collect();
+        eprintln!("--- the end of Envoy's log");
+        for line in &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..] {
+            eprintln!("{line}");
+        }
+        eprintln!("---");
+    }
+}
+
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.print_log();
+        }
+        if let Ok(process) = self.process.get_mut() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+struct ShowLog<'a>(&'a Envoy);
+
+impl Drop for ShowLog<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.print_log();
+        }
+    }
+}

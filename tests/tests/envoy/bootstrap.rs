@@ -1,0 +1,81 @@
+//! `envoy-configs/bootstrap.yaml` and `envoy-configs/ecds.yaml`, as a reader copies them.
+
+use std::{fs, os::unix::fs::symlink};
+
+use e2e::{
+    binaries,
+    client::{self, Get},
+    envoy::Envoy,
+    upstream::Upstream,
+};
+
+use crate::{
+    Subject,
+    steering::{PROTOCOLS, TEST_ID, control_headers},
+};
+
+/// Upstreams by the ports that the file gives their clusters.
+const UPSTREAMS: [(&str, u16); 4] = [("v1", 9081), ("v2", 9082), ("v3", 9083), ("native", 9080)];
+/// Its own ports, which the kernel picks here.
+const LISTENING: [u16; 2] = [9901, 10000];
+
+pub(crate) async fn for_readers_serves_as_it_is(subject: &Subject) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for sub_folder in ["envoy-configs", "dist"] {
+        fs::create_dir(folder.path().join(sub_folder)).expect("a folder");
+    }
+    let read = |name: &str| fs::read_to_string(binaries::workspace().join(name)).expect(name);
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect(name);
+    symlink(binaries::wasm(), folder.path().join("dist/canary_filter.wasm")).expect("a link to the filter");
+    write("envoy-configs/ecds.yaml", &read("envoy-configs/ecds.yaml"));
+
+    let mut bootstrap = read("envoy-configs/bootstrap.yaml");
+    let mut substitute = |port: u16, actual: u16| {
+        let (written, wanted) = (format!("port_value: {port}}}"), format!("port_value: {actual}}}"));
+        assert_eq!(bootstrap.matches(&written).count(), 1, "{written} in bootstrap.yaml");
+        bootstrap = bootstrap.replace(&written, &wanted);
+    };
+    let mut upstreams = Vec::new();
+    for (name, port) in UPSTREAMS {
+        let upstream = Upstream::start(name).await;
+        substitute(port, upstream.address().port());
+        upstreams.push(upstream);
+    }
+    for port in LISTENING {
+        substitute(port, 0);
+    }
+    write("envoy-configs/bootstrap.yaml", &bootstrap);
+
+    let envoy = Envoy::start(&subject.binary, folder.path(), "envoy-configs/bootstrap.yaml".as_ref()).await;
+    let address = envoy.listener("http").await;
+    let version = |version: &str| vec![("x-canary-version".to_owned(), version.to_owned())];
+    let rows = [
+        ("jason", Get::new("reviews", "/").header("end-user", "jason"), "v2", version("v2")),
+        ("tester", Get::new("reviews", "/").header("end-user", "test-1"), "v3", version("v3")),
+        (
+            "forged",
+            Get::new("reviews", "/").header("end-user", "jason").header("x-canary-cluster", "default"),
+            "v2",
+            version("v2"),
+        ),
+        ("unknown host", Get::new("elsewhere", "/"), "native", vec![]),
+        ("unknown host, forged", Get::new("elsewhere", "/").header("x-canary-cluster", "reviews-v3"), "native", vec![]),
+    ];
+    for protocol in PROTOCOLS {
+        for (row, get, served_by, expected) in &rows {
+            let id = format!("{protocol:?} {row}");
+            let answer = client::send(address, protocol, &get.clone().header(TEST_ID, &id)).await;
+            assert_eq!((answer.status, answer.served_by.as_str()), (200, *served_by), "{id}");
+            let upstream = upstreams.iter().find(|upstream| upstream.name() == *served_by).expect("an upstream");
+            let recorded = upstream.recorded(TEST_ID, &id);
+            let control: Vec<_> = recorded.iter().map(control_headers).collect();
+            assert_eq!(control, std::slice::from_ref(expected), "{id}");
+        }
+        let id = format!("{protocol:?} everybody");
+        let answer = client::send(address, protocol, &Get::new("reviews", "/a/../%62").header(TEST_ID, &id)).await;
+        assert!(["v1", "v2"].contains(&answer.served_by.as_str()), "{id}: {answer:?}");
+        let paths: Vec<_> =
+            upstreams.iter().flat_map(|upstream| upstream.recorded(TEST_ID, &id)).map(|request| request.path).collect();
+        assert_eq!(paths, ["/b"], "{id}: paths are normalised");
+    }
+}
