@@ -25,20 +25,19 @@ impl Fraction {
         Self(bits)
     }
 
-    /// A decimal such as `0.95`, rounded up to the next multiple of 2⁻⁶⁴, so that `0.9` is never below nine tenths.
+    /// A decimal such as `0.95`, (19 decimals count), rounded up to the next multiple of 2⁻⁶⁴, so that `0.9` is never below nine tenths.
     ///
     /// # Errors
     /// If the text is no decimal number in [0, 1).
     pub fn parse(text: &str) -> Result<Self, InvalidFraction> {
         let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
-        let digits = decimals.trim_end_matches('0');
-        // 19 decimals are more than a 64-bit float prints and keep the product below 2¹²⁸.
-        if !(whole.is_empty() || whole.bytes().all(|b| b == b'0')) || text.is_empty() || digits.len() > 19 {
+        if text.is_empty() || !whole.bytes().all(|byte| byte == b'0') {
             return Err(InvalidFraction);
         }
         let mut numerator = 0_u128;
         let mut denominator = 1_u128;
-        for digit in digits.bytes() {
+        // 19 decimals keep the product below 2¹²⁸; further ones are beyond the resolution.
+        for digit in decimals.bytes().take(19) {
             let digit = match digit {
                 b'0'..=b'9' => u128::from(digit.wrapping_sub(b'0')),
                 _ => return Err(InvalidFraction),

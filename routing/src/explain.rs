@@ -1,3 +1,221 @@
 //! One decision as data: the request and decision shapes of `canaryctl explain`, of fixtures and of tests.
 
-use serde_json::Value;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::config::error::Findings;
+use crate::config::node::Node;
+use crate::config::{self, Config, ConfigErrors};
+use crate::decision::{Decision, Forward, LocalReply, Outcome};
+use crate::draws::{Draws, Fraction};
+use crate::host;
+use crate::request::Request;
+use crate::table::RouteTable;
+
+/// A request to explain, with what it may say about the proxy and about chance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Named in the answer.
+    pub name: Option<String>,
+    /// The request itself.
+    pub request: Request,
+    /// `None` where the request leaves chance open.
+    pub draws: Option<Draws>,
+    /// Overrides `proxy.gateways` of the document.
+    pub gateway: Option<String>,
+    /// Overrides `proxy.namespace`.
+    pub source_namespace: Option<String>,
+    /// Overrides `proxy.labels`.
+    pub source_labels: Option<BTreeMap<String, String>>,
+    /// What a test expects; of no meaning for the answer.
+    pub expect: Option<Value>,
+}
+
+impl Question {
+    /// A request about which nothing else is said.
+    #[must_use]
+    pub fn new(request: Request) -> Self {
+        Self {
+            name: None,
+            request,
+            draws: None,
+            gateway: None,
+            source_namespace: None,
+            source_labels: None,
+            expect: None,
+        }
+    }
+
+    /// Reads a list of requests, or a single one.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them, each with its JSON pointer.
+    pub fn read_all(document: &Value) -> Result<Vec<Self>, ConfigErrors> {
+        let findings = Findings::default();
+        let node = Node::root(document, &findings);
+        let questions = if document.is_object() {
+            Self::read(&node).into_iter().collect()
+        } else {
+            node.elements().filter_map(|element| Self::read(&element)).collect()
+        };
+        findings.into_result().map(|_| questions)
+    }
+
+    fn read(node: &Node<'_>) -> Option<Self> {
+        let fields = node.object()?;
+        let text = |name| fields.get(name).and_then(|field| field.string().map(str::to_owned));
+        let authority = fields.require("authority").and_then(|field| field.string().map(str::to_owned));
+        let path = fields.require("path").and_then(|field| field.string().map(str::to_owned));
+        let headers =
+            fields.get("headers").map(|headers| headers.elements().filter_map(|pair| read_pair(&pair)).collect());
+        let source = fields.get("source").map(|source| read_source(&source)).unwrap_or_default();
+        let mut question = Self {
+            name: text("name"),
+            request: Request {
+                method: text("method").unwrap_or_else(|| "GET".to_owned()).into(),
+                scheme: text("scheme").unwrap_or_else(|| "http".to_owned()).into(),
+                authority: Vec::new(),
+                path: Vec::new(),
+                headers: headers.unwrap_or_default(),
+                port: fields.get("port").and_then(|port| config::port(&port)),
+            },
+            draws: fields.get("draws").map(|draws| read_draws(&draws)),
+            gateway: text("gateway"),
+            source_namespace: source.0,
+            source_labels: source.1,
+            expect: fields.get("expect").map(|expect| expect.value().clone()),
+        };
+        // Nothing that a document can say so far looks at these.
+        let _ = (fields.get("claims"), text("now"), fields.get("unavailable").map(|list| list.strings()));
+        fields.finish();
+        question.request.authority = authority?.into();
+        question.request.path = path?.into();
+        Some(question)
+    }
+
+    /// The document as it stands for this request: `gateway` and `source` override `proxy`.
+    #[must_use]
+    pub fn config<'c>(&self, config: &'c Config) -> Cow<'c, Config> {
+        if self.gateway.is_none() && self.source_namespace.is_none() && self.source_labels.is_none() {
+            return Cow::Borrowed(config);
+        }
+        let mut config = config.clone();
+        if let Some(gateway) = &self.gateway {
+            config.proxy.gateways = vec![gateway.clone()];
+        }
+        config.proxy.namespace = self.source_namespace.clone().or(config.proxy.namespace);
+        config.proxy.labels = self.source_labels.clone().or(config.proxy.labels);
+        Cow::Owned(config)
+    }
+
+    /// The answer for this request: draws that are not given count as 0.
+    #[must_use]
+    pub fn answer(&self, table: &RouteTable) -> Value {
+        self.describe(&table.decide(&self.request, &self.draws.unwrap_or_default()))
+    }
+
+    /// A decision in the published shape; what is absent is `null` or empty.
+    #[must_use]
+    pub fn describe(&self, decision: &Decision<'_>) -> Value {
+        let request = &self.request;
+        let forward = match &decision.outcome {
+            Outcome::Forward(forward) => Some(forward),
+            Outcome::LocalReply(_) | Outcome::Untouched => None,
+        };
+        let destination = forward.map(|forward| forward.destination);
+        let outcome = match &decision.outcome {
+            Outcome::Forward(_) => "forward",
+            Outcome::LocalReply(_) => "localReply",
+            Outcome::Untouched => "untouched",
+        };
+        let no_operations = || json!({"set": [], "add": [], "remove": []});
+        json!({
+            "name": self.name,
+            "outcome": outcome,
+            "route": decision.route.map(|route| &route.name).filter(|name| !name.is_empty()),
+            "rule": decision.route.map(|route| &route.rule),
+            "reason": forward.map(|forward| forward.reason.as_str()),
+            "host": destination.map(|destination| &destination.host),
+            "subset": destination.and_then(|destination| destination.subset.as_ref()),
+            "port": forward.map(|forward| forward.port),
+            "cluster": forward.map(|Forward { cluster, .. }| cluster),
+            "method": lossy(&request.method),
+            "path": lossy(&request.path),
+            "authority": lossy(&request.authority),
+            "requestHeaders": no_operations(),
+            "responseHeaders": no_operations(),
+            "localReply": match &decision.outcome {
+                Outcome::LocalReply(reply) => describe_reply(reply),
+                Outcome::Forward(_) | Outcome::Untouched => Value::Null,
+            },
+            "delayMs": null,
+            "timeoutMs": null,
+            "retry": null,
+            "mirrors": [],
+            "fallback": null,
+        })
+    }
+
+    /// The port that the request counts as having where a destination does not say another.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.request.port.or_else(|| host::split_port(&self.request.authority).1)
+    }
+}
+
+fn describe_reply(reply: &LocalReply) -> Value {
+    json!({"status": reply.status, "grpcStatus": null, "headers": [], "body": lossy(reply.body)})
+}
+
+fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+/// `[name, value]`.
+fn read_pair(node: &Node<'_>) -> Option<(String, Vec<u8>)> {
+    let strings = node.strings();
+    match strings.as_slice() {
+        [name, value] => Some((name.to_ascii_lowercase(), value.clone().into())),
+        _ => {
+            node.invalid("a header is a pair of strings, [name, value]");
+            None
+        }
+    }
+}
+
+type Source = (Option<String>, Option<BTreeMap<String, String>>);
+
+fn read_source(node: &Node<'_>) -> Source {
+    let Some(fields) = node.object() else { return Source::default() };
+    let text = |name| fields.get(name).and_then(|field| field.string().map(str::to_owned));
+    let source = (text("namespace"), fields.get("labels").map(|labels| config::labels(&labels).into_iter().collect()));
+    let _ = (text("ip"), text("principal"));
+    fields.finish();
+    source
+}
+
+fn read_draws(node: &Node<'_>) -> Draws {
+    let Some(fields) = node.object() else { return Draws::default() };
+    let draws = Draws { split: fields.get("split").and_then(|draw| read_draw(&draw)).unwrap_or_default() };
+    for name in ["abort", "delay"] {
+        let _ = fields.get(name).and_then(|draw| read_draw(&draw));
+    }
+    if let Some(mirrors) = fields.get("mirror") {
+        mirrors.elements().for_each(|draw| {
+            let _ = read_draw(&draw);
+        });
+    }
+    fields.finish();
+    draws
+}
+
+fn read_draw(node: &Node<'_>) -> Option<Fraction> {
+    // A float prints as the shortest decimal that reads back as itself: 0.9 is nine tenths, not its binary neighbour.
+    let draw = node.value().as_f64().and_then(|number| Fraction::parse(&number.to_string()).ok());
+    if draw.is_none() {
+        node.invalid("a draw is a number in [0, 1)");
+    }
+    draw
+}

@@ -129,21 +129,21 @@ impl fmt::Display for Warning {
 
 /// Collects what one reading of a document finds.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
+pub(crate) struct Findings {
     errors: RefCell<Vec<ConfigError>>,
     warnings: RefCell<Vec<Warning>>,
 }
 
 impl Findings {
-    pub(super) fn error(&self, at: String, kind: ConfigErrorKind) {
+    pub(crate) fn error(&self, at: String, kind: ConfigErrorKind) {
         self.errors.borrow_mut().push(ConfigError { at, kind });
     }
 
-    pub(super) fn warn(&self, at: String, message: String) {
+    pub(crate) fn warn(&self, at: String, message: String) {
         self.warnings.borrow_mut().push(Warning { at, message });
     }
 
-    pub(super) fn into_result(self) -> Result<Vec<Warning>, ConfigErrors> {
+    pub(crate) fn into_result(self) -> Result<Vec<Warning>, ConfigErrors> {
         let errors = self.errors.into_inner();
         if errors.is_empty() { Ok(self.warnings.into_inner()) } else { Err(ConfigErrors(errors)) }
     }

@@ -7,10 +7,10 @@
 mod clusters;
 mod control_headers;
 mod destination_rule;
-mod error;
+pub(crate) mod error;
 mod http_match;
 mod http_route;
-mod node;
+pub(crate) mod node;
 mod object;
 mod proxy;
 mod service;
@@ -188,12 +188,12 @@ impl Config {
 }
 
 /// A port number.
-fn port(node: &Node<'_>) -> Option<u16> {
+pub(crate) fn port(node: &Node<'_>) -> Option<u16> {
     node.integer("port number", 1..=65535).and_then(|port| u16::try_from(port).ok())
 }
 
 /// A map of Kubernetes labels.
-fn labels(node: &Node<'_>) -> Vec<(String, String)> {
+pub(crate) fn labels(node: &Node<'_>) -> Vec<(String, String)> {
     let labels = node.string_map();
     for (key, value) in &labels {
         node.check(syntax::check_label(key, value));
@@ -203,8 +203,8 @@ fn labels(node: &Node<'_>) -> Vec<(String, String)> {
 
 /// A list of gateway names.
 fn gateways(node: &Node<'_>) -> Vec<String> {
-    for element in node.elements() {
-        let Some(name) = element.string() else { continue };
+    let names = node.elements().filter_map(|element| {
+        let name = element.string()?;
         element.check(syntax::check_gateway(name));
         if let Some((gateway, rest)) = name.split_once('.').filter(|_| !name.contains('/')) {
             let namespace = rest.split('.').next().unwrap_or(rest);
@@ -212,8 +212,9 @@ fn gateways(node: &Node<'_>) -> Vec<String> {
                 "using legacy gatewayName format {name:?}; prefer the <namespace>/<name> format: \"{namespace}/{gateway}\""
             ));
         }
-    }
-    node.strings()
+        Some(name.to_owned())
+    });
+    names.collect()
 }
 
 /// `exportTo`: namespaces, `.` or `*`.

@@ -38,47 +38,47 @@ impl Place<'_> {
 
 /// A value of the document with its place.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Node<'a> {
+pub(crate) struct Node<'a> {
     value: &'a Value,
     place: Place<'a>,
     findings: &'a Findings,
 }
 
 impl<'a> Node<'a> {
-    pub(super) fn root(value: &'a Value, findings: &'a Findings) -> Self {
+    pub(crate) fn root(value: &'a Value, findings: &'a Findings) -> Self {
         Self { value, place: Place::Root, findings }
     }
 
-    pub(super) fn value(&self) -> &'a Value {
+    pub(crate) fn value(&self) -> &'a Value {
         self.value
     }
 
     /// The JSON pointer of this place.
-    pub(super) fn pointer(&self) -> String {
+    pub(crate) fn pointer(&self) -> String {
         let mut pointer = String::new();
         self.place.write(&mut pointer);
         pointer
     }
 
-    pub(super) fn error(&self, kind: ConfigErrorKind) {
+    pub(crate) fn error(&self, kind: ConfigErrorKind) {
         self.findings.error(self.pointer(), kind);
     }
 
-    pub(super) fn invalid(&self, message: impl Into<String>) {
+    pub(crate) fn invalid(&self, message: impl Into<String>) {
         self.error(ConfigErrorKind::Invalid(message.into()));
     }
 
-    pub(super) fn warn(&self, message: impl Into<String>) {
+    pub(crate) fn warn(&self, message: impl Into<String>) {
         self.findings.warn(self.pointer(), message.into());
     }
 
     /// A warning about another place, named by its JSON pointer.
-    pub(super) fn warn_at(&self, pointer: &str, message: String) {
+    pub(crate) fn warn_at(&self, pointer: &str, message: String) {
         self.findings.warn(pointer.to_owned(), message);
     }
 
     /// Reports the first complaint of a check, if it has one.
-    pub(super) fn check(&self, result: Result<(), String>) {
+    pub(crate) fn check(&self, result: Result<(), String>) {
         if let Err(message) = result {
             self.invalid(message);
         }
@@ -97,16 +97,16 @@ impl<'a> Node<'a> {
         None
     }
 
-    pub(super) fn string(&self) -> Option<&'a str> {
+    pub(crate) fn string(&self) -> Option<&'a str> {
         self.value.as_str().or_else(|| self.wrong_type("a string"))
     }
 
-    pub(super) fn boolean(&self) -> Option<bool> {
+    pub(crate) fn boolean(&self) -> Option<bool> {
         self.value.as_bool().or_else(|| self.wrong_type("a boolean"))
     }
 
     /// An integer in a range; `what` names it in the error.
-    pub(super) fn integer(&self, what: &str, range: RangeInclusive<u32>) -> Option<u32> {
+    pub(crate) fn integer(&self, what: &str, range: RangeInclusive<u32>) -> Option<u32> {
         let Value::Number(number) = self.value else { return self.wrong_type("an integer") };
         let Some(integer) = number.as_i64() else { return self.wrong_type("an integer") };
         let value = u32::try_from(integer).ok().filter(|value| range.contains(value));
@@ -117,17 +117,17 @@ impl<'a> Node<'a> {
     }
 
     /// Whether the value is an object; that it is not is an error.
-    pub(super) fn is_object(&self) -> bool {
+    pub(crate) fn is_object(&self) -> bool {
         self.value.is_object() || self.wrong_type::<()>("an object").is_some()
     }
 
-    pub(super) fn object(&'a self) -> Option<Fields<'a>> {
+    pub(crate) fn object(&'a self) -> Option<Fields<'a>> {
         let Value::Object(map) = self.value else { return self.wrong_type("an object") };
         Some(Fields { node: self, map, asked: RefCell::new(Vec::new()), rest_ignored: Cell::new(false) })
     }
 
     /// The keys and values of an object that is a map, in key order.
-    pub(super) fn entries(&'a self) -> Option<impl Iterator<Item = (&'a str, Node<'a>)>> {
+    pub(crate) fn entries(&'a self) -> Option<impl Iterator<Item = (&'a str, Node<'a>)>> {
         let Value::Object(map) = self.value else { return self.wrong_type("an object") };
         Some(map.iter().map(|(key, value)| {
             (key.as_str(), Node { value, place: Place::Key(&self.place, key), findings: self.findings })
@@ -135,7 +135,7 @@ impl<'a> Node<'a> {
     }
 
     /// The elements of a list; a `null` among them is an error, as in Istio's CRDs.
-    pub(super) fn elements(&'a self) -> impl Iterator<Item = Node<'a>> {
+    pub(crate) fn elements(&'a self) -> impl Iterator<Item = Node<'a>> {
         let list = match self.value {
             Value::Array(list) => list.as_slice(),
             _ => {
@@ -150,12 +150,12 @@ impl<'a> Node<'a> {
     }
 
     /// The elements of a list of strings.
-    pub(super) fn strings(&'a self) -> Vec<String> {
+    pub(crate) fn strings(&'a self) -> Vec<String> {
         self.elements().filter_map(|element| element.string().map(str::to_owned)).collect()
     }
 
     /// An object whose values are all strings, such as labels.
-    pub(super) fn string_map(&'a self) -> Vec<(String, String)> {
+    pub(crate) fn string_map(&'a self) -> Vec<(String, String)> {
         let entries = self.entries().into_iter().flatten();
         entries.filter_map(|(key, value)| Some((key.to_owned(), value.string()?.to_owned()))).collect()
     }
@@ -163,7 +163,7 @@ impl<'a> Node<'a> {
 
 /// The fields of an object, asked for by name.
 #[derive(Debug)]
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     node: &'a Node<'a>,
     map: &'a Map<String, Value>,
     asked: RefCell<Vec<&'static str>>,
@@ -171,12 +171,12 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn node(&self) -> &'a Node<'a> {
+    pub(crate) fn node(&self) -> &'a Node<'a> {
         self.node
     }
 
     /// The field, in either spelling; `null` is absent.
-    pub(super) fn get(&self, name: &'static str) -> Option<Node<'a>> {
+    pub(crate) fn get(&self, name: &'static str) -> Option<Node<'a>> {
         self.asked.borrow_mut().push(name);
         let mut found = self.map.iter().filter(|(key, _)| spells(key, name));
         let (key, value) = found.next()?;
@@ -188,7 +188,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The field, whose absence is an error.
-    pub(super) fn require(&self, name: &'static str) -> Option<Node<'a>> {
+    pub(crate) fn require(&self, name: &'static str) -> Option<Node<'a>> {
         let found = self.get(name);
         if found.is_none() {
             self.node.error(ConfigErrorKind::Missing(name));
@@ -197,26 +197,26 @@ impl<'a> Fields<'a> {
     }
 
     /// Fields that the design has and this version does not carry out: refused, never ignored.
-    pub(super) fn not_supported_yet(&self, names: &[&'static str]) {
+    pub(crate) fn not_supported_yet(&self, names: &[&'static str]) {
         for field in names.iter().filter_map(|name| self.get(name)) {
             field.error(ConfigErrorKind::NotSupportedYet);
         }
     }
 
     /// Fields that are valid and that a filter cannot carry out.
-    pub(super) fn not_carried_out(&self, names: &[&'static str], why: &str) {
+    pub(crate) fn not_carried_out(&self, names: &[&'static str], why: &str) {
         for field in names.iter().filter_map(|name| self.get(name)) {
             field.warn(format!("accepted, but not carried out: {why}"));
         }
     }
 
     /// The object has more fields that are not ours to judge, such as those of a Kubernetes Service.
-    pub(super) fn ignore_rest(&self) {
+    pub(crate) fn ignore_rest(&self) {
         self.rest_ignored.set(true);
     }
 
     /// Reports every field that nobody asked for.
-    pub(super) fn finish(self) {
+    pub(crate) fn finish(self) {
         if self.rest_ignored.get() {
             return;
         }
