@@ -57,7 +57,7 @@ fn load(size: usize) -> Option<RouteTable> {
     }
     identify(&mut config.proxy);
     let table = RouteTable::compile(&config);
-    log::info!("configuration accepted: {} hosts, {} routes", table.host_count(), table.route_count());
+    log::info!("configuration accepted (hosts: {}, routes: {})", table.host_count(), table.route_count());
     Some(table)
 }
 

@@ -8,11 +8,11 @@ use sdk_shims::types::Action;
 
 #[test]
 fn a_document_is_accepted_or_refused_with_its_reasons() {
-    let accepted = |counts: &str| vec![format!("configuration accepted: {counts}")];
+    let accepted = |hosts, routes| vec![format!("configuration accepted (hosts: {hosts}, routes: {routes})")];
     for (row, document, errors, infos) in [
-        ("Bookinfo", BOOKINFO.as_bytes(), vec![], accepted("2 hosts, 3 routes")),
-        ("nothing", b"", vec![], accepted("0 hosts, 0 routes")),
-        ("an empty object", b"{}", vec![], accepted("0 hosts, 0 routes")),
+        ("Bookinfo", BOOKINFO.as_bytes(), vec![], accepted(2, 3)),
+        ("nothing", b"", vec![], accepted(0, 0)),
+        ("an empty object", b"{}", vec![], accepted(0, 0)),
         ("no JSON", b"mode: cluster", vec!["/: not valid JSON: expected value at line 1 column 1"], vec![]),
         ("no UTF-8", b"{\"mode\": \"\xff\"}", vec!["/: not valid JSON: invalid unicode code point at line 1 column 11"], vec![]),
         (
