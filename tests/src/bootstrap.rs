@@ -42,7 +42,6 @@ pub enum Listeners<'a> {
 #[must_use]
 pub fn listener(filter: &Value, access_log: &Path) -> Value {
     json!({
-        "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
         "name": NAME,
         "address": loopback(0),
         "filter_chains": [{"filters": [{
@@ -59,7 +58,7 @@ pub fn listener(filter: &Value, access_log: &Path) -> Value {
                     "name": "envoy.filters.http.router",
                     "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
                 }],
-                "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
+                "route_config": {"validate_clusters": false, "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
                     {
                         "match": {"prefix": "/", "headers": [{"name": "x-canary-cluster", "present_match": true}]},
                         "route": {
@@ -75,6 +74,13 @@ pub fn listener(filter: &Value, access_log: &Path) -> Value {
             },
         }]}],
     })
+}
+
+/// A listener as a resource of LDS.
+#[must_use]
+pub fn lds_resource(mut listener: Value) -> Value {
+    listener["@type"] = json!("type.googleapis.com/envoy.config.listener.v3.Listener");
+    listener
 }
 
 /// The filter with its configuration in the listener.

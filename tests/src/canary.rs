@@ -118,7 +118,8 @@ fn resource(delivery: Delivery, folder: &TempDir, document: &Value) -> Value {
     match delivery {
         Delivery::Ecds => bootstrap::ecds_resource(&wasm, document),
         Delivery::Lds => {
-            bootstrap::listener(&bootstrap::inline_filter(&wasm, document), &folder.path().join("access.log"))
+            let filter = bootstrap::inline_filter(&wasm, document);
+            bootstrap::lds_resource(bootstrap::listener(&filter, &folder.path().join("access.log")))
         }
     }
 }

@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::{
     Request, Response, Uri,
     body::Incoming,
-    client::conn::{http1, http2},
+    client::conn::{TrySendError, http1, http2},
     header::{CONNECTION, HOST, HeaderName, HeaderValue},
     upgrade::Upgraded,
 };
@@ -122,13 +122,17 @@ impl Connection {
     ///
     /// # Errors
     /// What broke, the connection included.
-    pub async fn send(&mut self, get: &Get) -> Result<Answer, String> {
+    pub async fn send(&mut self, get: &Get) -> Result<Answer, SendError> {
         let response = self.respond(get).await?;
         let header =
             |name: &str| response.headers().get(name).map_or_else(String::new, |value| lossy(value.as_bytes()));
         let (status, served_by) = (response.status().as_u16(), header(SERVED_BY));
         let closes = header(CONNECTION.as_str()).eq_ignore_ascii_case("close");
-        let body = response.into_body().collect().await.map_err(|error| format!("read the body: {error}"))?;
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .map_err(|error| SendError::Broken(format!("read the body: {error}")))?;
         Ok(Answer { status, served_by, body: lossy(&body.to_bytes()), closes })
     }
 
@@ -141,18 +145,34 @@ impl Connection {
         }
     }
 
-    async fn respond(&mut self, get: &Get) -> Result<Response<Incoming>, String> {
-        let response = match self {
-            Self::Http1(sender) => {
-                sender.ready().await.map_err(|error| format!("connection lost: {error}"))?;
-                sender.send_request(get.for_protocol(Protocol::Http1)).await
-            }
-            Self::Http2(sender) => {
-                sender.ready().await.map_err(|error| format!("connection lost: {error}"))?;
-                sender.send_request(get.for_protocol(Protocol::Http2)).await
-            }
-        };
-        response.map_err(|error| format!("send: {error}"))
+    async fn respond(&mut self, get: &Get) -> Result<Response<Incoming>, SendError> {
+        macro_rules! send {
+            ($sender:expr, $protocol:expr) => {{
+                $sender.ready().await.map_err(|error| SendError::NotSent(format!("connection lost: {error}")))?;
+                $sender.try_send_request(get.for_protocol($protocol)).await.map_err(SendError::from)
+            }};
+        }
+        match self {
+            Self::Http1(sender) => send!(sender, Protocol::Http1),
+            Self::Http2(sender) => send!(sender, Protocol::Http2),
+        }
+    }
+}
+
+/// Why a request has no answer.
+#[derive(Debug)]
+pub enum SendError {
+    /// The server closed the connection before anything of the request went out: another connection will do.
+    NotSent(String),
+    /// The server may have got the request.
+    Broken(String),
+}
+
+impl<T> From<TrySendError<T>> for SendError {
+    fn from(mut error: TrySendError<T>) -> Self {
+        let unsent = error.take_message().is_some();
+        let reason = format!("send: {}", error.into_error());
+        if unsent { Self::NotSent(reason) } else { Self::Broken(reason) }
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     binaries::EnvoyBinary,
-    client::{self, Get, Protocol},
+    client::{Connection, Get, Protocol},
     wait,
 };
 
@@ -62,7 +62,7 @@ impl Envoy {
         .await;
         wait::until("Envoy is live", async || {
             envoy.assert_running();
-            (envoy.admin("/ready").await.trim() == "LIVE").then_some(())
+            (envoy.try_admin("/ready").await.ok()?.trim() == "LIVE").then_some(())
         })
         .await;
         envoy
@@ -88,7 +88,7 @@ impl Envoy {
     /// # Panics
     /// If there is none.
     pub async fn admin(&self, path: &str) -> String {
-        client::send(self.admin, Protocol::Http1, &Get::new("admin", path)).await.body
+        self.try_admin(path).await.unwrap_or_else(|error| panic!("the admin interface, {path}: {error}"))
     }
 
     /// The value of a counter or gauge; 0 while Envoy does not know it.
@@ -112,6 +112,12 @@ impl Envoy {
     #[must_use]
     pub fn show_log_on_panic(&self) -> impl Drop + '_ {
         ShowLog(self)
+    }
+
+    async fn try_admin(&self, path: &str) -> Result<String, String> {
+        let mut connection = Connection::open(self.admin, Protocol::Http1).await?;
+        let answer = connection.send(&Get::new("admin", path)).await;
+        answer.map(|answer| answer.body).map_err(|error| format!("{error:?}"))
     }
 
     fn assert_running(&self) {

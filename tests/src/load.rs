@@ -13,7 +13,7 @@ use std::{
 use tokio::task::JoinSet;
 
 use crate::{
-    client::{Connection, Get, Protocol},
+    client::{Connection, Get, Protocol, SendError},
     wait,
 };
 
@@ -113,7 +113,8 @@ impl Load {
     }
 }
 
-/// One request; connects when there is no connection, and lets go of one that the server wants closed.
+/// One request; connects when there is no connection, and lets go of one that the server wants closed. As every client
+/// does, it takes another connection where the server closed this one before the request went out.
 async fn request(
     address: SocketAddr,
     protocol: Protocol,
@@ -122,26 +123,28 @@ async fn request(
     outcome: &Mutex<Outcome>,
 ) {
     let note = |change: &dyn Fn(&mut Outcome)| change(&mut outcome.lock().expect("no worker has panicked"));
-    // An HTTP/2 GOAWAY is as good as a `connection: close`.
-    let mut current = match connection.take().filter(Connection::is_open) {
-        Some(open) => open,
-        None => match Connection::open(address, protocol).await {
-            Ok(opened) => {
-                note(&|outcome| outcome.connections += 1);
-                opened
-            }
-            Err(error) => return note(&|outcome| outcome.failures.push(error.clone())),
-        },
-    };
-    match current.send(get).await {
-        Ok(answer) => {
-            if answer.status == 200 {
+    let mut kept = connection.take().filter(Connection::is_open);
+    loop {
+        let reused = kept.is_some();
+        let mut current = match kept.take() {
+            Some(open) => open,
+            None => match Connection::open(address, protocol).await {
+                Ok(opened) => {
+                    note(&|outcome| outcome.connections += 1);
+                    opened
+                }
+                Err(error) => return note(&|outcome| outcome.failures.push(error.clone())),
+            },
+        };
+        match current.send(get).await {
+            Ok(answer) if answer.status == 200 => {
                 note(&|outcome| *outcome.served_by.entry(answer.served_by.clone()).or_default() += 1);
-            } else {
-                note(&|outcome| outcome.failures.push(format!("status {}: {}", answer.status, answer.body)));
+                *connection = (!answer.closes).then_some(current);
+                return;
             }
-            *connection = (!answer.closes).then_some(current);
+            Ok(answer) => return note(&|outcome| outcome.failures.push(format!("{answer:?}"))),
+            Err(SendError::NotSent(_)) if reused => {}
+            Err(error) => return note(&|outcome| outcome.failures.push(format!("{error:?}"))),
         }
-        Err(error) => note(&|outcome| outcome.failures.push(error.clone())),
     }
 }

@@ -16,8 +16,8 @@ const MOST: u64 = 500_000;
 /// Requests that show a configuration to be in force.
 const ENOUGH: u64 = 200;
 
-const ECDS_RELOADED: &str = "extension_config_discovery.http_filter.canary.config_reload";
-const ECDS_REFUSED: &str = "extension_config_discovery.http_filter.canary.config_fail";
+const ECDS_TAKEN: &str = "extension_config_discovery.http_filter.canary.update_success";
+const ECDS_REFUSED: &str = "extension_config_discovery.http_filter.canary.update_rejected";
 const LDS_TAKEN: &str = "listener_manager.lds.update_success";
 const LDS_REFUSED: &str = "listener_manager.lds.update_rejected";
 const LDS_DRAINING: &str = "listener_manager.total_filter_chains_draining";
@@ -86,9 +86,9 @@ pub(crate) async fn by_ecds(subject: &Subject) {
     let clients = Clients::start(&canary);
     clients.until_served_by("v1").await;
 
-    let reloads = canary.envoy.stat(ECDS_RELOADED).await;
+    let taken = canary.envoy.stat(ECDS_TAKEN).await;
     canary.configure(&all_to("v2"));
-    canary.envoy.wait_for_stat(ECDS_RELOADED, reloads + 1).await;
+    canary.envoy.wait_for_stat(ECDS_TAKEN, taken + 1).await;
     clients.until_served_by("v2").await;
     clients.assert_only("v2", "after a good configuration").await;
 
@@ -98,7 +98,7 @@ pub(crate) async fn by_ecds(subject: &Subject) {
         canary.envoy.wait_for_stat(ECDS_REFUSED, refusals + 1).await;
         clients.assert_only("v2", row).await;
     }
-    assert_eq!(canary.envoy.stat(ECDS_RELOADED).await, reloads + 1, "a bad configuration counts as no reload");
+    assert_eq!(canary.envoy.stat(ECDS_TAKEN).await, taken + 1, "a bad configuration does not count as taken");
 
     canary.configure(&all_to("v3"));
     clients.until_served_by("v3").await;

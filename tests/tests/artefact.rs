@@ -1,0 +1,124 @@
+//! What is shipped: `dist/canary_filter.wasm` (`$CANARY_WASM`). It loads wherever the proxy-wasm ABI 0.2.1 is.
+
+use std::{collections::BTreeSet, fs};
+
+use e2e::binaries;
+use wasmparser::{ExternalKind, Parser, Payload, TypeRef};
+
+const LARGEST: usize = 450 * 1024;
+
+/// Functions of the ABI and of WASI that Envoy and its relatives all have. The SDK's dispatcher refers to more of them
+/// than the filter calls. An import that comes to be needed is added here by hand, after a look at the hosts.
+const ALLOWED_IMPORTS: [&str; 37] = [
+    "env.proxy_add_header_map_value",
+    "env.proxy_call_foreign_function",
+    "env.proxy_close_stream",
+    "env.proxy_continue_stream",
+    "env.proxy_dequeue_shared_queue",
+    "env.proxy_done",
+    "env.proxy_enqueue_shared_queue",
+    "env.proxy_get_buffer_bytes",
+    "env.proxy_get_current_time_nanoseconds",
+    "env.proxy_get_header_map_pairs",
+    "env.proxy_get_header_map_value",
+    "env.proxy_get_property",
+    "env.proxy_get_shared_data",
+    "env.proxy_get_status",
+    "env.proxy_grpc_call",
+    "env.proxy_grpc_cancel",
+    "env.proxy_grpc_close",
+    "env.proxy_grpc_send",
+    "env.proxy_grpc_stream",
+    "env.proxy_http_call",
+    "env.proxy_log",
+    "env.proxy_register_shared_queue",
+    "env.proxy_remove_header_map_value",
+    "env.proxy_replace_header_map_value",
+    "env.proxy_resolve_shared_queue",
+    "env.proxy_send_local_response",
+    "env.proxy_set_buffer_bytes",
+    "env.proxy_set_effective_context",
+    "env.proxy_set_header_map_pairs",
+    "env.proxy_set_property",
+    "env.proxy_set_shared_data",
+    "env.proxy_set_tick_period_milliseconds",
+    "wasi_snapshot_preview1.environ_get",
+    "wasi_snapshot_preview1.environ_sizes_get",
+    "wasi_snapshot_preview1.fd_write",
+    "wasi_snapshot_preview1.proc_exit",
+    "wasi_snapshot_preview1.random_get",
+];
+
+/// What the host looks for.
+const REQUIRED_EXPORTS: [&str; 9] = [
+    "memory",
+    "_initialize",
+    "proxy_abi_version_0_2_1",
+    "proxy_on_memory_allocate",
+    "proxy_on_context_create",
+    "proxy_on_vm_start",
+    "proxy_on_configure",
+    "proxy_on_request_headers",
+    "proxy_on_delete",
+];
+
+#[derive(Default)]
+struct Interface {
+    imports: BTreeSet<String>,
+    other_imports: Vec<String>,
+    exports: BTreeSet<String>,
+}
+
+fn interface(wasm: &[u8]) -> Interface {
+    let mut interface = Interface::default();
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload.expect("a WebAssembly module") {
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    let import = import.expect("an import");
+                    let name = format!("{}.{}", import.module, import.name);
+                    match import.ty {
+                        TypeRef::Func(_) => _ = interface.imports.insert(name),
+                        _ => interface.other_imports.push(name),
+                    }
+                }
+            }
+            Payload::ExportSection(section) => {
+                for export in section {
+                    let export = export.expect("an export");
+                    if matches!(export.kind, ExternalKind::Func | ExternalKind::Memory) {
+                        interface.exports.insert(export.name.to_owned());
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    interface
+}
+
+#[test]
+fn imports_only_what_every_host_has() {
+    let interface = interface(&fs::read(binaries::wasm()).expect("read the module"));
+    assert_eq!(interface.other_imports, [""; 0], "memories, tables, globals");
+    let unknown: Vec<_> = interface.imports.iter().filter(|name| !ALLOWED_IMPORTS.contains(&name.as_str())).collect();
+    assert_eq!(
+        unknown, [""; 0],
+        "not on the list of allowed imports (`__wbindgen` would mean a browser's random numbers)"
+    );
+    assert!(interface.imports.contains("env.proxy_log"), "these are the imports of a filter: {:?}", interface.imports);
+}
+
+#[test]
+fn exports_what_the_host_calls() {
+    let interface = interface(&fs::read(binaries::wasm()).expect("read the module"));
+    let missing: Vec<_> = REQUIRED_EXPORTS.iter().filter(|name| !interface.exports.contains(**name)).collect();
+    assert_eq!(missing, [&""; 0], "exports: {:?}", interface.exports);
+}
+
+#[test]
+fn is_small() {
+    let size = fs::metadata(binaries::wasm()).expect("the module is there").len();
+    println!("{size} bytes, {} KiB", size / 1024);
+    assert!(size <= LARGEST as u64, "{size} bytes are more than {LARGEST}");
+}
