@@ -43,10 +43,11 @@ impl Clusters {
             }
         }
         if let Some(names) = fields.get("names") {
-            for (key, name) in names.entries()? {
+            for (key, place) in names.entries()? {
                 let (host, subset) = key.split_once('/').unwrap_or((key, ""));
                 let host = host::qualify(&host.to_ascii_lowercase(), DEFAULT_NAMESPACE);
-                let Some(name) = name.string() else { continue };
+                let Some(name) = place.string() else { continue };
+                place.check(check_text(name));
                 clusters.names.insert(names_key(&host, subset), name.to_owned());
             }
         }
@@ -93,7 +94,17 @@ fn names_key(host: &str, subset: &str) -> String {
     format!("{host}/{subset}")
 }
 
+/// A cluster's name travels as a header's value.
+fn check_text(text: &str) -> Result<(), String> {
+    match text {
+        "" => Err("the name of a cluster is empty".to_owned()),
+        text if text.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(()),
+        text => Err(format!("the name of a cluster is printable ASCII without blanks, not {text:?}")),
+    }
+}
+
 fn parse_template(template: &str) -> Result<Vec<Part>, String> {
+    check_text(template)?;
     let mut parts = Vec::new();
     let mut rest = template;
     while let Some((text, tail)) = rest.split_once('{') {
@@ -115,8 +126,5 @@ fn parse_template(template: &str) -> Result<Vec<Part>, String> {
     }
     parts.push(Part::Text(rest.to_owned()));
     parts.retain(|part| *part != Part::Text(String::new()));
-    if parts.is_empty() {
-        return Err("the cluster template is empty".to_owned());
-    }
     Ok(parts)
 }

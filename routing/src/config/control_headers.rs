@@ -32,29 +32,23 @@ impl Default for ControlHeaders {
 impl ControlHeaders {
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
         let fields = node.object()?;
-        let mut headers = Self::default();
-        let mut taken: Vec<String> = Vec::new();
-        let mut name = |field: &'static str| -> Option<Option<String>> {
-            let place = fields.get(field)?;
-            let name = place.string()?.to_ascii_lowercase();
-            if name.is_empty() {
-                return Some(None);
-            }
-            if !syntax::is_header_name(&name) || name == "host" {
-                place.invalid(format!("{name:?} cannot be the name of a control header"));
-            } else if taken.contains(&name) {
-                place.invalid(format!("{name} is already the name of another control header"));
-            }
-            taken.push(name.clone());
-            Some(Some(name))
+        let default = Self::default();
+        let name = |field: &'static str| fields.get(field).and_then(|place| read_name(&place));
+        let headers = Self {
+            version: name("version").unwrap_or(default.version),
+            cluster: name("cluster").unwrap_or(default.cluster),
+            mirrors: name("mirror")
+                .map_or(default.mirrors, |name| name.iter().flat_map(|name| mirror_names(name)).collect()),
+            host: name("host").unwrap_or(default.host),
+            explain: name("explain").unwrap_or(default.explain),
         };
-        headers.version = name("version").unwrap_or(headers.version);
-        headers.cluster = name("cluster").unwrap_or(headers.cluster);
-        headers.mirrors =
-            name("mirror").map_or(headers.mirrors, |name| name.map(|name| mirror_names(&name)).unwrap_or_default());
-        headers.host = name("host").unwrap_or(headers.host);
-        headers.explain = name("explain").unwrap_or(headers.explain);
         fields.finish();
+        let names: Vec<&str> = headers.names().collect();
+        for (index, name) in names.iter().enumerate() {
+            if names.iter().take(index).any(|other| other == name) {
+                node.invalid(format!("{name} is the name of two control headers"));
+            }
+        }
         Some(headers)
     }
 
@@ -92,6 +86,18 @@ impl ControlHeaders {
         let single = [&self.version, &self.cluster, &self.host, &self.explain];
         single.into_iter().flatten().chain(&self.mirrors).map(String::as_str)
     }
+}
+
+/// A header's name in lower case; `""` turns the header off.
+fn read_name(place: &Node<'_>) -> Option<Option<String>> {
+    let name = place.string()?.to_ascii_lowercase();
+    if name.is_empty() {
+        return Some(None);
+    }
+    if !syntax::is_header_name(&name) || name == "host" {
+        place.invalid(format!("{name:?} cannot be the name of a control header"));
+    }
+    Some(Some(name))
 }
 
 fn mirror_names(first: &str) -> Vec<String> {
