@@ -1,14 +1,21 @@
 //! What is to happen to a request: plain data, borrowed from the [`RouteTable`](crate::RouteTable) where it can be.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
-use crate::table::{Destination, Route};
+use crate::config::{AbortStatus, Retries};
+use crate::header_change::HeaderChange;
+use crate::route::{Destination, Route};
 
 /// The answer for one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision<'t> {
     /// The rule that matched; `None` where the host is unknown or no rule of it matched.
     pub route: Option<&'t Route>,
+    /// Wait so long before anything else.
+    pub delay: Option<Duration>,
+    /// The local reply is an injected fault of this kind.
+    pub abort: Option<AbortStatus>,
     /// What to do.
     pub outcome: Outcome<'t>,
 }
@@ -17,14 +24,14 @@ pub struct Decision<'t> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome<'t> {
     /// Send it to a cluster.
-    Forward(Forward<'t>),
+    Forward(Box<Forward<'t>>),
     /// Answer it here.
-    LocalReply(LocalReply),
-    /// No VirtualService takes the host: the proxy's native route serves.
+    LocalReply(LocalReply<'t>),
+    /// The proxy's native route serves: no VirtualService takes the host, or (in version mode) the filter has nothing to add.
     Untouched,
 }
 
-/// Where a forwarded request goes.
+/// Where a forwarded request goes, and what happens to it on the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forward<'t> {
     /// Why this destination was picked.
@@ -35,22 +42,46 @@ pub struct Forward<'t> {
     pub port: u16,
     /// The Envoy cluster that serves the destination.
     pub cluster: Cow<'t, str>,
+    /// The rewritten `:path`, with its query.
+    pub path: Option<Vec<u8>>,
+    /// The rewritten authority.
+    pub authority: Option<&'t str>,
+    /// Changes of the request's headers.
+    pub request_headers: Vec<HeaderChange<'t>>,
+    /// Changes of the response's headers, those of CORS included.
+    pub response_headers: Vec<HeaderChange<'t>>,
+    /// Limit of the whole exchange, tries included.
+    pub timeout: Option<Duration>,
+    /// When to try again; `None` where the rule is silent or switches retries off.
+    pub retries: Option<&'t Retries>,
+    /// Clusters that get a copy, at most [`MAX_MIRRORS`](crate::config::MAX_MIRRORS).
+    pub mirrors: Vec<Cow<'t, str>>,
 }
 
 /// An answer by the proxy itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocalReply {
-    /// HTTP status.
+pub struct LocalReply<'t> {
+    /// HTTP status; Envoy maps it for gRPC clients.
     pub status: u16,
+    /// The gRPC status where the rule names one.
+    pub grpc_status: Option<u8>,
     /// Response-code details for the access log (`%RESPONSE_CODE_DETAILS%`).
     pub details: &'static str,
+    /// Headers beyond those that Envoy adds to every local reply; names in lower case.
+    pub headers: Vec<(Cow<'t, str>, Cow<'t, [u8]>)>,
     /// The body; empty for none.
-    pub body: &'static [u8],
+    pub body: Cow<'t, [u8]>,
 }
 
-impl LocalReply {
+impl LocalReply<'_> {
     /// A VirtualService takes the host, but none of its rules matches: 404, as Envoy answers where no route matches.
-    pub const NO_RULE: Self = Self { status: 404, details: "canary_no_rule_matched", body: b"" };
+    pub(crate) const NO_RULE: Self = Self {
+        status: 404,
+        grpc_status: None,
+        details: "canary_no_rule_matched",
+        headers: Vec::new(),
+        body: Cow::Borrowed(b""),
+    };
 }
 
 /// Why a version was picked: the words of metrics, logs and `canaryctl explain`.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::config::MAX_MIRRORS;
+
 /// A number in [0, 1), held as multiples of 2⁻⁶⁴ so that every comparison is exact.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fraction(u64);
@@ -61,4 +63,10 @@ impl Fraction {
 pub struct Draws {
     /// Picks the weighted destination: 90/10 gives the first below 0.9.
     pub split: Fraction,
+    /// Whether the delay happens: below its percentage it does.
+    pub delay: Fraction,
+    /// Whether the abort happens.
+    pub abort: Fraction,
+    /// Whether each of the rule's mirrors gets a copy.
+    pub mirror: [Fraction; MAX_MIRRORS],
 }

@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::config::error::Findings;
 use crate::config::node::Node;
-use crate::config::{self, Config, ConfigErrors};
-use crate::decision::{Decision, Forward, LocalReply, Outcome};
+use crate::config::{self, Config, ConfigErrors, Retries};
+use crate::decision::{Decision, LocalReply, Outcome};
 use crate::draws::{Draws, Fraction};
+use crate::header_change::HeaderChange;
 use crate::host;
 use crate::request::Request;
 use crate::table::RouteTable;
@@ -80,15 +82,17 @@ impl Question {
                 path: Vec::new(),
                 headers: headers.unwrap_or_default(),
                 port: fields.get("port").and_then(|port| config::port(&port)),
+                claims: fields.get("claims").map(|claims| claims.value().clone()).unwrap_or_default(),
+                remote_address: source.ip,
             },
             draws: fields.get("draws").map(|draws| read_draws(&draws)),
             gateway: text("gateway"),
-            source_namespace: source.0,
-            source_labels: source.1,
+            source_namespace: source.namespace,
+            source_labels: source.labels,
             expect: fields.get("expect").map(|expect| expect.value().clone()),
         };
         // Nothing that a document can say so far looks at these.
-        let _ = (fields.get("claims"), text("now"), fields.get("unavailable").map(|list| list.strings()));
+        let _ = (text("now"), fields.get("unavailable").map(|list| list.strings()));
         fields.finish();
         question.request.authority = authority?.into();
         question.request.path = path?.into();
@@ -121,16 +125,22 @@ impl Question {
     pub fn describe(&self, decision: &Decision<'_>) -> Value {
         let request = &self.request;
         let forward = match &decision.outcome {
-            Outcome::Forward(forward) => Some(forward),
+            Outcome::Forward(forward) => Some(forward.as_ref()),
             Outcome::LocalReply(_) | Outcome::Untouched => None,
         };
-        let destination = forward.map(|forward| forward.destination);
-        let outcome = match &decision.outcome {
-            Outcome::Forward(_) => "forward",
-            Outcome::LocalReply(_) => "localReply",
-            Outcome::Untouched => "untouched",
+        let reply = match &decision.outcome {
+            Outcome::LocalReply(reply) => Some(reply),
+            Outcome::Forward(_) | Outcome::Untouched => None,
         };
-        let no_operations = || json!({"set": [], "add": [], "remove": []});
+        let outcome = match (forward, reply) {
+            (Some(_), _) => "forward",
+            (None, Some(_)) => "localReply",
+            (None, None) => "untouched",
+        };
+        let destination = forward.map(|forward| forward.destination);
+        let path = forward.and_then(|forward| forward.path.as_deref()).unwrap_or(&request.path);
+        let authority = forward.and_then(|forward| forward.authority).map(Cow::Borrowed);
+        let retry = forward.and_then(|forward| forward.retries);
         json!({
             "name": self.name,
             "outcome": outcome,
@@ -140,20 +150,17 @@ impl Question {
             "host": destination.map(|destination| &destination.host),
             "subset": destination.and_then(|destination| destination.subset.as_ref()),
             "port": forward.map(|forward| forward.port),
-            "cluster": forward.map(|Forward { cluster, .. }| cluster),
+            "cluster": forward.map(|forward| &forward.cluster),
             "method": lossy(&request.method),
-            "path": lossy(&request.path),
-            "authority": lossy(&request.authority),
-            "requestHeaders": no_operations(),
-            "responseHeaders": no_operations(),
-            "localReply": match &decision.outcome {
-                Outcome::LocalReply(reply) => describe_reply(reply),
-                Outcome::Forward(_) | Outcome::Untouched => Value::Null,
-            },
-            "delayMs": null,
-            "timeoutMs": null,
-            "retry": null,
-            "mirrors": [],
+            "path": lossy(path),
+            "authority": authority.unwrap_or_else(|| lossy(&request.authority)),
+            "requestHeaders": describe_changes(forward.map_or(&[], |forward| &forward.request_headers)),
+            "responseHeaders": describe_changes(forward.map_or(&[], |forward| &forward.response_headers)),
+            "localReply": reply.map(describe_reply),
+            "delayMs": decision.delay.map(millis),
+            "timeoutMs": forward.and_then(|forward| forward.timeout).map(millis),
+            "retry": retry.map(describe_retries),
+            "mirrors": forward.map_or(&[][..], |forward| &forward.mirrors).iter().map(|cluster| json!({"cluster": cluster})).collect::<Vec<_>>(),
             "fallback": null,
         })
     }
@@ -165,8 +172,39 @@ impl Question {
     }
 }
 
-fn describe_reply(reply: &LocalReply) -> Value {
-    json!({"status": reply.status, "grpcStatus": null, "headers": [], "body": lossy(reply.body)})
+fn describe_reply(reply: &LocalReply<'_>) -> Value {
+    let headers = reply.headers.iter().map(|(name, value)| json!([name, lossy(value)]));
+    json!({
+        "status": reply.status,
+        "grpcStatus": reply.grpc_status,
+        "headers": headers.collect::<Vec<_>>(),
+        "body": lossy(&reply.body),
+    })
+}
+
+fn describe_changes(changes: &[HeaderChange<'_>]) -> Value {
+    let (mut set, mut add, mut remove) = (Vec::new(), Vec::new(), Vec::new());
+    for change in changes {
+        match change {
+            HeaderChange::Set(name, value) => set.push(json!([name, lossy(value)])),
+            HeaderChange::Add(name, value) => add.push(json!([name, lossy(value)])),
+            HeaderChange::Remove(name) => remove.push(json!(name)),
+        }
+    }
+    json!({"set": set, "add": add, "remove": remove})
+}
+
+fn describe_retries(retries: &Retries) -> Value {
+    json!({
+        "attempts": retries.attempts,
+        "perTryTimeoutMs": retries.per_try_timeout.map(millis),
+        "retryOn": retries.retry_on.join(","),
+        "statusCodes": retries.status_codes,
+    })
+}
+
+fn millis(duration: Duration) -> u64 {
+    duration.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 fn lossy(bytes: &[u8]) -> Cow<'_, str> {
@@ -185,27 +223,35 @@ fn read_pair(node: &Node<'_>) -> Option<(String, Vec<u8>)> {
     }
 }
 
-type Source = (Option<String>, Option<BTreeMap<String, String>>);
+/// Who sends the request.
+#[derive(Default)]
+struct Source {
+    ip: Option<String>,
+    namespace: Option<String>,
+    labels: Option<BTreeMap<String, String>>,
+}
 
 fn read_source(node: &Node<'_>) -> Source {
     let Some(fields) = node.object() else { return Source::default() };
     let text = |name| fields.get(name).and_then(|field| field.string().map(str::to_owned));
-    let source = (text("namespace"), fields.get("labels").map(|labels| config::labels(&labels).into_iter().collect()));
-    let _ = (text("ip"), text("principal"));
+    let source = Source {
+        ip: text("ip"),
+        namespace: text("namespace"),
+        labels: fields.get("labels").map(|labels| config::labels(&labels).into_iter().collect()),
+    };
+    let _ = text("principal");
     fields.finish();
     source
 }
 
 fn read_draws(node: &Node<'_>) -> Draws {
     let Some(fields) = node.object() else { return Draws::default() };
-    let draws = Draws { split: fields.get("split").and_then(|draw| read_draw(&draw)).unwrap_or_default() };
-    for name in ["abort", "delay"] {
-        let _ = fields.get(name).and_then(|draw| read_draw(&draw));
-    }
+    let draw = |name| fields.get(name).and_then(|draw| read_draw(&draw)).unwrap_or_default();
+    let mut draws = Draws { split: draw("split"), abort: draw("abort"), delay: draw("delay"), ..Draws::default() };
     if let Some(mirrors) = fields.get("mirror") {
-        mirrors.elements().for_each(|draw| {
-            let _ = read_draw(&draw);
-        });
+        for (draw, mirror) in draws.mirror.iter_mut().zip(mirrors.elements()) {
+            *draw = read_draw(&mirror).unwrap_or_default();
+        }
     }
     fields.finish();
     draws

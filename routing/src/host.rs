@@ -37,6 +37,12 @@ pub fn mesh_names(fqdn: &str, same_namespace: bool) -> Vec<String> {
     names
 }
 
+/// The namespace in the full name of a Kubernetes service.
+#[must_use]
+pub fn namespace(fqdn: &str) -> Option<&str> {
+    fqdn.split('.').nth(1)
+}
+
 /// Whether `pattern` (a host or a wildcard) takes a host.
 #[must_use]
 pub fn covers(pattern: &str, host: &str) -> bool {

@@ -24,20 +24,29 @@
 //! assert_eq!(forward.cluster, "outbound|9080|v2|reviews.default.svc.cluster.local");
 //! ```
 
+mod answer;
 pub mod config;
+mod cors;
 pub mod decision;
 pub mod draws;
+pub mod duration;
 pub mod explain;
+pub mod format;
+pub mod header_change;
 pub mod host;
+mod host_index;
 mod matcher;
 mod path;
 pub mod regex;
 pub mod request;
+pub mod route;
 mod split;
 pub mod table;
 
 pub use config::{Config, ConfigError, ConfigErrors, Proxy, Warning};
 pub use decision::{Decision, Forward, LocalReply, Outcome, Reason};
 pub use draws::{Draws, Fraction};
-pub use request::{Request, RequestView};
+pub use header_change::HeaderChange;
+pub use request::{Claim, Request, RequestView};
+pub use route::{Destination, Route};
 pub use table::RouteTable;

@@ -2,7 +2,7 @@
 
 use crate::config::{HttpMatch, StringMatch};
 use crate::path;
-use crate::request::RequestView;
+use crate::request::{Claim, RequestView};
 
 impl HttpMatch {
     /// Whether the request satisfies everything but the selectors `port`, `gateways`, `sourceLabels` and
@@ -21,6 +21,8 @@ impl HttpMatch {
                 header_matches(request, name, unwanted)
                     || (*unwanted != StringMatch::Present && missing_matches(request, name, unwanted))
             })
+            && self.claims.iter().all(|(path, wanted)| claim_matches(request, path, wanted))
+            && !self.without_claims.iter().any(|(path, unwanted)| claim_matches(request, path, unwanted))
             && self.query_params.iter().all(|(name, wanted)| {
                 path::query_param(request.path(), name.as_bytes()).is_some_and(|value| wanted.is_match(value))
             })
@@ -45,6 +47,20 @@ fn header_matches(request: &impl RequestView, name: &str, wanted: &StringMatch) 
     match pseudo_header(request, name) {
         Some(value) => !value.is_empty() && wanted.is_match(value),
         None => request.header(name).any(|line| wanted.is_match(line.trim_ascii())),
+    }
+}
+
+/// String claims that hold a list, separated by blanks; istiod has Envoy's JWT filter take them apart.
+const BLANK_SEPARATED_CLAIMS: [&str; 2] = ["scope", "permission"];
+
+/// Whether a claim, or any element of a list, satisfies the match.
+fn claim_matches(request: &impl RequestView, path: &[String], wanted: &StringMatch) -> bool {
+    let is_list = matches!(path, [name] if BLANK_SEPARATED_CLAIMS.contains(&name.as_str()));
+    match request.claim(path) {
+        Claim::None => false,
+        Claim::Text(text) if is_list => text.split(|byte| *byte == b' ').any(|element| wanted.is_match(element)),
+        Claim::Text(text) => wanted.is_match(&text),
+        Claim::List(list) => list.iter().any(|element| wanted.is_match(element)),
     }
 }
 

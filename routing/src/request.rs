@@ -1,5 +1,10 @@
 //! The request as the decision sees it: bytes, borrowed, nothing assumed to be UTF-8.
 
+use serde_json::Value;
+
+use crate::format::Property;
+use crate::host::split_port;
+
 /// One request. Implemented by the filter over the host's header map, by [`Request`] in tests and tools.
 pub trait RequestView {
     /// `:method`, as sent (methods are case-sensitive).
@@ -16,6 +21,25 @@ pub trait RequestView {
     fn port(&self) -> Option<u16> {
         None
     }
+    /// A property of the connection or the request; `None` where the host does not know it.
+    fn property(&self, _property: Property) -> Option<Vec<u8>> {
+        None
+    }
+    /// A claim of the request's validated JWT, by the keys that lead to it.
+    fn claim(&self, _path: &[String]) -> Claim {
+        Claim::None
+    }
+}
+
+/// The value of a JWT claim, as far as rules can match it: numbers, booleans and objects match nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// Absent, or of a kind that matches nothing.
+    None,
+    /// A string.
+    Text(Vec<u8>),
+    /// A list; elements that are no strings are left out.
+    List(Vec<Vec<u8>>),
 }
 
 /// An owned request, for tests, fixtures and `canaryctl explain`.
@@ -33,6 +57,10 @@ pub struct Request {
     pub headers: Vec<(String, Vec<u8>)>,
     /// Overrides the authority's port.
     pub port: Option<u16>,
+    /// The claims of the validated JWT.
+    pub claims: Value,
+    /// The client's address with its port.
+    pub remote_address: Option<String>,
 }
 
 impl Request {
@@ -50,6 +78,8 @@ impl Request {
             path: path.into(),
             headers: Vec::new(),
             port: None,
+            claims: Value::Null,
+            remote_address: None,
         }
     }
 
@@ -84,5 +114,26 @@ impl RequestView for Request {
 
     fn port(&self) -> Option<u16> {
         self.port
+    }
+
+    fn property(&self, property: Property) -> Option<Vec<u8>> {
+        let address = self.remote_address.as_ref()?;
+        match property {
+            Property::RemoteAddress => Some(address.clone().into()),
+            Property::RemoteAddressWithoutPort => Some(split_port(address.as_bytes()).0.to_vec()),
+            Property::RemotePort => split_port(address.as_bytes()).1.map(|port| port.to_string().into()),
+            _ => None,
+        }
+    }
+
+    fn claim(&self, path: &[String]) -> Claim {
+        let claim = path.iter().try_fold(&self.claims, |value, key| value.get(key));
+        match claim {
+            Some(Value::String(text)) => Claim::Text(text.clone().into()),
+            Some(Value::Array(list)) => {
+                Claim::List(list.iter().filter_map(|element| Some(element.as_str()?.to_owned().into())).collect())
+            }
+            _ => Claim::None,
+        }
     }
 }

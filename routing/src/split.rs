@@ -23,8 +23,15 @@ impl Split {
     }
 
     /// The sum of the weights.
-    pub(crate) fn total(&self) -> u64 {
+    fn total(&self) -> u64 {
         self.bounds.last().copied().unwrap_or_default()
+    }
+
+    /// The share of each entry, for people.
+    pub(crate) fn shares(&self) -> impl Iterator<Item = f64> {
+        let total = self.total() as f64;
+        let lower = std::iter::once(0).chain(self.bounds.iter().copied());
+        lower.zip(&self.bounds).map(move |(low, high)| high.saturating_sub(low) as f64 / total)
     }
 
     /// The index that a draw picks: entry i for draws in [bounds[i-1]/total, bounds[i]/total).

@@ -1,68 +1,35 @@
 //! The compiled rules, and the decision.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::sync::Arc;
 
-use crate::config::{Clusters, Config, ControlHeaders, HttpMatch, HttpRoute, Proxy, VirtualService};
+use crate::answer;
+use crate::config::{Clusters, Config, ControlHeaders, FaultSettings, HttpMatch, Mode, Proxy, VirtualService};
+use crate::cors::{self, Verdict};
 use crate::decision::{Decision, Forward, LocalReply, Outcome, Reason};
 use crate::draws::Draws;
+use crate::header_change;
 use crate::host;
+use crate::host_index::HostIndex;
+use crate::path;
 use crate::request::RequestView;
-use crate::split::Split;
-
-/// The port of a request whose authority names none.
-const DEFAULT_PORT: u16 = 80;
+use crate::route::{DEFAULT_PORT, Destination, Forwarding, Kind, Route, WeightedDestination};
 
 /// The rules of a document, resolved for one proxy and ready to decide.
 #[derive(Debug)]
 pub struct RouteTable {
+    mode: Mode,
     hosts: HostIndex,
     virtual_hosts: Vec<VirtualHost>,
     headers: ControlHeaders,
     clusters: Clusters,
-}
-
-/// A rule under one entry of its `match`, as Envoy would have it as one route.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
-    /// The rule's name, joined by the match's name (`rule.match`); empty where neither has one.
-    pub name: String,
-    /// JSON pointer of the rule in the document.
-    pub rule: String,
-    matcher: Option<HttpMatch>,
-    action: Arc<Action>,
-}
-
-/// What a rule does; shared by the routes of its matches.
-#[derive(Debug, PartialEq, Eq)]
-struct Action {
-    destinations: Vec<Destination>,
-    split: Split,
-}
-
-/// Where a rule sends requests.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Destination {
-    /// The host's full name.
-    pub host: String,
-    /// The version; `None` is the service as a whole.
-    pub subset: Option<String>,
-    /// The port; `None` is the request's.
-    pub port: Option<u16>,
-    /// Its weight in the rule.
-    pub weight: u32,
-    /// The cluster, where its name does not depend on the request's port.
-    cluster: Option<String>,
+    faults: FaultSettings,
 }
 
 /// What a host's rules may lead to: a share of the requests, and their decision.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Chance<'t> {
-    /// Numerator of the share.
-    pub weight: u64,
-    /// Denominator of the share.
-    pub total: u64,
+    /// The share, above 0 and at most 1; for people, decisions never use it.
+    pub share: f64,
     /// The decision.
     pub decision: Decision<'t>,
 }
@@ -74,23 +41,33 @@ struct VirtualHost {
     objects: Vec<Vec<Route>>,
 }
 
+/// What chance came to for a request.
+#[derive(Debug, Clone, Copy)]
+struct Picks {
+    destination: usize,
+    delay: bool,
+    abort: bool,
+}
+
+enum Found<'t> {
+    UnknownHost,
+    NoRule,
+    Route(&'t Route, u16),
+}
+
 impl RouteTable {
     /// Resolves the document for `config.proxy` and compiles it.
     #[must_use]
     pub fn compile(config: &Config) -> Self {
         let mut table = Self {
+            mode: config.mode,
             hosts: HostIndex::default(),
             virtual_hosts: Vec::new(),
             headers: config.headers.clone(),
             clusters: config.clusters.clone(),
+            faults: config.faults,
         };
-        let mut services: Vec<_> =
-            config.virtual_services.iter().filter(|service| is_visible(service, &config.proxy)).collect();
-        services.sort_by_key(|service| {
-            let metadata = &service.metadata;
-            (&metadata.creation_timestamp, &metadata.name, &metadata.namespace)
-        });
-        for service in services {
+        for service in config.services_in_order() {
             let routes = compile_routes(service, config);
             if !routes.is_empty() {
                 table.add(service, &routes, &config.proxy);
@@ -103,16 +80,14 @@ impl RouteTable {
     }
 
     fn add(&mut self, service: &VirtualService, routes: &[Route], proxy: &Proxy) {
-        let namespace = &service.metadata.namespace;
-        for name in &service.hosts {
-            let fqdn = host::qualify(name, namespace);
+        for fqdn in service.qualified_hosts() {
             let index = self.hosts.find_exactly(&fqdn).unwrap_or_else(|| {
                 let index = self.virtual_hosts.len();
                 self.virtual_hosts.push(VirtualHost { objects: Vec::new() });
                 let names = if proxy.in_mesh() {
                     host::mesh_names(
                         &fqdn,
-                        service_namespace(&fqdn).is_none_or(|namespace| proxy.in_namespace(namespace)),
+                        host::namespace(&fqdn).is_none_or(|namespace| proxy.in_namespace(namespace)),
                     )
                 } else {
                     vec![fqdn]
@@ -130,40 +105,71 @@ impl RouteTable {
     #[must_use]
     pub fn decide<'t>(&'t self, request: &impl RequestView, draws: &Draws) -> Decision<'t> {
         match self.find(request) {
-            Found::UnknownHost => Decision { route: None, outcome: Outcome::Untouched },
-            Found::NoRule => Decision { route: None, outcome: Outcome::LocalReply(LocalReply::NO_RULE) },
+            Found::UnknownHost => Decision::of(None, Outcome::Untouched),
+            // In version mode the proxy's own routes answer where no rule matches.
+            Found::NoRule if self.mode == Mode::Version => Decision::of(None, Outcome::Untouched),
+            Found::NoRule => Decision::of(None, Outcome::LocalReply(LocalReply::NO_RULE)),
             Found::Route(route, port) => {
-                let forward =
-                    route.action.pick(draws).map(|destination| self.forward(&route.action, destination, port));
-                let outcome = forward.map_or(Outcome::LocalReply(LocalReply::NO_RULE), Outcome::Forward);
-                Decision { route: Some(route), outcome }
+                let fault = &route.action.fault;
+                let picks = Picks {
+                    destination: match &route.action.kind {
+                        Kind::Forward(forwarding) => forwarding.split.pick(draws.split),
+                        Kind::Redirect(_) | Kind::DirectResponse(_) => 0,
+                    },
+                    delay: fault.delay.is_some_and(|delay| delay.percentage.holds(draws.delay)),
+                    abort: fault.abort.is_some_and(|abort| abort.percentage.holds(draws.abort)),
+                };
+                self.resolve(request, route, port, picks, draws)
             }
         }
     }
 
-    /// Every decision that chance may lead to for a request, with its share; shares of zero are left out.
+    /// Every decision that the split and the faults may lead to for a request, with its share; mirrors as if their draws
+    /// were 0.
     #[must_use]
     pub fn chances<'t>(&'t self, request: &impl RequestView) -> Vec<Chance<'t>> {
+        let draws = Draws::default();
         let Found::Route(route, port) = self.find(request) else {
-            return vec![Chance { weight: 1, total: 1, decision: self.decide(request, &Draws::default()) }];
+            return vec![Chance { share: 1.0, decision: self.decide(request, &draws) }];
         };
-        let total = route.action.split.total();
-        let lone = route.action.destinations.len() == 1;
-        let shares = route.action.destinations.iter().map(|destination| Chance {
-            weight: if lone { total } else { destination.weight.into() },
-            total,
-            decision: Decision {
-                route: Some(route),
-                outcome: Outcome::Forward(self.forward(&route.action, destination, port)),
-            },
-        });
-        shares.filter(|chance| chance.weight > 0).collect()
+        let fault = &route.action.fault;
+        let delays = two_ways(fault.delay.map(|delay| delay.percentage.millionths()));
+        let aborts = two_ways(fault.abort.map(|abort| abort.percentage.millionths()));
+        let splits = match &route.action.kind {
+            Kind::Forward(forwarding) => forwarding.split.shares().collect(),
+            Kind::Redirect(_) | Kind::DirectResponse(_) => vec![1.0],
+        };
+        let mut chances: Vec<Chance<'t>> = Vec::new();
+        for (delay, delay_share) in delays {
+            for (abort, abort_share) in aborts {
+                for (destination, split_share) in splits.iter().enumerate() {
+                    let share = delay_share * abort_share * split_share;
+                    if share > 0.0 {
+                        let picks = Picks { destination, delay, abort };
+                        add_chance(&mut chances, share, self.resolve(request, route, port, picks, &draws));
+                    }
+                }
+            }
+        }
+        chances
     }
 
     /// The names of the control headers.
     #[must_use]
     pub fn headers(&self) -> &ControlHeaders {
         &self.headers
+    }
+
+    /// Who carries out the rules.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// How faults are carried out.
+    #[must_use]
+    pub fn faults(&self) -> &FaultSettings {
+        &self.faults
     }
 
     /// How many virtual hosts the table has.
@@ -189,40 +195,113 @@ impl RouteTable {
         }
     }
 
-    fn forward<'t>(&'t self, action: &Action, destination: &'t Destination, request_port: u16) -> Forward<'t> {
-        let port = destination.port.unwrap_or(request_port);
-        let cluster = match &destination.cluster {
-            Some(cluster) => Cow::Borrowed(cluster.as_str()),
-            None => Cow::Owned(self.clusters.name(&destination.host, destination.subset.as_deref(), port)),
+    fn resolve<'t>(
+        &'t self,
+        request: &impl RequestView,
+        route: &'t Route,
+        port: u16,
+        picks: Picks,
+        draws: &Draws,
+    ) -> Decision<'t> {
+        if self.mode == Mode::Version {
+            return Decision::of(Some(route), self.pick_version(route, port, picks));
+        }
+        let fault = &route.action.fault;
+        let delay = fault.delay.filter(|_| picks.delay).map(|delay| delay.fixed_delay.min(self.faults.max_delay));
+        let abort = fault.abort.filter(|_| picks.abort).map(|abort| abort.status);
+        let outcome = match (&route.action.kind, abort) {
+            (kind, Some(status)) => {
+                let steps = match kind {
+                    Kind::Forward(forwarding) => {
+                        forwarding.destinations.get(picks.destination).map(|d| &d.response_headers)
+                    }
+                    Kind::Redirect(_) | Kind::DirectResponse(_) => None,
+                };
+                reply(answer::abort(status), steps.unwrap_or(&route.action.reply_headers), request, route)
+            }
+            (Kind::Redirect(redirect), None) => {
+                let location = answer::redirect(redirect, route.matcher.as_ref(), request, port);
+                reply(location, &route.action.reply_headers, request, route)
+            }
+            (Kind::DirectResponse(response), None) => {
+                reply(answer::direct_response(response), &route.action.reply_headers, request, route)
+            }
+            (Kind::Forward(forwarding), None) => match forwarding.destinations.get(picks.destination) {
+                Some(target) => self.forward(request, route, forwarding, target, port, draws),
+                None => Outcome::LocalReply(LocalReply::NO_RULE),
+            },
         };
-        let reason = if action.destinations.len() == 1 { Reason::Rule } else { Reason::Weight };
-        Forward { reason, destination, port, cluster }
+        Decision { route: Some(route), delay, abort, outcome }
+    }
+
+    fn forward<'t>(
+        &'t self,
+        request: &impl RequestView,
+        route: &'t Route,
+        forwarding: &'t Forwarding,
+        target: &'t WeightedDestination,
+        port: u16,
+        draws: &Draws,
+    ) -> Outcome<'t> {
+        let mut response_headers = header_change::changes(&target.response_headers, request, &route.name);
+        match forwarding.cors.as_ref().map_or(Verdict::None, |policy| cors::check(policy, request)) {
+            Verdict::Reply(reply) => return Outcome::LocalReply(reply),
+            Verdict::Allow(headers) => header_change::set_on_top(&mut response_headers, headers),
+            Verdict::None => {}
+        }
+        let mirrors =
+            forwarding.mirrors.iter().zip(draws.mirror).filter(|(mirror, draw)| mirror.percentage.holds(*draw));
+        Outcome::Forward(Box::new(Forward {
+            reason: reason(forwarding),
+            destination: &target.destination,
+            port: target.destination.port.unwrap_or(port),
+            cluster: self.cluster(&target.destination, port),
+            path: forwarding
+                .path
+                .as_ref()
+                .map(|rewrite| path::rewrite(request.path(), route.matcher.as_ref(), rewrite)),
+            authority: target.authority.as_deref(),
+            request_headers: header_change::changes(&target.request_headers, request, &route.name),
+            response_headers,
+            timeout: forwarding.timeout,
+            retries: forwarding.retries.as_ref(),
+            mirrors: mirrors.map(|(mirror, _)| self.cluster(&mirror.destination, port)).collect(),
+        }))
+    }
+
+    /// Version mode: the version and nothing else; where the rule forwards to none, the proxy's own routes serve.
+    fn pick_version<'t>(&'t self, route: &'t Route, port: u16, picks: Picks) -> Outcome<'t> {
+        let Kind::Forward(forwarding) = &route.action.kind else { return Outcome::Untouched };
+        let Some(target) = forwarding.destinations.get(picks.destination) else { return Outcome::Untouched };
+        Outcome::Forward(Box::new(Forward {
+            reason: reason(forwarding),
+            destination: &target.destination,
+            port: target.destination.port.unwrap_or(port),
+            cluster: self.cluster(&target.destination, port),
+            path: None,
+            authority: None,
+            request_headers: Vec::new(),
+            response_headers: Vec::new(),
+            timeout: None,
+            retries: None,
+            mirrors: Vec::new(),
+        }))
+    }
+
+    fn cluster<'t>(&'t self, destination: &'t Destination, request_port: u16) -> Cow<'t, str> {
+        match &destination.cluster {
+            Some(cluster) => Cow::Borrowed(cluster.as_str()),
+            None => {
+                let port = destination.port.unwrap_or(request_port);
+                Cow::Owned(self.clusters.name(&destination.host, destination.subset.as_deref(), port))
+            }
+        }
     }
 }
 
-enum Found<'t> {
-    UnknownHost,
-    NoRule,
-    Route(&'t Route, u16),
-}
-
-impl Action {
-    fn pick(&self, draws: &Draws) -> Option<&Destination> {
-        self.destinations.get(self.split.pick(draws.split))
-    }
-}
-
-impl Route {
-    fn applies_to(&self, port: u16) -> bool {
-        self.matcher.as_ref().and_then(|matcher| matcher.port).is_none_or(|wanted| wanted == port)
-    }
-
-    fn is_match(&self, request: &impl RequestView) -> bool {
-        self.matcher.as_ref().is_none_or(|matcher| matcher.is_match(request))
-    }
-
-    fn is_catch_all(&self) -> bool {
-        self.matcher.as_ref().is_none_or(HttpMatch::is_catch_all)
+impl<'t> Decision<'t> {
+    fn of(route: Option<&'t Route>, outcome: Outcome<'t>) -> Self {
+        Self { route, delay: None, abort: None, outcome }
     }
 }
 
@@ -240,33 +319,43 @@ impl VirtualHost {
     }
 }
 
-fn is_visible(service: &VirtualService, proxy: &Proxy) -> bool {
-    proxy.sees(&service.export_to, &service.metadata.namespace)
-        && proxy.serves_any(&service.gateways, &service.metadata.namespace)
+/// A local reply with the rule's response operations.
+fn reply<'t>(
+    mut reply: LocalReply<'t>,
+    steps: &'t [header_change::Step],
+    request: &impl RequestView,
+    route: &'t Route,
+) -> Outcome<'t> {
+    header_change::apply(header_change::changes(steps, request, &route.name), &mut reply.headers);
+    Outcome::LocalReply(reply)
 }
 
-/// The namespace of a Kubernetes service's full name.
-fn service_namespace(fqdn: &str) -> Option<&str> {
-    fqdn.split('.').nth(1)
+fn reason(forwarding: &Forwarding) -> Reason {
+    if forwarding.destinations.len() == 1 { Reason::Rule } else { Reason::Weight }
+}
+
+/// (happens, share) for a fault of so many millionths; without one it never happens.
+fn two_ways(millionths: Option<u32>) -> [(bool, f64); 2] {
+    let share = f64::from(millionths.unwrap_or(0)) / 1_000_000.0;
+    [(true, share), (false, 1.0 - share)]
+}
+
+/// Equal decisions are one chance.
+fn add_chance<'t>(chances: &mut Vec<Chance<'t>>, share: f64, decision: Decision<'t>) {
+    match chances.iter_mut().find(|chance| chance.decision == decision) {
+        Some(chance) => chance.share += share,
+        None => chances.push(Chance { share, decision }),
+    }
 }
 
 /// The routes of an object that this proxy's selectors leave, up to the first that takes everything.
 fn compile_routes(service: &VirtualService, config: &Config) -> Vec<Route> {
     let mut routes = Vec::new();
-    for rule in &service.http {
-        let action = Arc::new(compile_action(rule, service, config));
-        let route = |matcher: Option<&HttpMatch>| Route {
-            name: route_name(rule, matcher),
-            rule: rule.at.clone(),
-            matcher: matcher.cloned(),
-            action: Arc::clone(&action),
-        };
-        let selected = rule.matches.iter().filter(|matcher| is_selected(matcher, service, &config.proxy));
-        let entries: Vec<_> =
-            if rule.matches.is_empty() { vec![route(None)] } else { selected.map(|m| route(Some(m))).collect() };
-        for entry in entries {
-            let ends = entry.is_catch_all() && entry.matcher.as_ref().is_none_or(|matcher| matcher.port.is_none());
-            routes.push(entry);
+    for resolved in config.rules_of(service) {
+        let selected = |matcher: &HttpMatch| is_selected(matcher, &service.metadata.namespace, &config.proxy);
+        for route in Route::compile(&resolved.rule, resolved.namespace, config, selected) {
+            let ends = route.is_catch_all() && route.port().is_none();
+            routes.push(route);
             if ends {
                 return routes;
             }
@@ -276,91 +365,10 @@ fn compile_routes(service: &VirtualService, config: &Config) -> Vec<Route> {
 }
 
 /// The selectors of an entry that depend on the proxy alone (istiod's `sourceMatchHTTP`).
-fn is_selected(matcher: &HttpMatch, service: &VirtualService, proxy: &Proxy) -> bool {
+fn is_selected(matcher: &HttpMatch, namespace: &str, proxy: &Proxy) -> bool {
     if !matcher.gateways.is_empty() {
-        return proxy.serves_any(&matcher.gateways, &service.metadata.namespace);
+        return proxy.serves_any(&matcher.gateways, namespace);
     }
     proxy.has_labels(&matcher.source_labels)
         && matcher.source_namespace.as_ref().is_none_or(|namespace| proxy.namespace.as_ref() == Some(namespace))
-}
-
-fn compile_action(rule: &HttpRoute, service: &VirtualService, config: &Config) -> Action {
-    let destinations = rule.route.iter().map(|destination| {
-        let key = config.destination_key(destination, &service.metadata.namespace);
-        let fixed_port = match key.port {
-            None if config.clusters.needs_port(&key.host, key.subset.as_deref()) => None,
-            port => Some(port.unwrap_or(DEFAULT_PORT)),
-        };
-        let cluster = fixed_port.map(|port| config.clusters.name(&key.host, key.subset.as_deref(), port));
-        Destination { host: key.host, subset: key.subset, port: key.port, weight: destination.weight, cluster }
-    });
-    Action {
-        destinations: destinations.collect(),
-        split: Split::new(rule.route.iter().map(|destination| destination.weight)),
-    }
-}
-
-fn route_name(rule: &HttpRoute, matcher: Option<&HttpMatch>) -> String {
-    let name = rule.name.clone().unwrap_or_default();
-    match matcher.and_then(|matcher| matcher.name.as_deref()).filter(|name| !name.is_empty()) {
-        Some(matched) => format!("{name}.{matched}"),
-        None => name,
-    }
-}
-
-/// Host lookup: exact, then the longest suffix wildcard, then `*`. Names are in lower case; lookups need not be.
-#[derive(Debug, Default)]
-struct HostIndex {
-    exact: HashMap<Vec<u8>, usize>,
-    /// By the length of the suffix, longest first.
-    suffixes: Vec<(usize, HashMap<Vec<u8>, usize>)>,
-    any: Option<usize>,
-}
-
-impl HostIndex {
-    /// The first insertion of a name counts.
-    fn insert(&mut self, name: String, index: usize) {
-        match name.strip_prefix('*') {
-            Some("") => {
-                self.any.get_or_insert(index);
-            }
-            Some(suffix) => {
-                let position = self.suffixes.partition_point(|(length, _)| *length > suffix.len());
-                if self.suffixes.get(position).is_none_or(|(length, _)| *length != suffix.len()) {
-                    self.suffixes.insert(position, (suffix.len(), HashMap::new()));
-                }
-                if let Some((_, suffixes)) = self.suffixes.get_mut(position) {
-                    suffixes.entry(suffix.as_bytes().to_vec()).or_insert(index);
-                }
-            }
-            None => {
-                self.exact.entry(name.into_bytes()).or_insert(index);
-            }
-        }
-    }
-
-    /// The index of a name as inserted, wildcards included.
-    fn find_exactly(&self, name: &str) -> Option<usize> {
-        match name.strip_prefix('*') {
-            Some("") => self.any,
-            Some(suffix) => self.suffixes.iter().find_map(|(_, suffixes)| suffixes.get(suffix.as_bytes()).copied()),
-            None => self.exact.get(name.as_bytes()).copied(),
-        }
-    }
-
-    fn find(&self, host: &[u8]) -> Option<usize> {
-        let host = if host.iter().any(u8::is_ascii_uppercase) {
-            Cow::Owned(host.to_ascii_lowercase())
-        } else {
-            Cow::Borrowed(host)
-        };
-        if let Some(index) = self.exact.get(host.as_ref()) {
-            return Some(*index);
-        }
-        let wildcard = self.suffixes.iter().find_map(|(length, suffixes)| {
-            let start = host.len().checked_sub(*length).filter(|start| *start > 0)?;
-            suffixes.get(host.get(start..)?).copied()
-        });
-        wildcard.or(self.any)
-    }
 }

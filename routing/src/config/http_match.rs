@@ -21,6 +21,10 @@ pub struct HttpMatch {
     pub headers: Vec<(String, StringMatch)>,
     /// Headers that must not match; names in lower case.
     pub without_headers: Vec<(String, StringMatch)>,
+    /// JWT claims that have to match, by the keys that lead to them (`@request.auth.claims…` in `headers`).
+    pub claims: Vec<(Vec<String>, StringMatch)>,
+    /// JWT claims that must not match.
+    pub without_claims: Vec<(Vec<String>, StringMatch)>,
     /// The first value of each query parameter; names are case-sensitive.
     pub query_params: Vec<(String, StringMatch)>,
     /// Compare `uri` without case (exact and prefix only).
@@ -40,17 +44,21 @@ const PATH: StringMatchRules = StringMatchRules { empty_prefix: true, star_is_pr
 const INVERTED: StringMatchRules = StringMatchRules { empty_prefix: false, star_is_present: true };
 
 impl HttpMatch {
-    pub(super) fn read(node: &Node<'_>) -> Option<Self> {
+    pub(super) fn read(node: &Node<'_>, claims_allowed: bool) -> Option<Self> {
         let fields = node.object()?;
         let text = |name, rules| fields.get(name).and_then(|field| StringMatch::read(&field, rules));
+        let (headers, claims) = header_matches(&fields, "headers", TEXT, claims_allowed);
+        let (without_headers, without_claims) = header_matches(&fields, "withoutHeaders", INVERTED, claims_allowed);
         let entry = Self {
             name: fields.get("name").and_then(|name| name.string().map(str::to_owned)),
             uri: text("uri", PATH),
             scheme: text("scheme", TEXT),
             method: text("method", TEXT),
             authority: text("authority", TEXT),
-            headers: header_matches(&fields, "headers", TEXT),
-            without_headers: header_matches(&fields, "withoutHeaders", INVERTED),
+            headers,
+            without_headers,
+            claims,
+            without_claims,
             query_params: matches(&fields, "queryParams", TEXT),
             ignore_uri_case: fields.get("ignoreUriCase").and_then(|field| field.boolean()).unwrap_or(false),
             port: fields.get("port").and_then(|port| super::port(&port)),
@@ -75,8 +83,20 @@ impl HttpMatch {
         any_path
             && self.headers.is_empty()
             && self.without_headers.is_empty()
+            && self.claims.is_empty()
+            && self.without_claims.is_empty()
             && self.query_params.is_empty()
             && [&self.scheme, &self.method, &self.authority].iter().all(|text| text.is_none())
+    }
+
+    /// Whether the entry takes every request in every proxy and on every port.
+    #[must_use]
+    pub(super) fn is_unconditional(&self) -> bool {
+        self.is_catch_all()
+            && self.port.is_none()
+            && self.source_labels.is_empty()
+            && self.source_namespace.is_none()
+            && self.gateways.is_empty()
     }
 }
 
@@ -95,16 +115,46 @@ fn matches(fields: &Fields<'_>, name: &'static str, rules: StringMatchRules) -> 
     entries.filter_map(|(key, value)| Some((key.to_owned(), StringMatch::read(&value, rules)?))).collect()
 }
 
-fn header_matches(fields: &Fields<'_>, name: &'static str, rules: StringMatchRules) -> Vec<(String, StringMatch)> {
-    let Some(node) = fields.get(name) else { return Vec::new() };
-    let entries = node.entries().into_iter().flatten();
-    let matches = entries.filter_map(|(key, value)| {
-        if key.starts_with("@request.auth.") {
-            value.error(super::ConfigErrorKind::NotSupportedYet);
-            return None;
+type HeaderMatches = (Vec<(String, StringMatch)>, Vec<(Vec<String>, StringMatch)>);
+
+/// The keys of `headers` are headers or claims of a JWT.
+fn header_matches(
+    fields: &Fields<'_>,
+    name: &'static str,
+    rules: StringMatchRules,
+    claims_allowed: bool,
+) -> HeaderMatches {
+    let (mut headers, mut claims) = HeaderMatches::default();
+    let Some(node) = fields.get(name) else { return (headers, claims) };
+    for (key, value) in node.entries().into_iter().flatten() {
+        let matcher = StringMatch::read(&value, rules);
+        let Some(path) = claim_path(key) else {
+            value.check(syntax::check_matched_header(key));
+            headers.extend(matcher.map(|matcher| (key.to_ascii_lowercase(), matcher)));
+            continue;
+        };
+        if !claims_allowed {
+            value.invalid(format!("JWT claim based routing (key: {key}) is only supported for gateway"));
+        } else if matcher == Some(StringMatch::Present) {
+            value.invalid("a claim needs exact, prefix or regex: Envoy refuses the routes of Istio for one without");
         }
-        value.check(syntax::check_matched_header(key));
-        Some((key.to_ascii_lowercase(), StringMatch::read(&value, rules)?))
-    });
-    matches.collect()
+        claims.extend(matcher.map(|matcher| (path, matcher)));
+    }
+    (headers, claims)
+}
+
+const CLAIMS: &str = "@request.auth.claims";
+
+/// The keys of `@request.auth.claims.a.b` or `@request.auth.claims[a][b]`.
+fn claim_path(key: &str) -> Option<Vec<String>> {
+    let (prefix, path) = key.split_at_checked(CLAIMS.len())?;
+    if !prefix.eq_ignore_ascii_case(CLAIMS) {
+        return None;
+    }
+    let keys = |path: &str, separator: &str| path.split(separator).map(str::to_owned).collect();
+    if let Some(path) = path.strip_prefix('.').filter(|path| !path.is_empty()) {
+        return Some(keys(path, "."));
+    }
+    let path = path.strip_prefix('[')?.strip_suffix(']').filter(|path| !path.is_empty())?;
+    Some(keys(path, "]["))
 }

@@ -1,79 +1,155 @@
 //! `HTTPRoute`: one rule of a VirtualService.
 
-use super::http_match::HttpMatch;
-use super::node::Node;
-use super::syntax;
+use std::time::Duration;
 
-/// A rule: when one of its matches holds, its destinations serve.
-#[derive(Debug, Clone, PartialEq, Eq)]
+use super::cors::CorsPolicy;
+use super::destination::Destination;
+use super::fault::Fault;
+use super::headers::Headers;
+use super::http_match::HttpMatch;
+use super::mirror::{self, Mirror};
+use super::node::{Fields, Node};
+use super::redirect::{DirectResponse, Redirect};
+use super::retries::Retries;
+use super::rewrite::Rewrite;
+use super::syntax;
+use super::values::read_duration;
+
+/// A rule: when one of its matches holds, it acts. Exactly one of `route`, `redirect`, `direct_response` and `delegate` is
+/// there; what is `None` was not said, so that a delegate can tell its own from its root's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HttpRoute {
     /// JSON pointer of the rule in the document.
     pub at: String,
-    /// The rule's name.
-    pub name: Option<String>,
+    /// The rule's name; empty where it has none.
+    pub name: String,
     /// Alternatives; none means that the rule takes every request.
     pub matches: Vec<HttpMatch>,
-    /// Destinations with their weights; never empty, and some weight is positive when there are several.
+    /// Destinations with their weights; some weight is positive when there are several.
     pub route: Vec<HttpRouteDestination>,
+    /// Answer with a redirect.
+    pub redirect: Option<Redirect>,
+    /// Answer with a body.
+    pub direct_response: Option<DirectResponse>,
+    /// Another object goes on.
+    pub delegate: Option<Delegate>,
+    /// The path and authority that the upstream sees.
+    pub rewrite: Option<Rewrite>,
+    /// Limit of the whole exchange, tries included.
+    pub timeout: Option<Duration>,
+    /// When to try again.
+    pub retries: Option<Retries>,
+    /// Delays and aborts.
+    pub fault: Option<Fault>,
+    /// Targets of copies.
+    pub mirrors: Option<Vec<Mirror>>,
+    /// Calls across origins.
+    pub cors_policy: Option<CorsPolicy>,
+    /// Header operations for all destinations.
+    pub headers: Option<Headers>,
 }
 
 /// A weighted destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpRouteDestination {
-    /// JSON pointer of the destination in the document.
-    pub at: String,
-    /// The host as written; short names belong to the VirtualService's namespace.
-    pub host: String,
-    /// The DestinationRule's subset.
-    pub subset: Option<String>,
-    /// The port, 1–65535.
-    pub port: Option<u16>,
+    /// Where it is.
+    pub destination: Destination,
     /// Its share is this over the sum of the rule's weights; of no meaning for a lone destination.
     pub weight: u32,
+    /// Header operations for this destination alone.
+    pub headers: Option<Headers>,
+}
+
+/// The object that a rule hands over to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delegate {
+    /// JSON pointer of the field.
+    pub at: String,
+    /// Its name.
+    pub name: String,
+    /// Its namespace; `None` is the root's.
+    pub namespace: Option<String>,
 }
 
 impl HttpRoute {
-    pub(super) fn read(node: &Node<'_>) -> Option<Self> {
+    /// Reads a rule. `in_delegate`: its VirtualService has no hosts; `claims_allowed`: it is for gateways only.
+    pub(super) fn read(node: &Node<'_>, in_delegate: bool, claims_allowed: bool) -> Option<Self> {
         let fields = node.object()?;
-        let name = fields.get("name").and_then(|name| name.string().map(str::to_owned));
-        let matches =
-            fields.get("match").map(|list| list.elements().filter_map(|entry| HttpMatch::read(&entry)).collect());
-        let route = fields.get("route");
-        let destinations = route.map(|list| {
-            let destinations: Vec<_> = list.elements().filter_map(|entry| HttpRouteDestination::read(&entry)).collect();
-            if destinations.len() > 1 && destinations.iter().all(|destination| destination.weight == 0) {
-                list.invalid("total destination weight = 0");
-            }
-            destinations
-        });
-        const LATER: [&str; 13] = [
-            "redirect",
-            "directResponse",
-            "delegate",
-            "rewrite",
-            "timeout",
-            "retries",
-            "fault",
-            "mirror",
-            "mirrors",
-            "mirrorPercent",
-            "mirrorPercentage",
-            "corsPolicy",
-            "headers",
-        ];
-        let answered_otherwise =
-            ["redirect", "directResponse", "delegate"].iter().any(|name| fields.get(name).is_some());
-        fields.not_supported_yet(&LATER);
+        let matches: Vec<_> = fields
+            .get("match")
+            .map(|list| list.elements().filter_map(|entry| HttpMatch::read(&entry, claims_allowed)).collect())
+            .unwrap_or_default();
+        check_shape(&fields, in_delegate);
+        let rule = Self {
+            at: node.pointer(),
+            name: fields.get("name").and_then(|name| name.string()).unwrap_or_default().to_owned(),
+            route: fields.get("route").map(|route| read_route(&route)).unwrap_or_default(),
+            redirect: fields.get("redirect").and_then(|redirect| Redirect::read(&redirect, &matches)),
+            direct_response: fields.get("directResponse").and_then(|response| DirectResponse::read(&response)),
+            delegate: fields.get("delegate").and_then(|delegate| Delegate::read(&delegate)),
+            rewrite: fields.get("rewrite").and_then(|rewrite| Rewrite::read(&rewrite)),
+            timeout: fields.get("timeout").and_then(|timeout| read_duration(&timeout)),
+            retries: fields.get("retries").and_then(|retries| Retries::read(&retries)),
+            fault: fields.get("fault").and_then(|fault| Fault::read(&fault)),
+            mirrors: mirror::read(&fields),
+            cors_policy: fields.get("corsPolicy").and_then(|policy| CorsPolicy::read(&policy)),
+            headers: fields.get("headers").and_then(|headers| Headers::read(&headers)),
+            matches,
+        };
+        rule.check_authority(node);
         fields.finish();
-        let destinations = destinations.unwrap_or_default();
-        if destinations.is_empty()
-            && route.is_none_or(|list| list.value().as_array().is_some_and(Vec::is_empty))
-            && !answered_otherwise
-        {
+        Some(rule)
+    }
+
+    /// The authority may be set in one place only.
+    fn check_authority(&self, node: &Node<'_>) {
+        let set = self.headers.as_ref().and_then(|headers| headers.authority.as_ref());
+        let rewritten = self.rewrite.as_ref().is_some_and(|rewrite| rewrite.authority.is_some());
+        if let Some(set) = set.filter(|set| rewritten || set.entries > 1) {
+            node.invalid(format!("authority header cannot be set multiple times: attempting to set {:?}", set.value));
+        }
+    }
+}
+
+/// Which of the rule's actions exclude one another (istio's `validateHTTPRouteConflict`).
+fn check_shape(fields: &Fields<'_>, in_delegate: bool) {
+    let has = |name| fields.get(name).is_some();
+    let node = fields.node();
+    let has_route = fields.get("route").is_some_and(|route| !route.is_empty_list());
+    if has("delegate") {
+        for other in ["redirect", "route"] {
+            if has(other) {
+                node.invalid(format!("root HTTP route must not specify {other}: the delegate answers"));
+            }
+        }
+        if in_delegate {
+            node.invalid("delegate HTTP route cannot contain delegate");
+        }
+        return;
+    }
+    let answers = ["redirect", "directResponse"];
+    let Some(answer) = answers.into_iter().find(|name| has(name)) else {
+        if !has_route {
             node.invalid("HTTP route, redirect or direct_response is required");
         }
-        Some(Self { at: node.pointer(), name, matches: matches.unwrap_or_default(), route: destinations })
+        return;
+    };
+    for (other, there) in [("route", has_route), ("fault", has("fault")), ("rewrite", has("rewrite"))] {
+        if there {
+            node.invalid(format!("HTTP route cannot contain both {other} and {answer}"));
+        }
     }
+    if answers.into_iter().all(has) {
+        node.invalid("HTTP route rule cannot contain both direct_response and redirect");
+    }
+}
+
+fn read_route(list: &Node<'_>) -> Vec<HttpRouteDestination> {
+    let destinations: Vec<_> = list.elements().filter_map(|entry| HttpRouteDestination::read(&entry)).collect();
+    if destinations.len() > 1 && destinations.iter().all(|destination| destination.weight == 0) {
+        list.invalid("total destination weight = 0");
+    }
+    destinations
 }
 
 impl HttpRouteDestination {
@@ -81,32 +157,25 @@ impl HttpRouteDestination {
         let fields = node.object()?;
         let weight =
             fields.get("weight").map_or(Some(0), |weight| weight.integer("weight", 0..=i32::MAX.unsigned_abs()));
-        let destination = fields.require("destination");
-        fields.not_supported_yet(&["headers"]);
+        let destination = fields.require("destination").and_then(|destination| Destination::read(&destination));
+        let headers = fields.get("headers").and_then(|headers| Headers::read(&headers));
         fields.finish();
-        let destination = destination?;
-        let fields = destination.object()?;
-        let host = fields.require("host").and_then(|host| {
-            let name = host.string()?;
-            host.check(if name == "*" {
-                Err("invalid destination host *".to_owned())
-            } else {
-                syntax::check_wildcard_domain(name)
-            });
-            Some(name.to_ascii_lowercase())
-        });
-        let subset = fields.get("subset").and_then(|subset| {
-            let name = subset.string().filter(|name| !name.is_empty())?;
-            subset.check(syntax::check_subset(name));
-            Some(name.to_owned())
-        });
-        let port = fields.get("port").and_then(|port| {
-            let fields = port.object()?;
-            let number = fields.require("number").and_then(|number| super::port(&number));
-            fields.finish();
-            number
+        Some(Self { destination: destination?, weight: weight?, headers })
+    }
+}
+
+impl Delegate {
+    fn read(node: &Node<'_>) -> Option<Self> {
+        let fields = node.object()?;
+        let name = fields.require("name").and_then(|name| name.string().map(str::to_owned));
+        let namespace = fields.get("namespace").and_then(|namespace| {
+            let text = namespace.string().filter(|text| !text.is_empty())?;
+            if !syntax::is_dns_label(text) {
+                namespace.invalid(format!("invalid value for namespace: {text:?}"));
+            }
+            Some(text.to_owned())
         });
         fields.finish();
-        Some(Self { at: node.pointer(), host: host?, subset, port, weight: weight? })
+        Some(Self { at: node.pointer(), name: name?, namespace })
     }
 }

@@ -6,30 +6,53 @@
 
 mod clusters;
 mod control_headers;
+mod cors;
+mod delegation;
+mod destination;
 mod destination_rule;
 pub(crate) mod error;
+mod fault;
+mod fault_settings;
+mod headers;
 mod http_match;
 mod http_route;
+mod mirror;
 pub(crate) mod node;
 mod object;
 mod proxy;
+mod redirect;
+mod retries;
+mod review;
+mod rewrite;
 mod service;
 mod string_match;
 mod syntax;
+mod values;
 mod virtual_service;
 
 use serde_json::Value;
 
 pub use clusters::Clusters;
 pub use control_headers::{ControlHeaders, MAX_MIRRORS};
+pub use cors::CorsPolicy;
+pub use delegation::ResolvedRule;
+pub use destination::Destination;
 pub use destination_rule::{DestinationRule, Subset};
 pub use error::{ConfigError, ConfigErrorKind, ConfigErrors, Warning};
+pub use fault::{AbortStatus, Fault, FaultAbort, FaultDelay};
+pub use fault_settings::{FaultDelayer, FaultSettings};
+pub use headers::{Authority, HeaderOperations, Headers};
 pub use http_match::HttpMatch;
-pub use http_route::{HttpRoute, HttpRouteDestination};
+pub use http_route::{Delegate, HttpRoute, HttpRouteDestination};
+pub use mirror::Mirror;
 pub use object::{DEFAULT_NAMESPACE, Metadata};
 pub use proxy::Proxy;
+pub use redirect::{DirectResponse, Redirect, RedirectPath, RedirectPort};
+pub use retries::Retries;
+pub use rewrite::{PathRewrite, Rewrite};
 pub use service::Service;
 pub use string_match::StringMatch;
+pub use values::Percentage;
 pub use virtual_service::{MESH, VirtualService};
 
 use crate::host;
@@ -39,6 +62,8 @@ use node::Node;
 /// The whole document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {
+    /// Who carries out the rules.
+    pub mode: Mode,
     /// Hosts and their rules.
     pub virtual_services: Vec<VirtualService>,
     /// Versions of hosts.
@@ -51,6 +76,18 @@ pub struct Config {
     pub headers: ControlHeaders,
     /// Who the filter runs in.
     pub proxy: Proxy,
+    /// How faults are carried out.
+    pub faults: FaultSettings,
+}
+
+/// Who carries out the rules.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// The filter carries out the whole rule, and names the cluster.
+    #[default]
+    Cluster,
+    /// The filter picks the version and nothing else; native routes that match the version header do the rest.
+    Version,
 }
 
 /// A destination that some rule names, with every default applied that the document alone can apply.
@@ -92,15 +129,10 @@ impl Config {
 
     fn read_node(node: &Node<'_>) -> Option<Self> {
         let fields = node.object()?;
-        if let Some(mode) = fields.get("mode") {
-            match mode.string() {
-                Some("cluster") | None => {}
-                Some("version") => mode.error(ConfigErrorKind::NotSupportedYet),
-                Some(other) => mode.invalid(format!("mode is cluster or version, not {other:?}")),
-            }
-        }
+        let mode = fields.get("mode").and_then(|mode| read_mode(&mode)).unwrap_or_default();
         let virtual_services = fields.get("virtualServices");
         let config = Self {
+            mode,
             virtual_services: virtual_services
                 .iter()
                 .flat_map(|list| {
@@ -122,26 +154,27 @@ impl Config {
             clusters: fields.get("clusters").and_then(|clusters| Clusters::read(&clusters)).unwrap_or_default(),
             headers: fields.get("headers").and_then(|headers| ControlHeaders::read(&headers)).unwrap_or_default(),
             proxy: fields.get("proxy").and_then(|proxy| Proxy::read(&proxy)).unwrap_or_default(),
+            faults: fields.get("faults").and_then(|faults| FaultSettings::read(&faults)).unwrap_or_default(),
         };
-        fields.not_supported_yet(&["policies", "overrides", "faults", "guard", "candidate", "role"]);
-        config.warn_of_undefined_subsets(node);
+        fields.not_supported_yet(&["policies", "overrides", "guard", "candidate", "role"]);
+        review::review(&config, node);
         fields.finish();
         Some(config)
     }
 
-    fn warn_of_undefined_subsets(&self, node: &Node<'_>) {
-        for service in &self.virtual_services {
-            for destination in service.http.iter().flat_map(|rule| &rule.route) {
-                let Some(subset) = &destination.subset else { continue };
-                let host = host::qualify(&destination.host, &service.metadata.namespace);
-                if !self.defines_subset(&host, subset) {
-                    node.warn_at(
-                        &destination.at,
-                        format!("no DestinationRule defines subset {subset} of {host}; requests for it fail until its cluster exists"),
-                    );
-                }
-            }
-        }
+    /// The VirtualServices that this proxy sees, in istiod's order: by age, name, namespace.
+    #[must_use]
+    pub fn services_in_order(&self) -> Vec<&VirtualService> {
+        let visible = |service: &&VirtualService| {
+            let namespace = &service.metadata.namespace;
+            self.proxy.sees(&service.export_to, namespace) && self.proxy.serves_any(&service.gateways, namespace)
+        };
+        let mut services: Vec<_> = self.virtual_services.iter().filter(visible).collect();
+        services.sort_by_key(|service| {
+            let metadata = &service.metadata;
+            (&metadata.creation_timestamp, &metadata.name, &metadata.namespace)
+        });
+        services
     }
 
     /// Whether a DestinationRule of the document defines the subset of a host (its full name).
@@ -161,16 +194,13 @@ impl Config {
         }
     }
 
-    /// Every destination of every rule, once, in order.
+    /// Every destination and mirror of every rule, once, in order.
     #[must_use]
     pub fn destinations(&self) -> Vec<DestinationKey> {
-        let keys = self.virtual_services.iter().flat_map(|service| {
-            let namespace = &service.metadata.namespace;
-            service
-                .http
-                .iter()
-                .flat_map(|rule| &rule.route)
-                .map(|destination| self.destination_key(destination, namespace))
+        let keys = self.virtual_services.iter().flat_map(|service| self.rules_of(service)).flat_map(|resolved| {
+            let routed = resolved.rule.route.iter().map(|target| &target.destination);
+            let mirrored = resolved.rule.mirrors.iter().flatten().map(|mirror| &mirror.destination);
+            routed.chain(mirrored).map(|target| self.destination_key(target, resolved.namespace)).collect::<Vec<_>>()
         });
         let mut keys: Vec<_> = keys.collect();
         keys.sort();
@@ -180,10 +210,21 @@ impl Config {
 
     /// A destination of an object of `namespace`, with its full host and its port as far as the document knows it.
     #[must_use]
-    pub fn destination_key(&self, destination: &HttpRouteDestination, namespace: &str) -> DestinationKey {
+    pub fn destination_key(&self, destination: &Destination, namespace: &str) -> DestinationKey {
         let host = host::qualify(&destination.host, namespace);
         let port = destination.port.or_else(|| self.only_port(&host));
         DestinationKey { host, subset: destination.subset.clone(), port }
+    }
+}
+
+fn read_mode(node: &Node<'_>) -> Option<Mode> {
+    match node.string()? {
+        "cluster" => Some(Mode::Cluster),
+        "version" => Some(Mode::Version),
+        other => {
+            node.invalid(format!("mode is cluster or version, not {other:?}"));
+            None
+        }
     }
 }
 

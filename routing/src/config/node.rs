@@ -116,6 +116,15 @@ impl<'a> Node<'a> {
         value
     }
 
+    pub(crate) fn number(&self) -> Option<f64> {
+        self.value.as_f64().or_else(|| self.wrong_type("a number"))
+    }
+
+    /// Whether the value is a list without elements.
+    pub(crate) fn is_empty_list(&self) -> bool {
+        self.value.as_array().is_some_and(Vec::is_empty)
+    }
+
     /// Whether the value is an object; that it is not is an error.
     pub(crate) fn is_object(&self) -> bool {
         self.value.is_object() || self.wrong_type::<()>("an object").is_some()

@@ -9,9 +9,11 @@ use crate::host;
 /// A VirtualService, as far as HTTP goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VirtualService {
+    /// JSON pointer of the spec in the document.
+    pub at: String,
     /// Name, namespace and age.
     pub metadata: Metadata,
-    /// Hosts as written, in lower case.
+    /// Hosts as written, in lower case; none makes the object a delegate.
     pub hosts: Vec<String>,
     /// Gateways as written; empty means `mesh`.
     pub gateways: Vec<String>,
@@ -29,27 +31,51 @@ impl VirtualService {
         object::read(node, &["VirtualService"], |fields, metadata, _| Self::read_spec(fields, metadata))
     }
 
+    /// The full names of the hosts.
+    pub fn qualified_hosts(&self) -> impl Iterator<Item = String> {
+        self.hosts.iter().map(|name| host::qualify(name, &self.metadata.namespace))
+    }
+
+    /// Whether objects of a namespace may refer to this one.
+    #[must_use]
+    pub fn is_exported_to(&self, namespace: &str) -> bool {
+        self.export_to.is_empty()
+            || self.export_to.iter().any(|target| match target.as_str() {
+                "*" => true,
+                "." => namespace == self.metadata.namespace,
+                target => namespace == target,
+            })
+    }
+
     fn read_spec(fields: &Fields<'_>, metadata: Metadata) -> Option<Self> {
         let gateways = fields.get("gateways").map(|gateways| super::gateways(&gateways)).unwrap_or_default();
         let in_mesh = gateways.is_empty() || gateways.iter().any(|gateway| gateway == MESH);
         let hosts = fields.get("hosts").map(|hosts| read_hosts(&hosts, in_mesh)).unwrap_or_default();
-        if hosts.is_empty() {
-            fields
-                .node()
-                .invalid("hosts is required; a VirtualService without hosts is a delegate, which is not supported yet");
+        let in_delegate = hosts.is_empty();
+        if in_delegate {
+            check_delegate(fields);
         }
         let export_to = fields.get("exportTo").map(|list| super::export_to(&list)).unwrap_or_default();
         let http = fields.get("http");
-        let other = ["tls", "tcp"].iter().any(|name| fields.get(name).is_some());
-        fields.not_carried_out(&["tls", "tcp"], "an HTTP filter sees HTTP requests only");
-        let rules: Vec<_> = http
-            .iter()
-            .flat_map(|list| list.elements().filter_map(|rule| HttpRoute::read(&rule)).collect::<Vec<_>>())
-            .collect();
-        if rules.is_empty() && !other && http.is_none_or(|list| list.value().as_array().is_some_and(Vec::is_empty)) {
+        let is_there = |name| fields.get(name).is_some_and(|list| !list.is_empty_list());
+        if !["http", "tls", "tcp"].into_iter().any(is_there) {
             fields.node().invalid("http, tcp or tls must be provided in virtual service");
         }
-        Some(Self { metadata, hosts, gateways, export_to, http: rules })
+        fields.not_carried_out(&["tls", "tcp"], "an HTTP filter sees HTTP requests only");
+        let rules = http.iter().flat_map(|list| {
+            list.elements().filter_map(|rule| HttpRoute::read(&rule, in_delegate, !in_mesh)).collect::<Vec<_>>()
+        });
+        let rules = rules.collect();
+        Some(Self { at: fields.node().pointer(), metadata, hosts, gateways, export_to, http: rules })
+    }
+}
+
+/// A VirtualService without hosts is a delegate.
+fn check_delegate(fields: &Fields<'_>) {
+    for (field, what) in [("gateways", "gateways"), ("tls", "tls route"), ("tcp", "tcp route")] {
+        if fields.get(field).is_some_and(|list| !list.is_empty_list()) {
+            fields.node().invalid(format!("delegate virtual service must have no {what} specified"));
+        }
     }
 }
 

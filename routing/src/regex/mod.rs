@@ -39,16 +39,7 @@ impl Regex {
     /// # Errors
     /// If it is empty, longer than 1,024 bytes, not in RE2's syntax, or beyond what the engine can express.
     pub fn new(pattern: &str) -> Result<Self, InvalidRegex> {
-        if pattern.is_empty() {
-            return Err(InvalidRegex("regex string match should not be empty".to_owned()));
-        }
-        if pattern.len() > MAX_PATTERN {
-            return Err(InvalidRegex(format!("regex is too large, max length allowed is {MAX_PATTERN}")));
-        }
-        let translated =
-            re2::translate(pattern).map_err(|error| InvalidRegex(format!("regex {pattern:?}: {error}")))?;
-        let engine = regex_lite::Regex::new(&format!(r"\A(?:{translated})\z"))
-            .map_err(|error| InvalidRegex(format!("regex {pattern:?}: {error}")))?;
+        let engine = compile(pattern, |translated| format!(r"\A(?:{translated})\z"))?;
         Ok(Self { pattern: pattern.to_owned(), engine })
     }
 
@@ -62,6 +53,107 @@ impl Regex {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.pattern
+    }
+}
+
+fn compile(pattern: &str, anchor: impl FnOnce(&str) -> String) -> Result<regex_lite::Regex, InvalidRegex> {
+    if pattern.is_empty() {
+        return Err(InvalidRegex("regex string match should not be empty".to_owned()));
+    }
+    if pattern.len() > MAX_PATTERN {
+        return Err(InvalidRegex(format!("regex is too large, max length allowed is {MAX_PATTERN}")));
+    }
+    let refuse = |error: &dyn fmt::Display| InvalidRegex(format!("regex {pattern:?}: {error}"));
+    let translated = re2::translate(pattern).map_err(|error| refuse(&error))?;
+    regex_lite::Regex::new(&anchor(&translated)).map_err(|error| refuse(&error))
+}
+
+/// A pattern whose hits are replaced wherever they are, as by RE2's `GlobalReplace`.
+#[derive(Clone)]
+pub struct Substitution {
+    pattern: String,
+    rewrite: String,
+    engine: regex_lite::Regex,
+    parts: Vec<Part>,
+}
+
+/// A piece of a substitution's rewrite.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    /// A group of the pattern; 0 is the whole hit.
+    Group(usize),
+}
+
+impl Substitution {
+    /// Compiles a pattern and what its hits become: `\1` is the first group, `\0` the whole hit, `\\\\` a backslash.
+    ///
+    /// # Errors
+    /// As for [`Regex::new`], and for a rewrite that names a group which the pattern does not have.
+    pub fn new(pattern: &str, rewrite: &str) -> Result<Self, InvalidRegex> {
+        let engine = compile(pattern, |translated| translated.to_owned())?;
+        let parts = parse_rewrite(rewrite, engine.captures_len())?;
+        Ok(Self { pattern: pattern.to_owned(), rewrite: rewrite.to_owned(), engine, parts })
+    }
+
+    /// The text with every hit replaced; text that is not UTF-8 has none.
+    #[must_use]
+    pub fn replace_all(&self, text: &[u8]) -> Vec<u8> {
+        let Ok(text) = std::str::from_utf8(text) else { return text.to_vec() };
+        let replaced = self.engine.replace_all(text, |captures: &regex_lite::Captures<'_>| {
+            let parts = self.parts.iter().map(|part| match part {
+                Part::Text(text) => text.as_str(),
+                Part::Group(group) => captures.get(*group).map_or("", |group| group.as_str()),
+            });
+            parts.collect::<String>()
+        });
+        replaced.into_owned().into_bytes()
+    }
+}
+
+fn parse_rewrite(rewrite: &str, groups: usize) -> Result<Vec<Part>, InvalidRegex> {
+    let mut parts = Vec::new();
+    let mut text = String::new();
+    let mut characters = rewrite.chars();
+    while let Some(c) = characters.next() {
+        if c != '\\' {
+            text.push(c);
+            continue;
+        }
+        let escaped = characters.next();
+        match escaped.map(|c| (c, c.to_digit(10).and_then(|digit| usize::try_from(digit).ok()))) {
+            Some((_, Some(group))) if group < groups => {
+                parts.extend([Part::Text(std::mem::take(&mut text)), Part::Group(group)]);
+            }
+            Some((_, Some(group))) => {
+                return Err(InvalidRegex(format!(
+                    "rewrite {rewrite:?} names group {group}, the pattern has {}",
+                    groups.saturating_sub(1)
+                )));
+            }
+            Some(('\\', None)) => text.push('\\'),
+            _ => {
+                return Err(InvalidRegex(format!(
+                    "rewrite {rewrite:?}: a backslash wants a digit or a backslash after it"
+                )));
+            }
+        }
+    }
+    parts.push(Part::Text(text));
+    Ok(parts)
+}
+
+impl PartialEq for Substitution {
+    fn eq(&self, other: &Self) -> bool {
+        self.pattern == other.pattern && self.rewrite == other.rewrite
+    }
+}
+
+impl Eq for Substitution {}
+
+impl fmt::Debug for Substitution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Substitution({:?} => {:?})", self.pattern, self.rewrite)
     }
 }
 

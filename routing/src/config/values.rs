@@ -1,0 +1,67 @@
+//! Small values that several fields share: durations, percentages, status codes.
+
+use std::time::Duration;
+
+use super::node::Node;
+use crate::draws::Fraction;
+use crate::duration;
+
+/// A share of requests in millionths, the resolution of Envoy and Istio (1/10,000 %).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Percentage(u32);
+
+impl Percentage {
+    /// Every request.
+    pub const ALL: Self = Self(1_000_000);
+
+    /// Cuts a number from 0 to 100 to millionths exactly as istiod does, by a multiplication of doubles.
+    #[must_use]
+    pub fn from_percent(percent: f64) -> Self {
+        // A float-to-integer `as` saturates: no value can wrap.
+        Self(((percent * 10_000.0) as u32).min(Self::ALL.0))
+    }
+
+    /// The share in millionths, 0 to 1,000,000.
+    #[must_use]
+    pub const fn millionths(self) -> u32 {
+        self.0
+    }
+
+    /// Whether the share takes a request with this draw: draws below it do.
+    #[must_use]
+    pub fn holds(self, draw: Fraction) -> bool {
+        draw.scale(Self::ALL.0.into()) < u64::from(self.0)
+    }
+}
+
+/// Istio's `Duration`: at least 1 ms, in whole milliseconds.
+pub(super) fn read_duration(node: &Node<'_>) -> Option<Duration> {
+    let text = node.string()?;
+    let Some(duration) = duration::parse(text) else {
+        node.invalid(format!("invalid duration {text:?}: a number with its unit, such as 1.5s or 200ms"));
+        return None;
+    };
+    if duration < Duration::from_millis(1) {
+        node.invalid("duration must be greater than 1ms");
+    } else if !duration.subsec_nanos().is_multiple_of(1_000_000) {
+        node.invalid("only durations to ms precision are supported");
+    }
+    Some(duration)
+}
+
+/// Istio's `Percent` object. `{}` is 0.
+pub(super) fn read_percent(node: &Node<'_>, check: impl Fn(f64) -> Result<(), String>) -> Option<Percentage> {
+    let fields = node.object()?;
+    let value = fields.get("value").map_or(Some(0.0), |value| {
+        let number = value.number()?;
+        value.check(check(number));
+        Some(number)
+    });
+    fields.finish();
+    value.map(Percentage::from_percent)
+}
+
+/// An HTTP status that Envoy can answer with.
+pub(super) fn read_status(node: &Node<'_>) -> Option<u16> {
+    node.integer("HTTP status", 200..=599).and_then(|status| u16::try_from(status).ok())
+}

@@ -1,0 +1,62 @@
+//! Host lookup: exact, then the longest suffix wildcard, then `*`.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// Names of hosts, in lower case; lookups need not be.
+#[derive(Debug, Default)]
+pub(crate) struct HostIndex {
+    exact: HashMap<Vec<u8>, usize>,
+    /// By the length of the suffix, longest first.
+    suffixes: Vec<(usize, HashMap<Vec<u8>, usize>)>,
+    any: Option<usize>,
+}
+
+impl HostIndex {
+    /// The first insertion of a name counts.
+    pub(crate) fn insert(&mut self, name: String, index: usize) {
+        match name.strip_prefix('*') {
+            Some("") => {
+                self.any.get_or_insert(index);
+            }
+            Some(suffix) => {
+                let position = self.suffixes.partition_point(|(length, _)| *length > suffix.len());
+                if self.suffixes.get(position).is_none_or(|(length, _)| *length != suffix.len()) {
+                    self.suffixes.insert(position, (suffix.len(), HashMap::new()));
+                }
+                if let Some((_, suffixes)) = self.suffixes.get_mut(position) {
+                    suffixes.entry(suffix.as_bytes().to_vec()).or_insert(index);
+                }
+            }
+            None => {
+                self.exact.entry(name.into_bytes()).or_insert(index);
+            }
+        }
+    }
+
+    /// The index of a name as inserted, wildcards included.
+    pub(crate) fn find_exactly(&self, name: &str) -> Option<usize> {
+        match name.strip_prefix('*') {
+            Some("") => self.any,
+            Some(suffix) => self.suffixes.iter().find_map(|(_, suffixes)| suffixes.get(suffix.as_bytes()).copied()),
+            None => self.exact.get(name.as_bytes()).copied(),
+        }
+    }
+
+    /// The index of the host of a request.
+    pub(crate) fn find(&self, host: &[u8]) -> Option<usize> {
+        let host = if host.iter().any(u8::is_ascii_uppercase) {
+            Cow::Owned(host.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(host)
+        };
+        if let Some(index) = self.exact.get(host.as_ref()) {
+            return Some(*index);
+        }
+        let wildcard = self.suffixes.iter().find_map(|(length, suffixes)| {
+            let start = host.len().checked_sub(*length).filter(|start| *start > 0)?;
+            suffixes.get(host.get(start..)?).copied()
+        });
+        wildcard.or(self.any)
+    }
+}

@@ -1,0 +1,210 @@
+//! A rule, compiled: what it matches and what it does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{
+    Config, CorsPolicy, DirectResponse, Fault, HttpMatch, HttpRoute, HttpRouteDestination, PathRewrite, Percentage,
+    Redirect, Retries,
+};
+use crate::header_change::{self, Step};
+use crate::request::RequestView;
+use crate::split::Split;
+
+/// The port of a request whose authority names none.
+pub(crate) const DEFAULT_PORT: u16 = 80;
+
+/// A rule under one entry of its `match`, as Envoy would have it as one route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The rule's name, joined by the match's name (`rule.match`, `root-delegate`); empty where neither has one.
+    pub name: String,
+    /// JSON pointer of the rule in the document.
+    pub rule: String,
+    pub(crate) matcher: Option<HttpMatch>,
+    pub(crate) action: Arc<Action>,
+}
+
+/// What a rule does; shared by the routes of its matches.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Action {
+    pub(crate) fault: Fault,
+    pub(crate) kind: Kind,
+    /// Changes of the headers of local replies.
+    pub(crate) reply_headers: Vec<Step>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Forward(Box<Forwarding>),
+    Redirect(Redirect),
+    DirectResponse(DirectResponse),
+}
+
+/// How a rule forwards.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Forwarding {
+    pub(crate) destinations: Vec<WeightedDestination>,
+    pub(crate) split: Split,
+    pub(crate) path: Option<PathRewrite>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) retries: Option<Retries>,
+    pub(crate) mirrors: Vec<MirrorTarget>,
+    pub(crate) cors: Option<CorsPolicy>,
+}
+
+/// A destination with what the rule does for it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct WeightedDestination {
+    pub(crate) destination: Destination,
+    pub(crate) authority: Option<String>,
+    pub(crate) request_headers: Vec<Step>,
+    pub(crate) response_headers: Vec<Step>,
+}
+
+/// A target of copies.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct MirrorTarget {
+    pub(crate) destination: Destination,
+    pub(crate) percentage: Percentage,
+}
+
+/// Where a rule sends requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// The host's full name.
+    pub host: String,
+    /// The version; `None` is the service as a whole.
+    pub subset: Option<String>,
+    /// The port; `None` is the request's.
+    pub port: Option<u16>,
+    /// Its weight in the rule.
+    pub weight: u32,
+    /// The cluster, where its name does not depend on the request's port.
+    pub(crate) cluster: Option<String>,
+}
+
+impl Route {
+    /// The routes of a rule whose entries `selected` holds for; a rule without matches is one route.
+    pub(crate) fn compile<'m>(
+        rule: &'m HttpRoute,
+        namespace: &str,
+        config: &Config,
+        selected: impl Fn(&HttpMatch) -> bool,
+    ) -> Vec<Self> {
+        let action = Arc::new(Action::compile(rule, namespace, config));
+        let route = |matcher: Option<&'m HttpMatch>| Self {
+            name: route_name(rule, matcher),
+            rule: rule.at.clone(),
+            matcher: matcher.cloned(),
+            action: Arc::clone(&action),
+        };
+        if rule.matches.is_empty() {
+            return vec![route(None)];
+        }
+        rule.matches.iter().filter(|matcher| selected(matcher)).map(|matcher| route(Some(matcher))).collect()
+    }
+
+    /// Whether the route counts on a port.
+    pub(crate) fn applies_to(&self, port: u16) -> bool {
+        self.port().is_none_or(|wanted| wanted == port)
+    }
+
+    /// The port that the route is limited to.
+    pub(crate) fn port(&self) -> Option<u16> {
+        self.matcher.as_ref().and_then(|matcher| matcher.port)
+    }
+
+    pub(crate) fn is_match(&self, request: &impl RequestView) -> bool {
+        self.matcher.as_ref().is_none_or(|matcher| matcher.is_match(request))
+    }
+
+    pub(crate) fn is_catch_all(&self) -> bool {
+        self.matcher.as_ref().is_none_or(HttpMatch::is_catch_all)
+    }
+}
+
+impl Action {
+    fn compile(rule: &HttpRoute, namespace: &str, config: &Config) -> Self {
+        let response = rule.headers.as_ref().map(|headers| &headers.response);
+        let kind = match (&rule.redirect, &rule.direct_response) {
+            (Some(redirect), _) => Kind::Redirect(redirect.clone()),
+            (None, Some(response)) => Kind::DirectResponse(response.clone()),
+            (None, None) => Kind::Forward(Box::new(Forwarding::compile(rule, namespace, config))),
+        };
+        Self { fault: rule.fault.clone().unwrap_or_default(), kind, reply_headers: header_change::steps(response) }
+    }
+}
+
+impl Forwarding {
+    fn compile(rule: &HttpRoute, namespace: &str, config: &Config) -> Self {
+        let mirrors = rule.mirrors.iter().flatten().map(|mirror| MirrorTarget {
+            destination: Destination::compile(&mirror.destination, 0, namespace, config),
+            percentage: mirror.percentage,
+        });
+        Self {
+            destinations: rule
+                .route
+                .iter()
+                .map(|target| WeightedDestination::compile(target, rule, namespace, config))
+                .collect(),
+            split: Split::new(rule.route.iter().map(|destination| destination.weight)),
+            path: rule.rewrite.as_ref().and_then(|rewrite| rewrite.path.clone()),
+            timeout: rule.timeout,
+            retries: rule.retries.clone().filter(|retries| retries.attempts > 0),
+            mirrors: mirrors.collect(),
+            cors: rule.cors_policy.clone(),
+        }
+    }
+}
+
+impl WeightedDestination {
+    /// With one destination Envoy has one list of operations, the rule's before the destination's; in a split the
+    /// destination's list is carried out before the rule's.
+    fn compile(target: &HttpRouteDestination, rule: &HttpRoute, namespace: &str, config: &Config) -> Self {
+        let (of_rule, own) = (rule.headers.as_ref(), target.headers.as_ref());
+        let (request_headers, response_headers) = if rule.route.len() == 1 {
+            let levels = [of_rule, own];
+            (
+                header_change::steps(levels.iter().flatten().map(|headers| &headers.request)),
+                header_change::steps(levels.iter().flatten().map(|headers| &headers.response)),
+            )
+        } else {
+            let levels = [own, of_rule].into_iter().flatten();
+            (
+                levels.clone().flat_map(|headers| header_change::steps([&headers.request])).collect(),
+                levels.flat_map(|headers| header_change::steps([&headers.response])).collect(),
+            )
+        };
+        let rewritten = rule.rewrite.as_ref().and_then(|rewrite| rewrite.authority.clone());
+        let authority_of = |headers: Option<&crate::config::Headers>| Some(headers?.authority.as_ref()?.value.clone());
+        Self {
+            destination: Destination::compile(&target.destination, target.weight, namespace, config),
+            authority: rewritten
+                .or_else(|| authority_of(of_rule))
+                .or_else(|| authority_of(own))
+                .filter(|authority| !authority.is_empty()),
+            request_headers,
+            response_headers,
+        }
+    }
+}
+
+impl Destination {
+    fn compile(destination: &crate::config::Destination, weight: u32, namespace: &str, config: &Config) -> Self {
+        let key = config.destination_key(destination, namespace);
+        let fixed_port = match key.port {
+            None if config.clusters.needs_port(&key.host, key.subset.as_deref()) => None,
+            port => Some(port.unwrap_or(DEFAULT_PORT)),
+        };
+        let cluster = fixed_port.map(|port| config.clusters.name(&key.host, key.subset.as_deref(), port));
+        Self { host: key.host, subset: key.subset, port: key.port, weight, cluster }
+    }
+}
+
+fn route_name(rule: &HttpRoute, matcher: Option<&HttpMatch>) -> String {
+    match matcher.and_then(|matcher| matcher.name.as_deref()).filter(|name| !name.is_empty()) {
+        Some(matched) => format!("{}.{matched}", rule.name),
+        None => rule.name.clone(),
+    }
+}
