@@ -80,12 +80,10 @@ impl Envoy {
 
     /// Ready when the process has ended by itself.
     pub(super) async fn ended(&mut self) -> io::Result<ExitStatus> {
-        let status = self.child.wait().await;
-        self.last_words().await;
-        status
+        self.child.wait().await
     }
 
-    /// Ends the process and waits until it is gone. Asked by SIGTERM it writes what it still has to say.
+    /// Ends the process, unless it has ended, and waits until it is gone and everything it wrote is shown.
     pub(super) async fn stop(mut self) {
         let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let asked = id.is_some_and(|id| kill_process(id, Signal::TERM).is_ok());
@@ -93,11 +91,7 @@ impl Envoy {
             // An error means that it has ended already.
             let _ = self.child.kill().await;
         }
-        self.last_words().await;
-    }
-
-    async fn last_words(&mut self) {
-        for task in &mut self.output {
+        for task in self.output {
             let _ = timeout(LAST_WORDS, task).await;
         }
     }

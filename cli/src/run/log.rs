@@ -7,7 +7,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 
 use crate::console;
 
-/// Envoy's log format for [`Message::parse`]: level, component and text.
+/// Envoy's log format as [`message`] reads it: level, component and text.
 pub(super) const LOG_FORMAT: &str = "%l\t%n\t%v";
 /// Each virtual machine of the filter says the same; within this time it is shown once.
 const SAME_MESSAGE: Duration = Duration::from_secs(1);
