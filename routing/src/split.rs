@@ -27,7 +27,7 @@ impl Split {
         self.bounds.last().copied().unwrap_or_default()
     }
 
-    /// The index that a draw picks: entry i for draws in [bounds[i-1]/total, bounds[i]/total).
+    /// The index that a draw picks: entry i takes the draws from `bounds[i-1]` to below `bounds[i]`, in parts of the total.
     pub(crate) fn pick(&self, draw: Fraction) -> usize {
         let point = draw.scale(self.total());
         self.bounds.partition_point(|bound| *bound <= point)
