@@ -1,6 +1,6 @@
 //! `HOST:PORT`, as flags take it.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::SocketAddr, str::FromStr};
 
 /// A host (name, IPv4, or IPv6 in brackets) and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +10,11 @@ pub struct HostPort {
 }
 
 impl HostPort {
+    /// A port of this machine that only this machine reaches.
+    pub(crate) fn loopback(port: u16) -> Self {
+        Self { host: "127.0.0.1".to_owned(), port }
+    }
+
     /// The name or address; an IPv6 address without its brackets.
     pub fn host(&self) -> &str {
         &self.host
@@ -38,6 +43,12 @@ impl FromStr for HostPort {
             return Err(wrong());
         }
         Ok(Self { host: host.to_owned(), port })
+    }
+}
+
+impl From<SocketAddr> for HostPort {
+    fn from(address: SocketAddr) -> Self {
+        Self { host: address.ip().to_string(), port: address.port() }
     }
 }
 

@@ -1,8 +1,15 @@
 //! canaryctl, the command-line tool of canary-filter, as a library: one module for each subcommand.
 
 pub mod address;
+mod bootstrap;
 mod console;
+mod documents;
 mod duration;
 pub mod echo;
+pub mod explain;
+mod flags;
 mod http;
+pub mod render;
+pub mod run;
 mod runtime;
+pub mod validate;

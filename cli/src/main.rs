@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use canaryctl::echo;
+use canaryctl::{echo, explain, render, run, validate};
 use clap::{Parser, Subcommand};
 
 /// Canary releases in a stock Envoy: check a configuration, try it on a desk
@@ -15,12 +15,24 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Check configuration files and Istio manifests
+    Validate(validate::Args),
+    /// Show where requests would go, and why
+    Explain(explain::Args),
     /// Answer requests with what was asked, as one version of a service
     Echo(echo::Args),
+    /// Run a stock Envoy with the filter and a configuration, and follow the file's edits
+    Run(run::Args),
+    /// Print what other tools need to run a configuration
+    Render(render::Args),
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Validate(args) => args.run(),
+        Command::Explain(args) => args.run(),
         Command::Echo(args) => args.run(),
+        Command::Run(args) => args.run(),
+        Command::Render(args) => args.run(),
     }
 }

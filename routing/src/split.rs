@@ -34,7 +34,7 @@ impl Split {
         lower.zip(&self.bounds).map(move |(low, high)| high.saturating_sub(low) as f64 / total)
     }
 
-    /// The index that a draw picks: entry i for draws in [bounds[i-1]/total, bounds[i]/total).
+    /// The index that a draw picks: entry i takes the draws from `bounds[i-1]` to below `bounds[i]`, in parts of the total.
     pub(crate) fn pick(&self, draw: Fraction) -> usize {
         let point = draw.scale(self.total());
         self.bounds.partition_point(|bound| *bound <= point)

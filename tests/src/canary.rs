@@ -24,14 +24,18 @@ pub enum Delivery {
 }
 
 /// Names of the upstreams behind the versions v1, v2, v3 of `reviews`, and of the one behind the native route.
-pub const UPSTREAMS: [&str; 4] = ["v1", "v2", "v3", "native"];
+pub const UPSTREAMS: [&str; 4] = ["v1", "v2", "v3", NATIVE];
 
-/// The cluster of a version as the default template names it.
+/// Name of the upstream and of the cluster behind the native route.
+pub const NATIVE: &str = "native";
+
+/// The cluster of an upstream as the default template names it: of a version of `reviews`, or of `service/version`.
 #[must_use]
 pub fn cluster_name(upstream: &str) -> String {
-    match upstream {
-        "native" => upstream.to_owned(),
-        version => format!("outbound|9080|{version}|reviews.default.svc.cluster.local"),
+    match (upstream, upstream.split_once('/')) {
+        (NATIVE, _) => upstream.to_owned(),
+        (version, None) => format!("outbound|9080|{version}|reviews.default.svc.cluster.local"),
+        (_, Some((service, version))) => format!("outbound|9080|{version}|{service}.default.svc.cluster.local"),
     }
 }
 
@@ -50,17 +54,17 @@ pub struct Canary {
 }
 
 impl Canary {
-    /// Starts it with the filter's first `document`, with the clusters of [`UPSTREAMS`] that `present` names.
+    /// Starts it with the filter's first `document` and with upstreams of these names, each in its cluster.
     ///
     /// # Panics
     /// If Envoy does not start.
-    pub async fn start(binary: &EnvoyBinary, delivery: Delivery, document: &Value, present: &[&str]) -> Self {
+    pub async fn start(binary: &EnvoyBinary, delivery: Delivery, document: &Value, names: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut upstreams = Vec::new();
-        for name in UPSTREAMS {
+        for name in names {
             upstreams.push(Upstream::start(name).await);
         }
-        let clusters = PushedFile::new(folder.path().join("cds.json"), &clusters(&upstreams, present));
+        let clusters = PushedFile::new(folder.path().join("cds.json"), &clusters(&upstreams));
         let first = resource(delivery, &folder, document);
         let configuration = PushedFile::new(folder.path().join("filter.json"), &[first]);
         let bootstrap = match delivery {
@@ -83,9 +87,10 @@ impl Canary {
         self.configuration.push(&[resource(self.delivery, &self.folder, document)]);
     }
 
-    /// Pushes the clusters of [`UPSTREAMS`] that `present` names.
-    pub fn set_clusters(&self, present: &[&str]) {
-        self.clusters.push(&clusters(&self.upstreams, present));
+    /// Starts another upstream and pushes its cluster.
+    pub async fn add_upstream(&mut self, name: &str) {
+        self.upstreams.push(Upstream::start(name).await);
+        self.clusters.push(&clusters(&self.upstreams));
     }
 
     /// The upstream of this name.
@@ -94,7 +99,7 @@ impl Canary {
     /// If there is none.
     #[must_use]
     pub fn upstream(&self, name: &str) -> &Upstream {
-        self.upstreams.iter().find(|upstream| upstream.name() == name).expect("an upstream of UPSTREAMS")
+        self.upstreams.iter().find(|upstream| upstream.name() == name).unwrap_or_else(|| panic!("no upstream {name}"))
     }
 
     /// The access log's entry of the request with this x-test-id.
@@ -108,9 +113,9 @@ impl Canary {
     }
 }
 
-fn clusters(upstreams: &[Upstream], present: &[&str]) -> Vec<Value> {
-    let named = upstreams.iter().filter(|upstream| present.contains(&upstream.name()));
-    named.map(|upstream| bootstrap::cluster(&cluster_name(upstream.name()), upstream.address())).collect()
+fn clusters(upstreams: &[Upstream]) -> Vec<Value> {
+    let cluster = |upstream: &Upstream| bootstrap::cluster(&cluster_name(upstream.name()), upstream.address());
+    upstreams.iter().map(cluster).collect()
 }
 
 fn resource(delivery: Delivery, folder: &TempDir, document: &Value) -> Value {

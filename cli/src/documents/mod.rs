@@ -130,7 +130,7 @@ impl Document {
     pub(crate) fn origin(&self, pointer: &str) -> Origin {
         let part = self.parts.iter().find_map(|(prefix, origin)| {
             let rest = pointer.strip_prefix(prefix.as_str())?;
-            (rest.is_empty() || rest.starts_with('/')).then(|| (origin, rest))
+            (rest.is_empty() || rest.starts_with('/')).then_some((origin, rest))
         });
         let (origin, rest) = part.unwrap_or((&self.root, pointer));
         Origin { pointer: format!("{}{rest}", origin.pointer), ..origin.clone() }

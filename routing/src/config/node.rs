@@ -186,7 +186,11 @@ impl<'a> Fields<'a> {
 
     /// The field, in either spelling; `null` is absent.
     pub(crate) fn get(&self, name: &'static str) -> Option<Node<'a>> {
-        self.asked.borrow_mut().push(name);
+        let mut asked = self.asked.borrow_mut();
+        if !asked.contains(&name) {
+            asked.push(name);
+        }
+        drop(asked);
         let mut found = self.map.iter().filter(|(key, _)| spells(key, name));
         let (key, value) = found.next()?;
         if found.next().is_some() {

@@ -6,6 +6,7 @@
 mod bootstrap;
 mod control_headers;
 mod documents;
+mod examples;
 mod push;
 mod steering;
 mod websocket;
@@ -62,6 +63,7 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> impl IntoIterator<Item = 
         push::a_version_that_was_not_there,
         websocket::stays_open_through_a_change,
         bootstrap::for_readers_serves_as_it_is,
+        examples::bookinfo_answers_as_its_tables_say,
     )
 }
 

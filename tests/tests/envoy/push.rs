@@ -1,7 +1,7 @@
 //! Configurations pushed to a running Envoy under load.
 
 use e2e::{
-    canary::{Canary, Delivery, UPSTREAMS},
+    canary::{Canary, Delivery, NATIVE, UPSTREAMS},
     client::{Get, Protocol},
     load::{Load, Outcome},
     wait,
@@ -137,12 +137,12 @@ pub(crate) async fn by_lds(subject: &Subject) {
 }
 
 pub(crate) async fn a_version_that_was_not_there(subject: &Subject) {
-    let canary = Canary::start(&subject.binary, Delivery::Ecds, &all_to("v1"), &["v1", "native"]).await;
+    let mut canary = Canary::start(&subject.binary, Delivery::Ecds, &all_to("v1"), &["v1", NATIVE]).await;
     let clients = Clients::start(&canary);
     clients.until_served_by("v1").await;
 
     let clusters = canary.envoy.stat("cluster_manager.active_clusters").await;
-    canary.set_clusters(&["v1", "v2", "native"]);
+    canary.add_upstream("v2").await;
     canary.envoy.wait_for_stat("cluster_manager.active_clusters", clusters + 1).await;
     clients.assert_only("v1", "before the rule names the new version").await;
     canary.configure(&all_to("v2"));

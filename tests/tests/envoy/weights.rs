@@ -1,6 +1,7 @@
 //! Shares, within the exact binomial interval.
 
 use e2e::{
+    canary::Canary,
     client::{Get, Protocol},
     load::Load,
     proportion::{ALPHA, agrees},
@@ -24,7 +25,12 @@ pub(crate) async fn three_versions(subject: &Subject) {
 async fn check(subject: &Subject, protocol: Protocol, host: &str, shares: &[(&str, f64)]) {
     let canary = subject.shared().await;
     let _log = canary.envoy.show_log_on_panic();
-    let outcome = Load::start(canary.address, protocol, &Get::new(host, "/"), CONNECTIONS, REQUESTS).finish().await;
+    assert_shares(canary, protocol, &Get::new(host, "/"), shares).await;
+}
+
+/// Asserts that many requests are spread over the upstreams in these shares.
+pub(crate) async fn assert_shares(canary: &Canary, protocol: Protocol, get: &Get, shares: &[(&str, f64)]) {
+    let outcome = Load::start(canary.address, protocol, get, CONNECTIONS, REQUESTS).finish().await;
     assert_eq!(outcome.failures, [""; 0]);
     assert_eq!(outcome.successes(), REQUESTS);
     for (upstream, share) in shares {

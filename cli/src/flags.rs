@@ -1,0 +1,44 @@
+//! The flags that `canaryctl run` and `canaryctl render bootstrap` share.
+
+use std::path::PathBuf;
+
+use crate::bootstrap::{Ports, Upstream};
+
+/// A configuration, and the Envoy that is to run it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct EnvoyFlags {
+    /// The configuration file, YAML or JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Port of the listener on 127.0.0.1; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 10000)]
+    port: u16,
+    /// Port of Envoy's admin interface on 127.0.0.1; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 9901)]
+    admin_port: u16,
+    /// The Envoy binary [default: $ENVOY, else `envoy` in $PATH, else what `make envoy` fetched]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) envoy: Option<PathBuf>,
+    /// The filter's module [default: $CANARY_WASM, else dist/canary_filter.wasm here or beside canaryctl]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) wasm: Option<PathBuf>,
+    /// Number of Envoy's worker threads
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) concurrency: u32,
+    /// Who serves a version: an address, or `none` to leave its cluster out; may be repeated [default: an echo server]
+    #[arg(long, value_name = "SERVICE/SUBSET=HOST:PORT|none")]
+    pub(crate) upstream: Vec<Upstream>,
+}
+
+impl EnvoyFlags {
+    /// The two ports.
+    ///
+    /// # Errors
+    /// When they are the same.
+    pub(crate) fn ports(&self) -> Result<Ports, String> {
+        if self.port == self.admin_port && self.port != 0 {
+            return Err(format!("--port and --admin-port are both {}", self.port));
+        }
+        Ok(Ports { listener: self.port, admin: self.admin_port })
+    }
+}

@@ -1,0 +1,168 @@
+//! `canaryctl run`: a stock Envoy on 127.0.0.1 with the filter and a configuration, followed as its file is edited.
+
+mod admin;
+mod announce;
+mod envoy;
+mod examples;
+mod find;
+mod log;
+mod rollout;
+mod watch;
+
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    path::Path,
+    process::ExitCode,
+};
+
+pub(crate) use find::Surroundings;
+
+use self::{
+    admin::Admin,
+    envoy::{Envoy, Files, Launch},
+    rollout::{Rollout, Stand},
+    watch::Watch,
+};
+use crate::{
+    bootstrap::{self, NATIVE_CLUSTER, Plan, Ports, Source},
+    console,
+    flags::EnvoyFlags,
+    runtime,
+};
+use canary_routing::Config;
+
+/// The flags of `canaryctl run`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    flags: EnvoyFlags,
+}
+
+impl Args {
+    /// Runs until SIGINT or SIGTERM (exit code 0), or until Envoy ends by itself or does not start (1).
+    pub fn run(self) -> ExitCode {
+        runtime::block_on(run(self.flags))
+    }
+}
+
+async fn run(flags: EnvoyFlags) -> Result<ExitCode, String> {
+    let ports = flags.ports()?;
+    let surroundings = Surroundings::of_process();
+    let binary = surroundings.envoy(flags.envoy.as_deref())?;
+    let wasm = surroundings.wasm(flags.wasm.as_deref())?;
+    if !flags.config.metadata().map_or(true, |file| file.is_file()) {
+        return Err(format!("--config: {} is no file whose edits could be followed", flags.config.display()));
+    }
+    let watch = Watch::start(&flags.config).await;
+    let Some(plan) = load(&flags.config) else { return Ok(ExitCode::FAILURE) };
+    bootstrap::check_upstreams(&plan.versions, &flags.upstream)?;
+    let version = envoy::version(&binary).await?;
+    check_free("--port", ports.listener)?;
+    check_free("--admin-port", ports.admin)?;
+    let stop = runtime::termination().map_err(|error| format!("cannot wait for signals: {error}"))?;
+    let files = Files::create().map_err(|error| format!("no temporary directory: {error}"))?;
+    let native = Stand::start(NATIVE_CLUSTER, "default").await.map_err(|error| error.to_string())?;
+    let mut rollout = Rollout::new(&files, &wasm, &flags.upstream);
+    rollout.prepare(&plan).await.map_err(|failure| failure.to_string())?;
+    write_bootstrap(&files, ports, &plan, &native)?;
+    let launch = Launch {
+        binary: &binary,
+        bootstrap: &files.bootstrap(),
+        admin_address: &files.admin_address(),
+        concurrency: flags.concurrency,
+    };
+    let mut envoy = Envoy::start(&launch).map_err(|error| format!("{}: {error}", binary.display()))?;
+    let desk =
+        Desk { file: &flags.config, envoy: format!("Envoy {version} ({})", binary.display()), wasm: &wasm, native };
+    let outcome = tokio::select! {
+        () = stop => Ok(ExitCode::SUCCESS),
+        ended = envoy.ended() => Err(match ended {
+            Ok(status) => format!("Envoy ended by itself: {status}"),
+            Err(error) => format!("Envoy is lost: {error}"),
+        }),
+        error = desk.serve(plan, &mut rollout, watch, &files) => Err(error),
+    };
+    envoy.stop().await;
+    outcome
+}
+
+/// Reads the configuration; `None` when it is refused, and then everything that is wrong has been shown.
+fn load(file: &Path) -> Option<Plan> {
+    match Plan::load(file) {
+        Ok(plan) => Some(plan),
+        Err(errors) => {
+            errors.iter().for_each(console::complain);
+            None
+        }
+    }
+}
+
+/// An early word; Envoy itself would only say that it cannot bind.
+fn check_free(flag: &str, port: u16) -> Result<(), String> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(drop).map_err(|error| {
+        format!(
+            "{flag} {port}: 127.0.0.1:{port} cannot be listened on: {error}; choose another port, or 0 for a free one"
+        )
+    })
+}
+
+fn write_bootstrap(files: &Files, ports: Ports, plan: &Plan, native: &Stand) -> Result<(), String> {
+    let source = Source::Discovery { clusters: &files.clusters(), filter: &files.filter() };
+    let bootstrap = bootstrap::bootstrap(ports, &plan.config.headers, &native.address.into(), source);
+    files.write(&files.bootstrap(), &bootstrap).map_err(|error| format!("cannot write the bootstrap: {error}"))
+}
+
+/// What stays the same while configurations come and go.
+struct Desk<'a> {
+    file: &'a Path,
+    envoy: String,
+    wasm: &'a Path,
+    native: Stand,
+}
+
+impl Desk<'_> {
+    /// Waits for Envoy, and then follows the file. Returns only when Envoy never gets ready, saying why.
+    async fn serve(&self, plan: Plan, rollout: &mut Rollout<'_>, mut watch: Watch, files: &Files) -> String {
+        let admin = match self.start(&plan, rollout, files).await {
+            Ok(admin) => admin,
+            Err(error) => return error,
+        };
+        let Plan { config: Config { headers, .. }, notes: mut known, .. } = plan;
+        let mut number: u64 = 1;
+        loop {
+            watch.changed().await;
+            let Some(plan) = load(self.file) else {
+                console::complain(format_args!("edit refused; configuration {number} stays in force"));
+                continue;
+            };
+            if plan.config.headers.cluster() != headers.cluster() || plan.config.headers.version() != headers.version()
+            {
+                console::complain(format_args!(
+                    "{}: /headers: the names are part of the bootstrap: restart run; configuration {number} stays in force",
+                    self.file.display()
+                ));
+                continue;
+            }
+            match rollout.apply(&plan, &admin).await {
+                Ok(before) => {
+                    number = number.saturating_add(1);
+                    announce::notes(&plan, &known, rollout);
+                    announce::changes(&before, rollout.served());
+                    known = plan.notes;
+                    console::say(format_args!("configuration {number} in force"));
+                }
+                Err(failure) => {
+                    console::complain(format_args!("{failure}; configuration {number} stays in force"));
+                }
+            }
+        }
+    }
+
+    async fn start(&self, plan: &Plan, rollout: &Rollout<'_>, files: &Files) -> Result<Admin, String> {
+        let admin = envoy::admin(&files.admin_address()).await?;
+        rollout.started(&admin).await.map_err(|failure| failure.to_string())?;
+        let listener = admin.listener().await.ok_or("Envoy does not say where it listens")?;
+        announce::started(self, plan, rollout, listener, admin.address());
+        Ok(admin)
+    }
+}

@@ -1,0 +1,233 @@
+//! Brings a configuration into force in a running Envoy: make before break.
+
+use std::{collections::BTreeMap, fmt, io, net::SocketAddr, path::Path, time::Duration};
+
+use serde_json::Value;
+use tokio::{
+    sync::oneshot,
+    time::{sleep, timeout},
+};
+
+use super::{admin::Admin, envoy::Files};
+use crate::{
+    bootstrap::{self, FILTER_NAME, Plan, Serving, Upstream, Version},
+    echo::{Echo, Server},
+};
+
+/// How long Envoy may take over an update.
+const LIMIT: Duration = Duration::from_secs(10);
+/// How often it is asked meanwhile.
+const PAUSE: Duration = Duration::from_millis(5);
+/// Statistics of the subscription to clusters.
+const CLUSTERS: &str = "cluster_manager.cds";
+
+/// Why a configuration is not in force.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Envoy refused it; its log, shown as it comes, says why.
+    Refused(&'static str),
+    /// Envoy took longer than 10 s.
+    TimedOut(&'static str),
+    /// An echo server or a file.
+    Io(io::Error),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(what) => write!(f, "Envoy refused its {what}; its log above says why"),
+            Self::TimedOut(what) => write!(f, "Envoy did not take its {what} within {LIMIT:?}"),
+            Self::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// An echo server that runs in this process; dropping it ends it, answering first what is under way.
+#[derive(Debug)]
+pub(super) struct Stand {
+    pub(super) address: SocketAddr,
+    _stop: oneshot::Sender<()>,
+}
+
+impl Stand {
+    /// Starts one on a free port of 127.0.0.1.
+    pub(super) async fn start(service: &str, version: &str) -> io::Result<Self> {
+        let echo = Echo { service: service.to_owned(), version: version.to_owned(), ..Echo::default() };
+        let server = Server::bind("127.0.0.1:0", echo).await?;
+        let address = server.address();
+        let (stop, stopped) = oneshot::channel();
+        tokio::spawn(server.serve(async move { drop(stopped.await) }));
+        Ok(Self { address, _stop: stop })
+    }
+}
+
+/// A version and who serves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Served {
+    pub(super) version: Version,
+    /// `None` where the version's clusters are left out.
+    pub(super) by: Option<crate::address::HostPort>,
+    /// Whether that is an echo server of ours.
+    pub(super) echo: bool,
+}
+
+/// What Envoy runs, and how it is brought to run something else.
+#[derive(Debug)]
+pub(super) struct Rollout<'a> {
+    files: &'a Files,
+    wasm: &'a Path,
+    upstreams: &'a [Upstream],
+    /// Versions of the two files, counted up with each write.
+    clusters_version: u64,
+    filter_version: u64,
+    /// Echo servers by the version that they stand for.
+    stands: BTreeMap<String, Stand>,
+    /// What is in force.
+    served: Vec<Served>,
+}
+
+impl<'a> Rollout<'a> {
+    pub(super) fn new(files: &'a Files, wasm: &'a Path, upstreams: &'a [Upstream]) -> Self {
+        Self {
+            files,
+            wasm,
+            upstreams,
+            clusters_version: 0,
+            filter_version: 0,
+            stands: BTreeMap::new(),
+            served: Vec::new(),
+        }
+    }
+
+    /// The flags that say who serves what.
+    pub(super) fn upstreams(&self) -> &[Upstream] {
+        self.upstreams
+    }
+
+    /// The versions in force, and who serves them.
+    pub(super) fn served(&self) -> &[Served] {
+        &self.served
+    }
+
+    /// Writes the files that Envoy is to find when it starts.
+    pub(super) async fn prepare(&mut self, plan: &Plan) -> Result<(), Failure> {
+        self.served = self.serve(&plan.versions).await?;
+        self.write_clusters(&clusters(&self.served))?;
+        self.write_filter(plan)?;
+        Ok(())
+    }
+
+    /// Waits until an Envoy that just started runs what was prepared.
+    pub(super) async fn started(&self, admin: &Admin) -> Result<(), Failure> {
+        taken(admin, CLUSTERS, self.clusters_version, 0, "clusters").await?;
+        taken(admin, &filter_statistics(), self.filter_version, 0, "filter configuration").await
+    }
+
+    /// Brings a plan into force: its clusters are added, the filter gets its configuration, clusters that nobody names
+    /// any more go. When Envoy refuses, what was in force stays so. Returns what was in force before.
+    pub(super) async fn apply(&mut self, plan: &Plan, admin: &Admin) -> Result<Vec<Served>, Failure> {
+        let next = self.serve(&plan.versions).await?;
+        let mut both = clusters(&self.served);
+        both.extend(clusters(&next));
+        let switched = self.switch(plan, &both, admin).await;
+        let before = self.served.clone();
+        if switched.is_ok() {
+            self.served = next;
+        }
+        let kept = self.push_clusters(&clusters(&self.served), admin).await;
+        let in_use = |key: &String| self.served.iter().any(|served| served.echo && served.version.key() == *key);
+        self.stands.retain(|key, _| in_use(key));
+        switched.and(kept).map(|()| before)
+    }
+
+    async fn switch(&mut self, plan: &Plan, clusters: &BTreeMap<String, Value>, admin: &Admin) -> Result<(), Failure> {
+        self.push_clusters(clusters, admin).await?;
+        let refused = refused_so_far(admin, &filter_statistics()).await;
+        self.write_filter(plan)?;
+        taken(admin, &filter_statistics(), self.filter_version, refused, "filter configuration").await
+    }
+
+    async fn push_clusters(&mut self, clusters: &BTreeMap<String, Value>, admin: &Admin) -> Result<(), Failure> {
+        let refused = refused_so_far(admin, CLUSTERS).await;
+        self.write_clusters(clusters)?;
+        taken(admin, CLUSTERS, self.clusters_version, refused, "clusters").await
+    }
+
+    fn write_clusters(&mut self, clusters: &BTreeMap<String, Value>) -> io::Result<()> {
+        self.clusters_version = self.clusters_version.saturating_add(1);
+        let clusters: Vec<Value> = clusters.values().cloned().collect();
+        self.files.write(&self.files.clusters(), &bootstrap::cluster_discovery(self.clusters_version, &clusters))
+    }
+
+    fn write_filter(&mut self, plan: &Plan) -> io::Result<()> {
+        self.filter_version = self.filter_version.saturating_add(1);
+        let document = plan.document.to_string();
+        let response = bootstrap::filter_discovery(self.filter_version, self.wasm, &document);
+        self.files.write(&self.files.filter(), &response)
+    }
+
+    /// Finds or starts who serves each version.
+    async fn serve(&mut self, versions: &[Version]) -> io::Result<Vec<Served>> {
+        let mut all = Vec::with_capacity(versions.len());
+        for version in versions {
+            let (by, echo) = match bootstrap::serving(version, self.upstreams) {
+                Serving::Nobody => (None, false),
+                Serving::Address(address) => (Some(address), false),
+                Serving::Echo => (Some(self.stand(version).await?.into()), true),
+            };
+            all.push(Served { version: version.clone(), by, echo });
+        }
+        Ok(all)
+    }
+
+    async fn stand(&mut self, version: &Version) -> io::Result<SocketAddr> {
+        let key = version.key();
+        if let Some(stand) = self.stands.get(&key) {
+            return Ok(stand.address);
+        }
+        let stand = Stand::start(version.service(), version.name()).await?;
+        let address = stand.address;
+        self.stands.insert(key, stand);
+        Ok(address)
+    }
+}
+
+fn filter_statistics() -> String {
+    format!("extension_config_discovery.http_filter.{FILTER_NAME}")
+}
+
+fn clusters(served: &[Served]) -> BTreeMap<String, Value> {
+    let named = served.iter().filter_map(|served| Some((served, served.by.as_ref()?)));
+    let clusters = named.flat_map(|(served, by)| {
+        let policy = &served.version.policy;
+        served.version.clusters.iter().map(move |name| (name.clone(), bootstrap::cluster(name, by, policy)))
+    });
+    clusters.collect()
+}
+
+async fn refused_so_far(admin: &Admin, statistics: &str) -> u64 {
+    admin.subscription(statistics).await.map_or(u64::MAX, |subscription| subscription.refused)
+}
+
+/// Waits until Envoy runs `version`, or has refused more updates than before.
+async fn taken(admin: &Admin, statistics: &str, version: u64, refused: u64, what: &'static str) -> Result<(), Failure> {
+    let poll = async {
+        loop {
+            let now = admin.subscription(statistics).await.unwrap_or_default();
+            if now.version == version {
+                return Ok(());
+            }
+            if now.refused > refused {
+                return Err(Failure::Refused(what));
+            }
+            sleep(PAUSE).await;
+        }
+    };
+    timeout(LIMIT, poll).await.unwrap_or(Err(Failure::TimedOut(what)))
+}
