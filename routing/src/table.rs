@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use crate::answer;
-use crate::config::{Clusters, Config, ControlHeaders, FaultSettings, HttpMatch, Mode, Proxy, VirtualService};
+use crate::config::{
+    Clusters, Config, ControlHeaders, FaultSettings, HttpMatch, HttpRoute, Mode, Proxy, Redirect, VirtualService,
+};
 use crate::cors::{self, Verdict};
 use crate::decision::{Decision, Forward, LocalReply, Outcome, Reason};
 use crate::draws::Draws;
@@ -351,7 +353,8 @@ fn add_chance<'t>(chances: &mut Vec<Chance<'t>>, share: f64, decision: Decision<
 /// The routes of an object that this proxy's selectors leave, up to the first that takes everything.
 fn compile_routes(service: &VirtualService, config: &Config) -> Vec<Route> {
     let mut routes = Vec::new();
-    for resolved in config.rules_of(service) {
+    let acts = |rule: &HttpRoute| rule.redirect.as_ref().is_none_or(Redirect::is_carried_out);
+    for resolved in config.rules_of(service).into_iter().filter(|resolved| acts(&resolved.rule)) {
         let selected = |matcher: &HttpMatch| is_selected(matcher, &service.metadata.namespace, &config.proxy);
         for route in Route::compile(&resolved.rule, resolved.namespace, config, selected) {
             let ends = route.is_catch_all() && route.port().is_none();

@@ -57,19 +57,66 @@ fn destinations_and_weights() {
     check_decisions(include_str!("data/destinations.json"));
 }
 
+#[test]
+fn rewrite() {
+    check_decisions(include_str!("data/rewrite.json"));
+}
+
+#[test]
+fn answers() {
+    check_decisions(include_str!("data/answers.json"));
+}
+
+#[test]
+fn headers() {
+    check_decisions(include_str!("data/headers.json"));
+}
+
+#[test]
+fn faults() {
+    check_decisions(include_str!("data/faults.json"));
+}
+
+#[test]
+fn cors() {
+    check_decisions(include_str!("data/cors.json"));
+}
+
+#[test]
+fn claims() {
+    check_decisions(include_str!("data/claims.json"));
+}
+
+#[test]
+fn delegates() {
+    check_decisions(include_str!("data/delegates.json"));
+}
+
+#[test]
+fn version_mode() {
+    check_decisions(include_str!("data/version_mode.json"));
+}
+
+/// Every message starts as expected, and there is no other; their order is nobody's business.
+fn check_messages(name: &str, found: impl Iterator<Item = String>, expected: &Value) {
+    let mut found: Vec<String> = found.collect();
+    let mut expected: Vec<&str> =
+        expected.as_array().unwrap().iter().map(|message| message.as_str().unwrap()).collect();
+    found.sort();
+    expected.sort_unstable();
+    assert_eq!(found.len(), expected.len(), "{name}: {found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{name}: {found:?} does not start with {expected:?}");
+    }
+}
+
 /// Every row is a document with one fault or more, and the messages that must come, all of them and no other.
 #[test]
 fn refused_documents() {
     for row in list(&parse(include_str!("data/refused.json")), "rows") {
         let name = row["name"].as_str().unwrap();
         let errors = Config::read(&row["config"]).expect_err(name);
-        let found: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        let expected: Vec<&str> =
-            row["errors"].as_array().unwrap().iter().map(|error| error.as_str().unwrap()).collect();
-        assert_eq!(found.len(), expected.len(), "{name}: {found:#?}");
-        for (found, expected) in found.iter().zip(expected) {
-            assert!(found.starts_with(expected), "{name}: {found:?} does not start with {expected:?}");
-        }
+        check_messages(name, errors.iter().map(ToString::to_string), &row["errors"]);
     }
 }
 
@@ -79,14 +126,24 @@ fn accepted_with_a_warning() {
     for row in list(&parse(include_str!("data/warnings.json")), "rows") {
         let name = row["name"].as_str().unwrap();
         let (_, warnings) = Config::read(&row["config"]).unwrap_or_else(|errors| panic!("{name}: {errors}"));
-        let found: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-        let expected: Vec<&str> =
-            row["warnings"].as_array().unwrap().iter().map(|error| error.as_str().unwrap()).collect();
-        assert_eq!(found.len(), expected.len(), "{name}: {found:#?}");
-        for (found, expected) in found.iter().zip(expected) {
-            assert!(found.starts_with(expected), "{name}: {found:?} does not start with {expected:?}");
-        }
+        check_messages(name, warnings.iter().map(ToString::to_string), &row["warnings"]);
     }
+}
+
+/// Istio's limits for the body of a direct response.
+#[test]
+fn large_direct_responses() {
+    let read = |length: usize| {
+        Config::read(&serde_json::json!({"virtualServices": [{"hosts": ["a.io"], "http": [
+            {"directResponse": {"status": 200, "body": {"string": "x".repeat(length)}}}]}]}))
+    };
+    let at =
+        "/virtualServices/0/http/0/directResponse/body: large direct_responses may impact control plane performance";
+    for (name, length, warned) in [("100 KiB", 102_400, false), ("more", 102_401, true), ("1 MiB", 1_048_576, true)] {
+        let (_, warnings) = read(length).unwrap_or_else(|errors| panic!("{name}: {errors}"));
+        assert_eq!(warnings.first().map(ToString::to_string), warned.then(|| at.to_owned()), "{name}");
+    }
+    assert_eq!(read(1_048_577).expect_err("over 1 MiB").to_string(), format!("{at}, must be less than 1MB"));
 }
 
 #[test]

@@ -52,10 +52,19 @@ pub struct DirectResponse {
     pub body: Vec<u8>,
 }
 
+/// The codes of Envoy's redirects.
+const CODES: [u16; 5] = [301, 302, 303, 307, 308];
+
 const KIB: usize = 1024;
 const MIB: usize = 1024 * 1024;
 
 impl Redirect {
+    /// Whether Envoy has a redirect of this code; without one the rule does nothing.
+    #[must_use]
+    pub fn is_carried_out(&self) -> bool {
+        CODES.contains(&self.code)
+    }
+
     pub(super) fn read(node: &Node<'_>, matches: &[HttpMatch]) -> Option<Self> {
         let fields = node.object()?;
         let text =
@@ -96,15 +105,14 @@ impl Redirect {
 }
 
 fn read_code(node: &Node<'_>, code: u32) -> Option<u16> {
+    let code = u16::try_from(code).ok()?;
     match code {
         0 => return Some(301),
-        301 | 302 | 303 | 307 | 308 => {}
-        300..=399 => {
-            node.warn(format!("redirect code {code} is not one of 301, 302, 303, 307, 308: nothing is redirected"))
-        }
+        300..=399 if CODES.contains(&code) => {}
+        300..=399 => node.warn(format!("redirect code {code} is not one of {CODES:?}: the rule does nothing")),
         _ => node.invalid(format!("{code} is not a valid redirect code, must be 3xx")),
     }
-    u16::try_from(code).ok()
+    Some(code)
 }
 
 fn read_derived_port(node: &Node<'_>) -> Option<RedirectPort> {
