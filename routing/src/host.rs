@@ -24,10 +24,7 @@ pub fn mesh_names(fqdn: &str, same_namespace: bool) -> Vec<String> {
     if !fqdn.ends_with('.') {
         names.push(format!("{fqdn}."));
     }
-    let service = fqdn.strip_suffix(SERVICE_DOMAIN).and_then(|name| name.strip_suffix('.'));
-    if let Some((name, namespace)) =
-        service.and_then(|service| service.split_once('.')).filter(|(_, rest)| !rest.contains('.'))
-    {
+    if let Some((name, namespace)) = service_name(fqdn) {
         names.push(format!("{name}.{namespace}.svc"));
         names.push(format!("{name}.{namespace}"));
         if same_namespace {
@@ -37,10 +34,16 @@ pub fn mesh_names(fqdn: &str, same_namespace: bool) -> Vec<String> {
     names
 }
 
-/// The namespace in the full name of a Kubernetes service.
+/// The namespace in the full name of a Kubernetes service; `None` for other names.
 #[must_use]
 pub fn namespace(fqdn: &str) -> Option<&str> {
-    fqdn.split('.').nth(1)
+    service_name(fqdn).map(|(_, namespace)| namespace)
+}
+
+/// (name, namespace) of the full name of a Kubernetes service.
+fn service_name(fqdn: &str) -> Option<(&str, &str)> {
+    let service = fqdn.strip_suffix(SERVICE_DOMAIN)?.strip_suffix('.')?;
+    service.split_once('.').filter(|(_, namespace)| !namespace.contains('.'))
 }
 
 /// Whether `pattern` (a host or a wildcard) takes a host.

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::Config;
 use super::node::{Fields, Node};
 use super::object::{self, Metadata};
 use super::syntax;
@@ -54,6 +55,42 @@ impl DestinationRule {
     }
 }
 
+/// The namespace whose objects act everywhere (Istio's default for `rootNamespace`).
+const ROOT_NAMESPACE: &str = "istio-system";
+
+impl Config {
+    /// The DestinationRules that count for a host (its full name), the oldest first: those of the proxy's namespace, else
+    /// of the service's, else of the root namespace, and there those of the most specific host. They count as merged: the
+    /// first definition of a subset and the first `trafficPolicy` win. A proxy of an unknown namespace is in all of them.
+    #[must_use]
+    pub fn destination_rules_for(&self, host: &str) -> Vec<&DestinationRule> {
+        let Some(own) = self.proxy.namespace.as_deref() else { return self.most_specific(host, |_| true) };
+        let namespaces = [Some(own), host::namespace(host), Some(ROOT_NAMESPACE)];
+        let found = namespaces.into_iter().flatten().map(|namespace| {
+            self.most_specific(host, |rule| {
+                rule.metadata.namespace == namespace && self.proxy.sees(&rule.export_to, namespace)
+            })
+        });
+        found.into_iter().find(|rules| !rules.is_empty()).unwrap_or_default()
+    }
+
+    /// Whether the DestinationRules that count for a host define a subset.
+    #[must_use]
+    pub fn defines_subset(&self, host: &str, subset: &str) -> bool {
+        let subsets = self.destination_rules_for(host).into_iter().flat_map(|rule| &rule.subsets);
+        subsets.into_iter().any(|defined| defined.name == subset)
+    }
+
+    fn most_specific(&self, host: &str, eligible: impl Fn(&DestinationRule) -> bool) -> Vec<&DestinationRule> {
+        let covering = || self.destination_rules.iter().filter(|rule| host::covers(&rule.host, host) && eligible(rule));
+        let exact = |rule: &&DestinationRule| !rule.host.starts_with('*');
+        let best = covering().max_by_key(|rule| (exact(rule), rule.host.len())).map(|rule| &rule.host);
+        let mut rules: Vec<_> = covering().filter(|rule| Some(&rule.host) == best).collect();
+        rules.sort_by_key(|rule| (&rule.metadata.creation_timestamp, &rule.metadata.name, &rule.metadata.namespace));
+        rules
+    }
+}
+
 fn read_subsets(list: &Node<'_>) -> Vec<Subset> {
     let mut subsets: Vec<Subset> = Vec::new();
     for element in list.elements() {
@@ -78,4 +115,49 @@ fn read_subsets(list: &Node<'_>) -> Vec<Subset> {
 fn read_traffic_policy(fields: &Fields<'_>) -> Option<Value> {
     let node = fields.get("trafficPolicy")?;
     node.is_object().then(|| node.value().clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::Config;
+
+    fn rule(name: &str, namespace: &str, host: &str, subset: &str, policy: Option<&str>, more: Value) -> Value {
+        let mut spec = json!({"host": host, "subsets": [{"name": subset, "labels": {"from": name}}]});
+        if let Some(policy) = policy {
+            spec["trafficPolicy"] = json!({"from": policy});
+        }
+        spec["exportTo"] = more;
+        json!({"metadata": {"name": name, "namespace": namespace}, "spec": spec})
+    }
+
+    #[test]
+    fn the_three_steps_and_the_merge() {
+        let document = json!({"proxy": {"namespace": "client"}, "destinationRules": [
+            rule("root", "istio-system", "*.svc.cluster.local", "r", None, Value::Null),
+            rule("service", "shop", "cart", "s", None, Value::Null),
+            rule("hidden", "shop", "hidden", "h", None, json!(["."])),
+            rule("b-wide", "client", "*.wide.svc.cluster.local", "w", None, Value::Null),
+            rule("narrow", "client", "a.wide.svc.cluster.local", "n", None, Value::Null),
+            rule("merge-b", "client", "merged.shop.svc.cluster.local", "v1", Some("b"), Value::Null),
+            rule("merge-a", "client", "merged.shop.svc.cluster.local", "v1", None, Value::Null),
+            rule("third", "third", "elsewhere.shop.svc.cluster.local", "t", None, Value::Null),
+        ]});
+        let (config, _) = Config::read(&document).unwrap();
+        let rows: [(&str, &str, &[&str]); 7] = [
+            ("the service's namespace", "cart.shop.svc.cluster.local", &["service"]),
+            ("the root namespace", "other.shop.svc.cluster.local", &["root"]),
+            ("not exported", "hidden.shop.svc.cluster.local", &["root"]),
+            ("the client's namespace, a wildcard", "b.wide.svc.cluster.local", &["b-wide"]),
+            ("the most specific host", "a.wide.svc.cluster.local", &["narrow"]),
+            ("merged in their order", "merged.shop.svc.cluster.local", &["merge-a", "merge-b"]),
+            ("a third namespace does not count", "elsewhere.shop.svc.cluster.local", &["root"]),
+        ];
+        for (name, host, expected) in rows {
+            let found: Vec<_> =
+                config.destination_rules_for(host).iter().map(|rule| rule.metadata.name.as_str()).collect();
+            assert_eq!(found, expected, "{name}");
+        }
+    }
 }

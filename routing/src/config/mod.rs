@@ -177,13 +177,6 @@ impl Config {
         services
     }
 
-    /// Whether a DestinationRule of the document defines the subset of a host (its full name).
-    #[must_use]
-    pub fn defines_subset(&self, host: &str, subset: &str) -> bool {
-        let rules = self.destination_rules.iter().filter(|rule| host::covers(&rule.host, host));
-        rules.flat_map(|rule| &rule.subsets).any(|defined| defined.name == subset)
-    }
-
     /// The port of a destination without one: its service's only port.
     #[must_use]
     pub fn only_port(&self, host: &str) -> Option<u16> {
