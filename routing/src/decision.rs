@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::availability::FallbackReason;
 use crate::config::{AbortStatus, Retries};
 use crate::header_change::HeaderChange;
 use crate::route::{Destination, Route};
@@ -36,8 +37,8 @@ pub enum Outcome<'t> {
 pub struct Forward<'t> {
     /// Why this destination was picked.
     pub reason: Reason,
-    /// The destination of the rule.
-    pub destination: &'t Destination,
+    /// The destination: one of the rule's, or the version that a policy has put in its place.
+    pub destination: Cow<'t, Destination>,
     /// The destination's port after the defaults of `services` and the request.
     pub port: u16,
     /// The Envoy cluster that serves the destination.
@@ -56,6 +57,17 @@ pub struct Forward<'t> {
     pub retries: Option<&'t Retries>,
     /// Clusters that get a copy, at most [`MAX_MIRRORS`](crate::config::MAX_MIRRORS).
     pub mirrors: Vec<Cow<'t, str>>,
+    /// The version that was picked first, if another serves.
+    pub fallback: Option<Fallback<'t>>,
+}
+
+/// A version that gave way to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fallback<'t> {
+    /// The version that was asked for or picked; `None` is the service as a whole. What a client wrote is cut to 63 bytes.
+    pub from: Option<Cow<'t, str>>,
+    /// Why it cannot serve.
+    pub reason: FallbackReason,
 }
 
 /// An answer by the proxy itself.
@@ -91,6 +103,8 @@ pub enum Reason {
     Rule,
     /// The rule splits by weight.
     Weight,
+    /// The client named the version.
+    VersionHeader,
 }
 
 impl Reason {
@@ -100,6 +114,7 @@ impl Reason {
         match self {
             Self::Rule => "rule",
             Self::Weight => "weight",
+            Self::VersionHeader => "version-header",
         }
     }
 }

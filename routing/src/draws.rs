@@ -51,6 +51,13 @@ impl Fraction {
         u64::try_from(bits).map(Self).map_err(|_| InvalidFraction)
     }
 
+    /// `numerator / denominator`, rounded up to the next multiple of 2⁻⁶⁴; 1 and more count as the largest fraction.
+    #[must_use]
+    pub fn ratio(numerator: u64, denominator: u64) -> Self {
+        let bits = u128::from(numerator).saturating_mul(1 << 64).div_ceil(u128::from(denominator.max(1)));
+        Self(u64::try_from(bits).unwrap_or(u64::MAX))
+    }
+
     /// The integer part of `self × n`: a value in [0, n), each equally likely.
     #[must_use]
     pub const fn scale(self, n: u64) -> u64 {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::config::error::Findings;
 use crate::config::node::Node;
 use crate::config::{self, Config, ConfigErrors, Retries};
-use crate::decision::{Decision, LocalReply, Outcome};
+use crate::decision::{Decision, Forward, LocalReply, Outcome};
 use crate::draws::{Draws, Fraction};
 use crate::header_change::HeaderChange;
 use crate::host;
@@ -31,6 +31,8 @@ pub struct Question {
     pub source_namespace: Option<String>,
     /// Overrides `proxy.labels`.
     pub source_labels: Option<BTreeMap<String, String>>,
+    /// Clusters that count as missing.
+    pub unavailable: Vec<String>,
     /// What a test expects; of no meaning for the answer.
     pub expect: Option<Value>,
 }
@@ -46,6 +48,7 @@ impl Question {
             gateway: None,
             source_namespace: None,
             source_labels: None,
+            unavailable: Vec::new(),
             expect: None,
         }
     }
@@ -89,10 +92,11 @@ impl Question {
             gateway: text("gateway"),
             source_namespace: source.namespace,
             source_labels: source.labels,
+            unavailable: fields.get("unavailable").map(|list| list.strings()).unwrap_or_default(),
             expect: fields.get("expect").map(|expect| expect.value().clone()),
         };
-        // Nothing that a document can say so far looks at these.
-        let _ = (text("now"), fields.get("unavailable").map(|list| list.strings()));
+        // Nothing that a document can say so far looks at the time.
+        let _ = text("now");
         fields.finish();
         question.request.authority = authority?.into();
         question.request.path = path?.into();
@@ -117,7 +121,8 @@ impl Question {
     /// The answer for this request: draws that are not given count as 0.
     #[must_use]
     pub fn answer(&self, table: &RouteTable) -> Value {
-        self.describe(&table.decide(&self.request, &self.draws.unwrap_or_default()))
+        let draws = self.draws.unwrap_or_default();
+        self.describe(&table.decide_among(&self.request, &draws, self.unavailable.as_slice()))
     }
 
     /// A decision in the published shape; what is absent is `null` or empty.
@@ -137,7 +142,7 @@ impl Question {
             (None, Some(_)) => "localReply",
             (None, None) => "untouched",
         };
-        let destination = forward.map(|forward| forward.destination);
+        let destination = forward.map(|forward| forward.destination.as_ref());
         let path = forward.and_then(|forward| forward.path.as_deref()).unwrap_or(&request.path);
         let authority = forward.and_then(|forward| forward.authority).map(Cow::Borrowed);
         let retry = forward.and_then(|forward| forward.retries);
@@ -161,7 +166,7 @@ impl Question {
             "timeoutMs": forward.and_then(|forward| forward.timeout).map(millis),
             "retry": retry.map(describe_retries),
             "mirrors": forward.map_or(&[][..], |forward| &forward.mirrors).iter().map(|cluster| json!({"cluster": cluster})).collect::<Vec<_>>(),
-            "fallback": null,
+            "fallback": forward.and_then(describe_fallback),
         })
     }
 
@@ -170,6 +175,12 @@ impl Question {
     pub fn port(&self) -> Option<u16> {
         self.request.port.or_else(|| host::split_port(&self.request.authority).1)
     }
+}
+
+fn describe_fallback(forward: &Forward<'_>) -> Option<Value> {
+    let fallback = forward.fallback.as_ref()?;
+    let to = &forward.destination.subset;
+    Some(json!({"from": fallback.from, "to": to, "reason": fallback.reason.as_str()}))
 }
 
 fn describe_reply(reply: &LocalReply<'_>) -> Value {

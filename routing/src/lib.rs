@@ -25,6 +25,7 @@
 //! ```
 
 mod answer;
+pub mod availability;
 pub mod config;
 mod cors;
 pub mod decision;
@@ -39,12 +40,15 @@ mod matcher;
 mod path;
 pub mod regex;
 pub mod request;
+mod resolve;
 pub mod route;
 mod split;
 pub mod table;
+mod version;
 
+pub use availability::{AllAvailable, Availability, FallbackReason};
 pub use config::{Config, ConfigError, ConfigErrors, Proxy, Warning};
-pub use decision::{Decision, Forward, LocalReply, Outcome, Reason};
+pub use decision::{Decision, Fallback, Forward, LocalReply, Outcome, Reason};
 pub use draws::{Draws, Fraction};
 pub use header_change::HeaderChange;
 pub use request::{Claim, Request, RequestView};

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{
-    Config, CorsPolicy, DirectResponse, Fault, HttpMatch, HttpRoute, HttpRouteDestination, PathRewrite, Percentage,
-    Redirect, Retries,
+    Config, CorsPolicy, DirectResponse, Fault, Headers, HttpMatch, HttpRoute, PathRewrite, Percentage, Redirect,
+    Retries,
 };
 use crate::header_change::{self, Step};
 use crate::request::RequestView;
 use crate::split::Split;
+use crate::version::{HostPolicy, Policies};
 
 /// The port of a request whose authority names none.
 pub(crate) const DEFAULT_PORT: u16 = 80;
@@ -45,6 +46,8 @@ pub(crate) enum Kind {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Forwarding {
     pub(crate) destinations: Vec<WeightedDestination>,
+    /// What the rule does for versions that are none of its destinations.
+    pub(crate) treatment: Treatment,
     pub(crate) split: Split,
     pub(crate) path: Option<PathRewrite>,
     pub(crate) timeout: Option<Duration>,
@@ -57,6 +60,14 @@ pub(crate) struct Forwarding {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct WeightedDestination {
     pub(crate) destination: Destination,
+    pub(crate) treatment: Treatment,
+    /// The policy of its host.
+    pub(crate) policy: Option<Arc<HostPolicy>>,
+}
+
+/// What a rule does to the requests of a destination and their responses.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Treatment {
     pub(crate) authority: Option<String>,
     pub(crate) request_headers: Vec<Step>,
     pub(crate) response_headers: Vec<Step>,
@@ -90,9 +101,10 @@ impl Route {
         rule: &'m HttpRoute,
         namespace: &str,
         config: &Config,
+        policies: &Policies,
         selected: impl Fn(&HttpMatch) -> bool,
     ) -> Vec<Self> {
-        let action = Arc::new(Action::compile(rule, namespace, config));
+        let action = Arc::new(Action::compile(rule, namespace, config, policies));
         let route = |matcher: Option<&'m HttpMatch>| Self {
             name: route_name(rule, matcher),
             rule: rule.at.clone(),
@@ -125,29 +137,50 @@ impl Route {
 }
 
 impl Action {
-    fn compile(rule: &HttpRoute, namespace: &str, config: &Config) -> Self {
+    fn compile(rule: &HttpRoute, namespace: &str, config: &Config, policies: &Policies) -> Self {
         let response = rule.headers.as_ref().map(|headers| &headers.response);
         let kind = match (&rule.redirect, &rule.direct_response) {
             (Some(redirect), _) => Kind::Redirect(redirect.clone()),
             (None, Some(response)) => Kind::DirectResponse(response.clone()),
-            (None, None) => Kind::Forward(Box::new(Forwarding::compile(rule, namespace, config))),
+            (None, None) => Kind::Forward(Box::new(Forwarding::compile(rule, namespace, config, policies))),
         };
         Self { fault: rule.fault.clone().unwrap_or_default(), kind, reply_headers: header_change::steps(response) }
     }
 }
 
+impl Action {
+    /// The policies of the hosts that the rule sends to.
+    pub(crate) fn policies(&self) -> impl Iterator<Item = &Arc<HostPolicy>> {
+        let destinations = match &self.kind {
+            Kind::Forward(forwarding) => forwarding.destinations.as_slice(),
+            Kind::Redirect(_) | Kind::DirectResponse(_) => &[],
+        };
+        destinations.iter().filter_map(|target| target.policy.as_ref())
+    }
+
+    /// Every fault that may hit a request of the rule.
+    pub(crate) fn faults(&self) -> impl Iterator<Item = &Fault> {
+        std::iter::once(&self.fault).chain(self.policies().flat_map(|policy| policy.faults()))
+    }
+}
+
 impl Forwarding {
-    fn compile(rule: &HttpRoute, namespace: &str, config: &Config) -> Self {
+    fn compile(rule: &HttpRoute, namespace: &str, config: &Config, policies: &Policies) -> Self {
         let mirrors = rule.mirrors.iter().flatten().map(|mirror| MirrorTarget {
             destination: Destination::compile(&mirror.destination, 0, namespace, config),
             percentage: mirror.percentage,
         });
+        let destinations = rule.route.iter().map(|target| {
+            let destination = Destination::compile(&target.destination, target.weight, namespace, config);
+            WeightedDestination {
+                policy: policies.get(&destination.host).cloned(),
+                treatment: Treatment::compile(rule, target.headers.as_ref()),
+                destination,
+            }
+        });
         Self {
-            destinations: rule
-                .route
-                .iter()
-                .map(|target| WeightedDestination::compile(target, rule, namespace, config))
-                .collect(),
+            destinations: destinations.collect(),
+            treatment: Treatment::compile(rule, None),
             split: Split::new(rule.route.iter().map(|destination| destination.weight)),
             path: rule.rewrite.as_ref().and_then(|rewrite| rewrite.path.clone()),
             timeout: rule.timeout,
@@ -158,11 +191,11 @@ impl Forwarding {
     }
 }
 
-impl WeightedDestination {
+impl Treatment {
     /// With one destination Envoy has one list of operations, the rule's before the destination's; in a split the
     /// destination's list is carried out before the rule's.
-    fn compile(target: &HttpRouteDestination, rule: &HttpRoute, namespace: &str, config: &Config) -> Self {
-        let (of_rule, own) = (rule.headers.as_ref(), target.headers.as_ref());
+    fn compile(rule: &HttpRoute, own: Option<&Headers>) -> Self {
+        let of_rule = rule.headers.as_ref();
         let (request_headers, response_headers) = if rule.route.len() == 1 {
             let levels = [of_rule, own];
             (
@@ -177,9 +210,8 @@ impl WeightedDestination {
             )
         };
         let rewritten = rule.rewrite.as_ref().and_then(|rewrite| rewrite.authority.clone());
-        let authority_of = |headers: Option<&crate::config::Headers>| Some(headers?.authority.as_ref()?.value.clone());
+        let authority_of = |headers: Option<&Headers>| Some(headers?.authority.as_ref()?.value.clone());
         Self {
-            destination: Destination::compile(&target.destination, target.weight, namespace, config),
             authority: rewritten
                 .or_else(|| authority_of(of_rule))
                 .or_else(|| authority_of(own))
@@ -191,7 +223,12 @@ impl WeightedDestination {
 }
 
 impl Destination {
-    fn compile(destination: &crate::config::Destination, weight: u32, namespace: &str, config: &Config) -> Self {
+    pub(crate) fn compile(
+        destination: &crate::config::Destination,
+        weight: u32,
+        namespace: &str,
+        config: &Config,
+    ) -> Self {
         let key = config.destination_key(destination, namespace);
         let fixed_port = match key.port {
             None if config.clusters.needs_port(&key.host, key.subset.as_deref()) => None,

@@ -27,11 +27,12 @@ impl Split {
         self.bounds.last().copied().unwrap_or_default()
     }
 
-    /// The share of each entry, for people.
-    pub(crate) fn shares(&self) -> impl Iterator<Item = f64> {
-        let total = self.total() as f64;
+    /// For each entry that takes anything: the first draw that picks it, and its share, for people.
+    pub(crate) fn chances(&self) -> impl Iterator<Item = (Fraction, f64)> {
+        let total = self.total();
         let lower = std::iter::once(0).chain(self.bounds.iter().copied());
-        lower.zip(&self.bounds).map(move |(low, high)| high.saturating_sub(low) as f64 / total)
+        let ranges = lower.zip(self.bounds.iter().copied()).filter(|(low, high)| low < high);
+        ranges.map(move |(low, high)| (Fraction::ratio(low, total), high.saturating_sub(low) as f64 / total as f64))
     }
 
     /// The index that a draw picks: entry i takes the draws from `bounds[i-1]` to below `bounds[i]`, in parts of the total.

@@ -1,30 +1,31 @@
 //! The compiled rules, and the decision.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use crate::answer;
+use crate::availability::{AllAvailable, Availability};
 use crate::config::{
-    Clusters, Config, ControlHeaders, FaultSettings, HttpMatch, HttpRoute, Mode, Proxy, Redirect, VirtualService,
+    Clusters, Config, ControlHeaders, Fault, FaultSettings, HttpMatch, HttpRoute, Mode, Percentage, Proxy, Redirect,
+    VirtualService,
 };
-use crate::cors::{self, Verdict};
-use crate::decision::{Decision, Forward, LocalReply, Outcome, Reason};
-use crate::draws::Draws;
-use crate::header_change;
+use crate::decision::{Decision, LocalReply, Outcome};
+use crate::draws::{Draws, Fraction};
 use crate::host;
 use crate::host_index::HostIndex;
-use crate::path;
 use crate::request::RequestView;
-use crate::route::{DEFAULT_PORT, Destination, Forwarding, Kind, Route, WeightedDestination};
+use crate::resolve::Resolver;
+use crate::route::{DEFAULT_PORT, Destination, Kind, Route};
+use crate::version::{HostPolicy, Normalised, Policies};
 
 /// The rules of a document, resolved for one proxy and ready to decide.
 #[derive(Debug)]
 pub struct RouteTable {
-    mode: Mode,
+    pub(crate) mode: Mode,
     hosts: HostIndex,
     virtual_hosts: Vec<VirtualHost>,
     headers: ControlHeaders,
-    clusters: Clusters,
-    faults: FaultSettings,
+    pub(crate) clusters: Clusters,
+    pub(crate) faults: FaultSettings,
 }
 
 /// What a host's rules may lead to: a share of the requests, and their decision.
@@ -41,20 +42,8 @@ pub struct Chance<'t> {
 #[derive(Debug)]
 struct VirtualHost {
     objects: Vec<Vec<Route>>,
-}
-
-/// What chance came to for a request.
-#[derive(Debug, Clone, Copy)]
-struct Picks {
-    destination: usize,
-    delay: bool,
-    abort: bool,
-}
-
-enum Found<'t> {
-    UnknownHost,
-    NoRule,
-    Route(&'t Route, u16),
+    /// The policies with a version header of the hosts that the rules send to.
+    policies: Vec<Arc<HostPolicy>>,
 }
 
 impl RouteTable {
@@ -69,8 +58,9 @@ impl RouteTable {
             clusters: config.clusters.clone(),
             faults: config.faults,
         };
+        let policies = HostPolicy::compile_all(config);
         for service in config.services_in_order() {
-            let routes = compile_routes(service, config);
+            let routes = compile_routes(service, config, &policies);
             if !routes.is_empty() {
                 table.add(service, &routes, &config.proxy);
             }
@@ -78,6 +68,7 @@ impl RouteTable {
         if !config.proxy.in_mesh() {
             table.virtual_hosts.iter_mut().for_each(VirtualHost::merge);
         }
+        table.virtual_hosts.iter_mut().for_each(VirtualHost::collect_policies);
         table
     }
 
@@ -85,7 +76,7 @@ impl RouteTable {
         for fqdn in service.qualified_hosts() {
             let index = self.hosts.find_exactly(&fqdn).unwrap_or_else(|| {
                 let index = self.virtual_hosts.len();
-                self.virtual_hosts.push(VirtualHost { objects: Vec::new() });
+                self.virtual_hosts.push(VirtualHost { objects: Vec::new(), policies: Vec::new() });
                 let names = if proxy.in_mesh() {
                     host::mesh_names(
                         &fqdn,
@@ -103,53 +94,58 @@ impl RouteTable {
         }
     }
 
-    /// What is to happen to a request.
+    /// What is to happen to a request where every cluster can serve.
     #[must_use]
     pub fn decide<'t>(&'t self, request: &impl RequestView, draws: &Draws) -> Decision<'t> {
-        match self.find(request) {
-            Found::UnknownHost => Decision::of(None, Outcome::Untouched),
+        self.decide_among(request, draws, &AllAvailable)
+    }
+
+    /// What is to happen to a request, by what is known of clusters.
+    #[must_use]
+    pub fn decide_among<'t>(
+        &'t self,
+        request: &impl RequestView,
+        draws: &Draws,
+        available: &(impl Availability + ?Sized),
+    ) -> Decision<'t> {
+        let (host, authority_port) = host::split_port(request.authority());
+        let port = request.port().or(authority_port).unwrap_or(DEFAULT_PORT);
+        let virtual_host = self.hosts.find(host).and_then(|index| self.virtual_hosts.get(index));
+        let found = virtual_host.and_then(|host| Some((host, host.routes(port)?)));
+        let Some((virtual_host, routes)) = found else { return Decision::of(None, Outcome::Untouched) };
+        let seen = Normalised::new(request, &virtual_host.policies);
+        match routes.iter().find(|route| route.applies_to(port) && route.is_match(&seen)) {
+            Some(route) => Resolver { table: self, request, seen: &seen, route, port, draws }.resolve(available),
             // In version mode the proxy's own routes answer where no rule matches.
-            Found::NoRule if self.mode == Mode::Version => Decision::of(None, Outcome::Untouched),
-            Found::NoRule => Decision::of(None, Outcome::LocalReply(LocalReply::NO_RULE)),
-            Found::Route(route, port) => {
-                let fault = &route.action.fault;
-                let picks = Picks {
-                    destination: match &route.action.kind {
-                        Kind::Forward(forwarding) => forwarding.split.pick(draws.split),
-                        Kind::Redirect(_) | Kind::DirectResponse(_) => 0,
-                    },
-                    delay: fault.delay.is_some_and(|delay| delay.percentage.holds(draws.delay)),
-                    abort: fault.abort.is_some_and(|abort| abort.percentage.holds(draws.abort)),
-                };
-                self.resolve(request, route, port, picks, draws)
-            }
+            None if self.mode == Mode::Version => Decision::of(None, Outcome::Untouched),
+            None => Decision::of(None, Outcome::LocalReply(LocalReply::NO_RULE)),
         }
     }
 
     /// Every decision that the split and the faults may lead to for a request, with its share; mirrors as if their draws
     /// were 0.
     #[must_use]
-    pub fn chances<'t>(&'t self, request: &impl RequestView) -> Vec<Chance<'t>> {
-        let draws = Draws::default();
-        let Found::Route(route, port) = self.find(request) else {
-            return vec![Chance { share: 1.0, decision: self.decide(request, &draws) }];
-        };
-        let fault = &route.action.fault;
-        let delays = two_ways(fault.delay.map(|delay| delay.percentage.millionths()));
-        let aborts = two_ways(fault.abort.map(|abort| abort.percentage.millionths()));
-        let splits = match &route.action.kind {
-            Kind::Forward(forwarding) => forwarding.split.shares().collect(),
-            Kind::Redirect(_) | Kind::DirectResponse(_) => vec![1.0],
+    pub fn chances<'t>(
+        &'t self,
+        request: &impl RequestView,
+        available: &(impl Availability + ?Sized),
+    ) -> Vec<Chance<'t>> {
+        let first = self.decide_among(request, &Draws::default(), available);
+        let Some(route) = first.route else { return vec![Chance { share: 1.0, decision: first }] };
+        let faults: Vec<&Fault> = route.action.faults().collect();
+        let delays = chances_of(faults.iter().filter_map(|fault| Some(fault.delay?.percentage)));
+        let aborts = chances_of(faults.iter().filter_map(|fault| Some(fault.abort?.percentage)));
+        let splits: Vec<_> = match &route.action.kind {
+            Kind::Forward(forwarding) => forwarding.split.chances().collect(),
+            Kind::Redirect(_) | Kind::DirectResponse(_) => vec![(Fraction::default(), 1.0)],
         };
         let mut chances: Vec<Chance<'t>> = Vec::new();
-        for (delay, delay_share) in delays {
-            for (abort, abort_share) in aborts {
-                for (destination, split_share) in splits.iter().enumerate() {
-                    let share = delay_share * abort_share * split_share;
-                    if share > 0.0 {
-                        let picks = Picks { destination, delay, abort };
-                        add_chance(&mut chances, share, self.resolve(request, route, port, picks, &draws));
-                    }
+        for (delay, delay_share) in &delays {
+            for (abort, abort_share) in &aborts {
+                for (split, split_share) in &splits {
+                    let draws = Draws { split: *split, delay: *delay, abort: *abort, ..Draws::default() };
+                    let decision = self.decide_among(request, &draws, available);
+                    add_chance(&mut chances, delay_share * abort_share * split_share, decision);
                 }
             }
         }
@@ -174,6 +170,17 @@ impl RouteTable {
         &self.faults
     }
 
+    /// The cluster of a destination for requests of a port.
+    pub(crate) fn cluster<'d>(&self, destination: &'d Destination, request_port: u16) -> Cow<'d, str> {
+        match &destination.cluster {
+            Some(cluster) => Cow::Borrowed(cluster.as_str()),
+            None => {
+                let port = destination.port.unwrap_or(request_port);
+                Cow::Owned(self.clusters.name(&destination.host, destination.subset.as_deref(), port))
+            }
+        }
+    }
+
     /// How many virtual hosts the table has.
     #[must_use]
     pub fn host_count(&self) -> usize {
@@ -185,124 +192,10 @@ impl RouteTable {
     pub fn route_count(&self) -> usize {
         self.virtual_hosts.iter().flat_map(|host| &host.objects).map(Vec::len).sum()
     }
-
-    fn find(&self, request: &impl RequestView) -> Found<'_> {
-        let (host, authority_port) = host::split_port(request.authority());
-        let port = request.port().or(authority_port).unwrap_or(DEFAULT_PORT);
-        let virtual_host = self.hosts.find(host).and_then(|index| self.virtual_hosts.get(index));
-        let Some(routes) = virtual_host.and_then(|host| host.routes(port)) else { return Found::UnknownHost };
-        match routes.iter().find(|route| route.applies_to(port) && route.is_match(request)) {
-            Some(route) => Found::Route(route, port),
-            None => Found::NoRule,
-        }
-    }
-
-    fn resolve<'t>(
-        &'t self,
-        request: &impl RequestView,
-        route: &'t Route,
-        port: u16,
-        picks: Picks,
-        draws: &Draws,
-    ) -> Decision<'t> {
-        if self.mode == Mode::Version {
-            return Decision::of(Some(route), self.pick_version(route, port, picks));
-        }
-        let fault = &route.action.fault;
-        let delay = fault.delay.filter(|_| picks.delay).map(|delay| delay.fixed_delay.min(self.faults.max_delay));
-        let abort = fault.abort.filter(|_| picks.abort).map(|abort| abort.status);
-        let outcome = match (&route.action.kind, abort) {
-            (kind, Some(status)) => {
-                let steps = match kind {
-                    Kind::Forward(forwarding) => {
-                        forwarding.destinations.get(picks.destination).map(|d| &d.response_headers)
-                    }
-                    Kind::Redirect(_) | Kind::DirectResponse(_) => None,
-                };
-                reply(answer::abort(status), steps.unwrap_or(&route.action.reply_headers), request, route)
-            }
-            (Kind::Redirect(redirect), None) => {
-                let location = answer::redirect(redirect, route.matcher.as_ref(), request, port);
-                reply(location, &route.action.reply_headers, request, route)
-            }
-            (Kind::DirectResponse(response), None) => {
-                reply(answer::direct_response(response), &route.action.reply_headers, request, route)
-            }
-            (Kind::Forward(forwarding), None) => match forwarding.destinations.get(picks.destination) {
-                Some(target) => self.forward(request, route, forwarding, target, port, draws),
-                None => Outcome::LocalReply(LocalReply::NO_RULE),
-            },
-        };
-        Decision { route: Some(route), delay, abort, outcome }
-    }
-
-    fn forward<'t>(
-        &'t self,
-        request: &impl RequestView,
-        route: &'t Route,
-        forwarding: &'t Forwarding,
-        target: &'t WeightedDestination,
-        port: u16,
-        draws: &Draws,
-    ) -> Outcome<'t> {
-        let mut response_headers = header_change::changes(&target.response_headers, request, &route.name);
-        match forwarding.cors.as_ref().map_or(Verdict::None, |policy| cors::check(policy, request)) {
-            Verdict::Reply(reply) => return Outcome::LocalReply(reply),
-            Verdict::Allow(headers) => header_change::set_on_top(&mut response_headers, headers),
-            Verdict::None => {}
-        }
-        let mirrors =
-            forwarding.mirrors.iter().zip(draws.mirror).filter(|(mirror, draw)| mirror.percentage.holds(*draw));
-        Outcome::Forward(Box::new(Forward {
-            reason: reason(forwarding),
-            destination: &target.destination,
-            port: target.destination.port.unwrap_or(port),
-            cluster: self.cluster(&target.destination, port),
-            path: forwarding
-                .path
-                .as_ref()
-                .map(|rewrite| path::rewrite(request.path(), route.matcher.as_ref(), rewrite)),
-            authority: target.authority.as_deref(),
-            request_headers: header_change::changes(&target.request_headers, request, &route.name),
-            response_headers,
-            timeout: forwarding.timeout,
-            retries: forwarding.retries.as_ref(),
-            mirrors: mirrors.map(|(mirror, _)| self.cluster(&mirror.destination, port)).collect(),
-        }))
-    }
-
-    /// Version mode: the version and nothing else; where the rule forwards to none, the proxy's own routes serve.
-    fn pick_version<'t>(&'t self, route: &'t Route, port: u16, picks: Picks) -> Outcome<'t> {
-        let Kind::Forward(forwarding) = &route.action.kind else { return Outcome::Untouched };
-        let Some(target) = forwarding.destinations.get(picks.destination) else { return Outcome::Untouched };
-        Outcome::Forward(Box::new(Forward {
-            reason: reason(forwarding),
-            destination: &target.destination,
-            port: target.destination.port.unwrap_or(port),
-            cluster: self.cluster(&target.destination, port),
-            path: None,
-            authority: None,
-            request_headers: Vec::new(),
-            response_headers: Vec::new(),
-            timeout: None,
-            retries: None,
-            mirrors: Vec::new(),
-        }))
-    }
-
-    fn cluster<'t>(&'t self, destination: &'t Destination, request_port: u16) -> Cow<'t, str> {
-        match &destination.cluster {
-            Some(cluster) => Cow::Borrowed(cluster.as_str()),
-            None => {
-                let port = destination.port.unwrap_or(request_port);
-                Cow::Owned(self.clusters.name(&destination.host, destination.subset.as_deref(), port))
-            }
-        }
-    }
 }
 
 impl<'t> Decision<'t> {
-    fn of(route: Option<&'t Route>, outcome: Outcome<'t>) -> Self {
+    pub(crate) fn of(route: Option<&'t Route>, outcome: Outcome<'t>) -> Self {
         Self { route, delay: None, abort: None, outcome }
     }
 }
@@ -319,27 +212,27 @@ impl VirtualHost {
         routes.sort_by_key(Route::is_catch_all);
         self.objects.push(routes);
     }
+
+    fn collect_policies(&mut self) {
+        for policy in self.objects.iter().flatten().flat_map(|route| route.action.policies()) {
+            if policy.has_header() && !self.policies.contains(policy) {
+                self.policies.push(Arc::clone(policy));
+            }
+        }
+    }
 }
 
-/// A local reply with the rule's response operations.
-fn reply<'t>(
-    mut reply: LocalReply<'t>,
-    steps: &'t [header_change::Step],
-    request: &impl RequestView,
-    route: &'t Route,
-) -> Outcome<'t> {
-    header_change::apply(header_change::changes(steps, request, &route.name), &mut reply.headers);
-    Outcome::LocalReply(reply)
-}
-
-fn reason(forwarding: &Forwarding) -> Reason {
-    if forwarding.destinations.len() == 1 { Reason::Rule } else { Reason::Weight }
-}
-
-/// (happens, share) for a fault of so many millionths; without one it never happens.
-fn two_ways(millionths: Option<u32>) -> [(bool, f64); 2] {
-    let share = f64::from(millionths.unwrap_or(0)) / 1_000_000.0;
-    [(true, share), (false, 1.0 - share)]
+/// For each range of draws in which the same of these percentages hold: its first draw, and its share.
+fn chances_of(percentages: impl Iterator<Item = Percentage>) -> Vec<(Fraction, f64)> {
+    let all = Percentage::ALL.millionths();
+    let mut bounds: Vec<u32> = percentages.map(Percentage::millionths).chain([0, all]).collect();
+    bounds.sort_unstable();
+    bounds.dedup();
+    let ranges = bounds.iter().zip(bounds.iter().skip(1));
+    let chance = |(low, high): (&u32, &u32)| {
+        (Fraction::ratio(u64::from(*low), all.into()), f64::from(high.saturating_sub(*low)) / f64::from(all))
+    };
+    ranges.map(chance).collect()
 }
 
 /// Equal decisions are one chance.
@@ -351,12 +244,12 @@ fn add_chance<'t>(chances: &mut Vec<Chance<'t>>, share: f64, decision: Decision<
 }
 
 /// The routes of an object that this proxy's selectors leave, up to the first that takes everything.
-fn compile_routes(service: &VirtualService, config: &Config) -> Vec<Route> {
+fn compile_routes(service: &VirtualService, config: &Config, policies: &Policies) -> Vec<Route> {
     let mut routes = Vec::new();
     let acts = |rule: &HttpRoute| rule.redirect.as_ref().is_none_or(Redirect::is_carried_out);
     for resolved in config.rules_of(service).into_iter().filter(|resolved| acts(&resolved.rule)) {
         let selected = |matcher: &HttpMatch| is_selected(matcher, &service.metadata.namespace, &config.proxy);
-        for route in Route::compile(&resolved.rule, resolved.namespace, config, selected) {
+        for route in Route::compile(&resolved.rule, resolved.namespace, config, policies, selected) {
             let ends = route.is_catch_all() && route.port().is_none();
             routes.push(route);
             if ends {

@@ -19,6 +19,7 @@ mod http_route;
 mod mirror;
 pub(crate) mod node;
 mod object;
+mod policy;
 mod proxy;
 mod redirect;
 mod retries;
@@ -46,6 +47,7 @@ pub use http_match::HttpMatch;
 pub use http_route::{Delegate, HttpRoute, HttpRouteDestination};
 pub use mirror::Mirror;
 pub use object::{DEFAULT_NAMESPACE, Metadata};
+pub use policy::{Policy, Protocol, VersionFault, VersionHeader};
 pub use proxy::Proxy;
 pub use redirect::{DirectResponse, Redirect, RedirectPath, RedirectPort};
 pub use retries::Retries;
@@ -78,6 +80,8 @@ pub struct Config {
     pub proxy: Proxy,
     /// How faults are carried out.
     pub faults: FaultSettings,
+    /// What the VirtualService API has no words for.
+    pub policies: Vec<Policy>,
 }
 
 /// Who carries out the rules.
@@ -155,8 +159,14 @@ impl Config {
             headers: fields.get("headers").and_then(|headers| ControlHeaders::read(&headers)).unwrap_or_default(),
             proxy: fields.get("proxy").and_then(|proxy| Proxy::read(&proxy)).unwrap_or_default(),
             faults: fields.get("faults").and_then(|faults| FaultSettings::read(&faults)).unwrap_or_default(),
+            policies: fields
+                .get("policies")
+                .iter()
+                .flat_map(|list| list.elements().filter_map(|element| Policy::read(&element)).collect::<Vec<_>>())
+                .collect(),
         };
-        fields.not_supported_yet(&["policies", "overrides", "guard", "candidate", "role"]);
+        fields.not_supported_yet(&["overrides", "guard", "candidate", "role"]);
+        config.check_policies(node);
         review::review(&config, node);
         fields.finish();
         Some(config)

@@ -1,0 +1,50 @@
+//! What is known of clusters when a request is decided.
+
+/// Why a version cannot serve: the words of metrics, logs and `canaryctl explain`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FallbackReason {
+    /// The client asked for a version that is no version of the host.
+    UnknownVersion,
+    /// The proxy has no such cluster.
+    MissingCluster,
+    /// The cluster has no endpoint that can serve.
+    NoEndpoints,
+    /// Failures have ejected the version for a while.
+    Ejected,
+}
+
+impl FallbackReason {
+    /// The word used in metrics, logs and explanations.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownVersion => "unknown-version",
+            Self::MissingCluster => "missing-cluster",
+            Self::NoEndpoints => "no-endpoints",
+            Self::Ejected => "ejected",
+        }
+    }
+}
+
+/// Knows which clusters cannot serve now.
+pub trait Availability {
+    /// Why a cluster cannot serve; `None` where it can, or nothing is known.
+    fn unavailable(&self, cluster: &str) -> Option<FallbackReason>;
+}
+
+/// Every cluster can serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AllAvailable;
+
+impl Availability for AllAvailable {
+    fn unavailable(&self, _cluster: &str) -> Option<FallbackReason> {
+        None
+    }
+}
+
+/// These clusters count as missing.
+impl Availability for [String] {
+    fn unavailable(&self, cluster: &str) -> Option<FallbackReason> {
+        self.iter().any(|missing| missing == cluster).then_some(FallbackReason::MissingCluster)
+    }
+}
