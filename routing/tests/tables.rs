@@ -97,6 +97,11 @@ fn version_mode() {
     check_decisions(include_str!("data/version_mode.json"));
 }
 
+#[test]
+fn policies() {
+    check_decisions(include_str!("data/policies.json"));
+}
+
 /// Every message starts as expected, and there is no other; their order is nobody's business.
 fn check_messages(name: &str, found: impl Iterator<Item = String>, expected: &Value) {
     let mut found: Vec<String> = found.collect();
