@@ -36,8 +36,22 @@ pub(super) struct Metric {
     pub(super) value: u64,
 }
 
+/// A root context's tick, in nanoseconds. A period of 0 is one that has ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timer {
+    pub(super) period: u64,
+    pub(super) next: u64,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct StreamState {
+    pub(super) root: u32,
+    pub(super) paused: bool,
+    pub(super) resumed_at: Option<u64>,
+    /// Envoy lets go of the request's headers when a stream is continued, until the log phase.
+    pub(super) request_is_gone: bool,
+    pub(super) answered_at: Option<u64>,
+    pub(super) answer_is_due: bool,
     pub(super) request: Option<Vec<Header>>,
     pub(super) response: Option<Vec<Header>>,
     pub(super) in_response: bool,
@@ -56,6 +70,8 @@ pub(super) struct Host {
     pub(super) streams: BTreeMap<u32, StreamState>,
     pub(super) properties: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(super) now: u64,
+    pub(super) timers: BTreeMap<u32, Timer>,
+    pub(super) resumed: Vec<u32>,
     pub(super) log: Vec<LogLine>,
     pub(super) metrics: Vec<Metric>,
     pub(super) calls: BTreeMap<&'static str, usize>,
@@ -89,6 +105,39 @@ impl Host {
         self.streams.get_mut(&self.current)
     }
 
+    /// The root context of the context in force.
+    pub(super) fn root(&self) -> u32 {
+        self.streams.get(&self.current).map_or(self.current, |stream| stream.root)
+    }
+
+    pub(super) fn set_timer(&mut self, period: u64) {
+        let timer = Timer { period, next: self.now.saturating_add(period) };
+        self.timers.insert(self.root(), timer);
+    }
+
+    /// Moves the clock to the next tick that is due by `end`: whose it is, or `None`.
+    pub(super) fn next_tick(&mut self, end: u64) -> Option<u32> {
+        let alive = |root: &u32| self.configurations.contains_key(root);
+        let running = self.timers.iter().filter(|(root, timer)| timer.period > 0 && timer.next <= end && alive(root));
+        let (root, timer) = running.min_by_key(|(_, timer)| timer.next)?;
+        let (root, next) = (*root, timer.next);
+        self.now = self.now.max(next);
+        Some(root)
+    }
+
+    /// Envoy arms a timer again when its callback has returned, whatever that has done to it.
+    pub(super) fn rearm(&mut self, root: u32) {
+        if let Some(timer) = self.timers.get_mut(&root) {
+            timer.next = self.now.saturating_add(timer.period);
+        }
+    }
+
+    /// The streams with a local response that the client has not got yet.
+    pub(super) fn take_answers_due(&mut self) -> Vec<u32> {
+        let due = self.streams.iter_mut().map(|(id, stream)| (*id, std::mem::take(&mut stream.answer_is_due)));
+        due.filter(|(_, due)| *due).map(|(id, _)| id).collect()
+    }
+
     pub(super) fn property(&self, path: &[u8]) -> Option<Vec<u8>> {
         let of_stream = self.streams.get(&self.current).and_then(|stream| stream.properties.get(path));
         of_stream.or_else(|| self.properties.get(path)).cloned()
@@ -98,7 +147,7 @@ impl Host {
     pub(super) fn map(&mut self, map_type: u32) -> Option<&mut Vec<Header>> {
         let stream = self.stream()?;
         match map_type {
-            0 if !stream.in_response => stream.request.as_mut(),
+            0 if !stream.in_response && !stream.request_is_gone => stream.request.as_mut(),
             2 => stream.response.as_mut(),
             _ => None,
         }
