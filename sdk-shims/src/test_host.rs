@@ -116,7 +116,7 @@ impl Vm {
         with_host(|host| host.properties.insert(path.join("\0").into_bytes(), value.into()));
     }
 
-    /// Sets the clock, in nanoseconds since the Unix epoch. Without it the clock stands at 0.
+    /// Sets the clock, in nanoseconds since the Unix epoch; ticks do not notice. Without it the clock starts at 0.
     pub fn set_time(&self, nanoseconds: u64) {
         with_host(|host| host.now = nanoseconds);
     }
@@ -124,7 +124,7 @@ impl Vm {
     /// Lets time pass, and the ticks of all root contexts happen on time.
     pub fn advance(&self, by: Duration) {
         let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
-        let end = with_host(|host| host.now.saturating_add(by));
+        let end = with_host(|host| host.passed.saturating_add(by));
         while let Some(root) = with_host(|host| host.next_tick(end)) {
             callbacks::tick(root);
             with_host(|host| host.rearm(root));
@@ -132,7 +132,7 @@ impl Vm {
                 pass_local_response(stream);
             }
         }
-        with_host(|host| host.now = end);
+        with_host(|host| host.pass_until(end));
     }
 
     /// How many root contexts have a running tick, those that have ended included: Envoy does not stop theirs.

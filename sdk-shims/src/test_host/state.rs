@@ -36,7 +36,7 @@ pub(super) struct Metric {
     pub(super) value: u64,
 }
 
-/// A root context's tick, in nanoseconds. A period of 0 is one that has ended.
+/// A root context's tick, in nanoseconds of the time that has passed. A period of 0 is one that has ended.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timer {
     pub(super) period: u64,
@@ -69,7 +69,10 @@ pub(super) struct Host {
     pub(super) configurations: BTreeMap<u32, Vec<u8>>,
     pub(super) streams: BTreeMap<u32, StreamState>,
     pub(super) properties: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// The wall clock.
     pub(super) now: u64,
+    /// The time that has passed, whatever the wall clock says: timers go by it.
+    pub(super) passed: u64,
     pub(super) timers: BTreeMap<u32, Timer>,
     pub(super) resumed: Vec<u32>,
     pub(super) log: Vec<LogLine>,
@@ -111,24 +114,31 @@ impl Host {
     }
 
     pub(super) fn set_timer(&mut self, period: u64) {
-        let timer = Timer { period, next: self.now.saturating_add(period) };
+        let timer = Timer { period, next: self.passed.saturating_add(period) };
         self.timers.insert(self.root(), timer);
     }
 
-    /// Moves the clock to the next tick that is due by `end`: whose it is, or `None`.
+    /// Lets time pass until `passed`, if it has not.
+    pub(super) fn pass_until(&mut self, passed: u64) {
+        let by = passed.saturating_sub(self.passed);
+        self.passed = self.passed.saturating_add(by);
+        self.now = self.now.saturating_add(by);
+    }
+
+    /// Lets time pass until the next tick that is due by `end`: whose it is, or `None`.
     pub(super) fn next_tick(&mut self, end: u64) -> Option<u32> {
         let alive = |root: &u32| self.configurations.contains_key(root);
         let running = self.timers.iter().filter(|(root, timer)| timer.period > 0 && timer.next <= end && alive(root));
         let (root, timer) = running.min_by_key(|(_, timer)| timer.next)?;
         let (root, next) = (*root, timer.next);
-        self.now = self.now.max(next);
+        self.pass_until(next);
         Some(root)
     }
 
     /// Envoy arms a timer again when its callback has returned, whatever that has done to it.
     pub(super) fn rearm(&mut self, root: u32) {
         if let Some(timer) = self.timers.get_mut(&root) {
-            timer.next = self.now.saturating_add(timer.period);
+            timer.next = self.passed.saturating_add(timer.period);
         }
     }
 
