@@ -1,71 +1,180 @@
-//! Carries a decision out: the only place that writes headers.
+//! Carries a decision out on the request: the only place that writes its headers.
 //!
-//! Envoy forgets its chosen route at each write, so what is right already is not written. Of the control headers a request
-//! leaves with those that the decision sets and no other: what a client sends under their names never gets through. A call
-//! that the host refuses is logged and the request goes on.
+//! Envoy forgets its chosen route at each write, so what is right already is not written. Of the headers that are the
+//! filter's own (the control headers, and Envoy's fault headers where the fault filter listens to them) a request leaves with
+//! those that the decision sets and no other: what a client sends under their names never gets through.
 
-use canary_routing::config::ControlHeaders;
-use canary_routing::{Forward, LocalReply, Outcome};
-use sdk_shims::host::{self, Pairs};
-use sdk_shims::log;
-use sdk_shims::types::Action;
+use std::borrow::Cow;
 
-/// Makes the control headers of the request what the decision says, and answers it if that is the decision.
-pub(crate) fn apply(outcome: &Outcome<'_>, lines: &Pairs, names: &ControlHeaders) -> Action {
-    let (forward, reply) = match outcome {
-        Outcome::Forward(forward) => (Some(forward), None),
-        Outcome::LocalReply(reply) => (None, Some(reply)),
-        Outcome::Untouched => (None, None),
+use canary_routing::config::{AbortStatus, FaultDelayer, Mode, Retries};
+use canary_routing::{Decision, Forward, HeaderChange, Outcome, RequestView, RouteTable};
+use sdk_shims::host::{HeaderMap, Pairs};
+
+use crate::headers;
+use crate::request::HostRequest;
+
+const ABORT_REQUEST: &str = "x-envoy-fault-abort-request";
+const ABORT_GRPC_REQUEST: &str = "x-envoy-fault-abort-grpc-request";
+const DELAY_REQUEST: &str = "x-envoy-fault-delay-request";
+
+/// What Envoy's fault filter obeys in header mode, no matter who sends it.
+const FAULT_HEADERS: [&str; 8] = [
+    ABORT_REQUEST,
+    "x-envoy-fault-abort-request-percentage",
+    ABORT_GRPC_REQUEST,
+    "x-envoy-fault-abort-grpc-request-percentage",
+    DELAY_REQUEST,
+    "x-envoy-fault-delay-request-percentage",
+    "x-envoy-fault-throughput-response",
+    "x-envoy-fault-throughput-response-percentage",
+];
+
+/// Headers by name, each with the one line that it is to have.
+type Lines<'d> = Vec<(&'d str, Cow<'d, [u8]>)>;
+
+/// Makes the request's headers what the decision says.
+pub(crate) fn apply(decision: &Decision<'_>, request: &HostRequest<'_>, table: &RouteTable) {
+    let steering = steering(decision, request, table);
+    let is_steered = |name: &str| steering.iter().any(|(steered, _)| *steered == name);
+    if let Outcome::Forward(forward) = &decision.outcome {
+        let is_own = |name: &str| is_steered(name) || own_headers(table).any(|own| own == name);
+        let changes = forward.request_headers.iter().filter(|change| !is_own(change.name()));
+        changes.for_each(|change| carry_out(change, request.lines));
+    }
+    for (name, value) in &steering {
+        let written = set(name, value, request.lines);
+        // A client's copy, if there is one, must not stand in for what could not be written.
+        if !written && own_headers(table).any(|own| own == *name) {
+            headers::remove(HeaderMap::Request, name);
+        }
+    }
+    own_headers(table).filter(|name| !is_steered(name)).for_each(|name| remove(name, request.lines));
+}
+
+/// Removes every header of the filter's own without knowing which are there.
+pub(crate) fn strip_unseen(table: &RouteTable) {
+    own_headers(table).for_each(|name| headers::remove(HeaderMap::Request, name));
+}
+
+/// Whether Envoy's fault filter carries out the decision's faults: it can where the request goes on to it.
+pub(crate) fn leaves_faults_to_envoy(decision: &Decision<'_>, table: &RouteTable) -> bool {
+    let goes_on = decision.abort.is_some() || matches!(decision.outcome, Outcome::Forward(_));
+    goes_on && table.faults().delay == FaultDelayer::FaultFilter
+}
+
+/// The headers that no client may send.
+fn own_headers(table: &RouteTable) -> impl Iterator<Item = &str> {
+    let faults = match table.faults().delay {
+        FaultDelayer::FaultFilter => FAULT_HEADERS.as_slice(),
+        FaultDelayer::Timer => &[],
     };
-    for name in names.names() {
-        match forward.and_then(|forward| value_of(name, forward, names)) {
-            Some(value) => set(name, value.as_bytes(), lines),
-            None if lines.lines(name).next().is_some() => remove(name),
+    table.headers().names().chain(faults.iter().copied())
+}
+
+/// Everything by which the decision steers the proxy.
+fn steering<'d>(decision: &'d Decision<'_>, request: &'d HostRequest<'_>, table: &'d RouteTable) -> Lines<'d> {
+    let mut lines = Lines::new();
+    if let Outcome::Forward(forward) = &decision.outcome {
+        push(&mut lines, table.headers().version(), forward.destination.subset.as_deref());
+        if table.mode() == Mode::Cluster {
+            steer_cluster(&mut lines, forward, request, table);
+        }
+    }
+    if leaves_faults_to_envoy(decision, table) {
+        if let Some(delay) = decision.delay {
+            lines.push((DELAY_REQUEST, decimal(delay.as_millis())));
+        }
+        match decision.abort {
+            Some(AbortStatus::Http(status)) => lines.push((ABORT_REQUEST, decimal(status))),
+            Some(AbortStatus::Grpc(status)) => lines.push((ABORT_GRPC_REQUEST, decimal(status))),
             None => {}
         }
     }
-    reply.map_or(Action::Continue, answer)
+    lines
 }
 
-/// Removes every control header without knowing which are there.
-pub(crate) fn strip_unseen(names: &ControlHeaders) {
-    names.names().for_each(remove);
-}
-
-/// What a forwarded request carries in a control header.
-fn value_of<'a>(name: &str, forward: &'a Forward<'_>, names: &ControlHeaders) -> Option<&'a str> {
-    if names.version() == Some(name) {
-        forward.destination.subset.as_deref()
-    } else if names.cluster() == Some(name) {
-        Some(&forward.cluster)
-    } else {
-        None
+/// What the route of cluster mode, and Envoy's router, read.
+fn steer_cluster<'d>(
+    lines: &mut Lines<'d>,
+    forward: &'d Forward<'_>,
+    request: &'d HostRequest<'_>,
+    table: &'d RouteTable,
+) {
+    let names = table.headers();
+    push(lines, names.cluster(), Some(&forward.cluster));
+    lines.extend(names.mirrors().zip(&forward.mirrors).map(|(name, cluster)| (name, bytes(cluster))));
+    if let Some(path) = &forward.path {
+        lines.push((":path", Cow::Borrowed(path)));
+        lines.push(("x-envoy-original-path", Cow::Borrowed(request.path())));
+    }
+    if let Some(authority) = forward.authority.filter(|authority| authority.as_bytes() != request.authority()) {
+        lines.push((names.host().unwrap_or(":authority"), bytes(authority)));
+    }
+    if let Some(timeout) = forward.timeout {
+        lines.push(("x-envoy-upstream-rq-timeout-ms", decimal(timeout.as_millis())));
+    }
+    if let Some(retries) = forward.retries {
+        steer_retries(lines, retries);
     }
 }
 
-fn set(name: &str, value: &[u8], lines: &Pairs) {
-    if lines.lines(name).eq([value]) {
-        return;
+fn steer_retries(lines: &mut Lines<'_>, retries: &Retries) {
+    lines.push(("x-envoy-max-retries", decimal(retries.attempts)));
+    if let Some(timeout) = retries.per_try_timeout {
+        lines.push(("x-envoy-upstream-rq-per-try-timeout-ms", decimal(timeout.as_millis())));
     }
-    if let Err(error) = host::replace_request_header(name, value) {
-        log::error!("{error}: {name} is not set");
-        // The client's copy, if there is one, must not stand in for it.
-        remove(name);
-    }
-}
-
-fn remove(name: &str) {
-    if let Err(error) = host::remove_request_header(name) {
-        log::error!("{error}: {name} is not removed");
-    }
-}
-
-fn answer(reply: &LocalReply) -> Action {
-    match host::send_local_response(reply.status, reply.details, &[], reply.body) {
-        Ok(()) => Action::Pause,
-        Err(error) => {
-            log::error!("{error}: the request is left to the native routes");
-            Action::Continue
+    let codes = retries.status_codes.iter().map(u16::to_string);
+    for (name, list) in [
+        ("x-envoy-retry-on", join(retries.http_conditions())),
+        ("x-envoy-retry-grpc-on", join(retries.grpc_conditions())),
+        ("x-envoy-retriable-status-codes", join(codes)),
+    ] {
+        if !list.is_empty() {
+            lines.push((name, Cow::Owned(list.into())));
         }
+    }
+}
+
+fn push<'d>(lines: &mut Lines<'d>, name: Option<&'d str>, value: Option<&'d str>) {
+    lines.extend(name.zip(value).map(|(name, value)| (name, bytes(value))));
+}
+
+fn bytes(text: &str) -> Cow<'_, [u8]> {
+    Cow::Borrowed(text.as_bytes())
+}
+
+fn decimal(number: impl ToString) -> Cow<'static, [u8]> {
+    Cow::Owned(number.to_string().into())
+}
+
+fn join(list: impl Iterator<Item = impl AsRef<str>>) -> String {
+    let mut joined = String::new();
+    for element in list {
+        if !joined.is_empty() {
+            joined.push(',');
+        }
+        joined.push_str(element.as_ref());
+    }
+    joined
+}
+
+fn carry_out(change: &HeaderChange<'_>, lines: &Pairs) {
+    match change {
+        HeaderChange::Set(name, value) => {
+            set(name, value, lines);
+        }
+        HeaderChange::Add(name, value) => headers::add(HeaderMap::Request, name, value),
+        HeaderChange::Remove(name) => remove(name, lines),
+    }
+}
+
+/// False if the header is not right now.
+fn set(name: &str, value: &[u8], lines: &Pairs) -> bool {
+    lines.lines(name).eq([value]) || headers::replace(HeaderMap::Request, name, value)
+}
+
+fn remove(name: &str, lines: &Pairs) {
+    if lines.lines(name).next().is_some() {
+        headers::remove(HeaderMap::Request, name);
     }
 }

@@ -2,12 +2,20 @@
 //! difference into the request's headers. It never forwards by itself and never fails a request for a reason of its own.
 
 mod apply;
+mod claims;
+mod delays;
+mod headers;
 mod http;
+mod metrics;
+mod protobuf;
+mod request;
+mod response;
 mod root;
 
 /// Registers the filter with the VM: what the module's `_initialize` does.
 pub fn register() {
     sdk_shims::logging::init();
+    metrics::init();
     sdk_shims::set_root_context(|_| Box::new(root::Root::default()));
 }
 

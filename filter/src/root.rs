@@ -8,21 +8,30 @@ use sdk_shims::log;
 use sdk_shims::traits::{Context, HttpContext, RootContext};
 use sdk_shims::types::ContextType;
 
+use crate::delays::Ticker;
 use crate::http::Stream;
+use crate::metrics;
 
 /// Compiles configurations and hands the one in force to each new stream.
 pub(crate) struct Root {
     table: Rc<RouteTable>,
+    ticker: Rc<Ticker>,
 }
 
 impl Default for Root {
     /// Knows no host, so every request is left to the native routes.
     fn default() -> Self {
-        Self { table: Rc::new(RouteTable::compile(&Config::default())) }
+        Self { table: Rc::new(RouteTable::compile(&Config::default())), ticker: Rc::default() }
     }
 }
 
-impl Context for Root {}
+impl Context for Root {
+    fn on_done(&mut self) -> bool {
+        // Envoy would go on ticking for a root context that is no more.
+        self.ticker.stop();
+        true
+    }
+}
 
 impl RootContext for Root {
     /// Takes a document as a whole or refuses it as a whole; then the one before stays in force. Envoy caches the verdict,
@@ -32,6 +41,8 @@ impl RootContext for Root {
         let accepted = table.is_some();
         if let Some(table) = table {
             self.table = Rc::new(table);
+            self.ticker.take_over();
+            metrics::define();
         }
         accepted
     }
@@ -40,8 +51,12 @@ impl RootContext for Root {
         Some(ContextType::HttpContext)
     }
 
-    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::new(Rc::clone(&self.table))))
+    fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream::new(context_id, Rc::clone(&self.table), Rc::clone(&self.ticker))))
+    }
+
+    fn on_tick(&mut self) {
+        self.ticker.on_tick();
     }
 }
 

@@ -1,16 +1,21 @@
 //! What the host can be asked and told. Bytes in, bytes out; every status but Ok is a [`HostError`].
 //!
-//! Calls about headers act on the stream whose callback is running.
+//! Calls about headers and streams act on the stream whose callback is running, or that was put in force by
+//! [`set_effective_context`].
 #![expect(unsafe_code, reason = "host calls are foreign functions")]
 
 use std::collections::BTreeMap;
 
 mod error;
 mod ffi;
+mod headers;
 mod pairs;
+mod stream;
 
 pub use error::{Failure, HostError, Status};
+pub use headers::{HeaderMap, add_header, remove_header, replace_header, request_headers};
 pub use pairs::{MalformedPairs, Pairs, encode_pairs};
+pub use stream::{LocalResponse, resume_request, send_local_response, set_effective_context};
 
 /// `proxy_log` levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,77 +35,12 @@ pub enum LogLevel {
     Critical = 5,
 }
 
-/// `proxy_header_map_type_t`: the request headers.
-const REQUEST_HEADERS: u32 = 0;
 /// `proxy_buffer_type_t`: the plugin configuration.
 const PLUGIN_CONFIGURATION: u32 = 7;
-/// `proxy_send_local_response`: no gRPC status of our own; the host maps the HTTP status for gRPC clients.
-const NO_GRPC_STATUS: i32 = -1;
+/// `proxy_metric_type_t`: a counter.
+const COUNTER: u32 = 0;
 /// Where Envoy keeps the metadata of its bootstrap's `node` (read in the configure phase of 1.36.4, 1.38.2 and 1.40.0).
 const NODE_METADATA: [&str; 3] = ["xds", "node", "metadata"];
-
-/// Every line of the request's headers, pseudo-headers included, in one host call.
-///
-/// # Errors
-/// If the host refuses (no request is being served) or answers with a malformed buffer.
-pub fn request_headers() -> Result<Pairs, HostError> {
-    let buffer = ffi::returned("proxy_get_header_map_pairs", |data, size| {
-        // SAFETY: `data` and `size` are valid for writes during the call.
-        unsafe { ffi::proxy_get_header_map_pairs(REQUEST_HEADERS, data, size) }
-    })?;
-    Pairs::parse(buffer).map_err(|MalformedPairs| HostError::malformed("proxy_get_header_map_pairs"))
-}
-
-/// Makes `value` the only line of a request header. Envoy forgets the route it has chosen.
-///
-/// # Errors
-/// If the host refuses.
-pub fn replace_request_header(name: &str, value: &[u8]) -> Result<(), HostError> {
-    // SAFETY: both pointers are valid for reads of the length beside them during the call.
-    let status = unsafe {
-        ffi::proxy_replace_header_map_value(REQUEST_HEADERS, name.as_ptr(), name.len(), value.as_ptr(), value.len())
-    };
-    error::check("proxy_replace_header_map_value", status)
-}
-
-/// Removes every line of a request header; an absent one is no error. Envoy forgets the route it has chosen, also when
-/// the header was absent.
-///
-/// # Errors
-/// If the host refuses.
-pub fn remove_request_header(name: &str) -> Result<(), HostError> {
-    // SAFETY: the pointer is valid for reads of the length beside it during the call.
-    let status = unsafe { ffi::proxy_remove_header_map_value(REQUEST_HEADERS, name.as_ptr(), name.len()) };
-    error::check("proxy_remove_header_map_value", status)
-}
-
-/// Answers the request here. `details` is what access logs show as `%RESPONSE_CODE_DETAILS%`. A gRPC client gets the
-/// gRPC status that the host maps from `status`, with the body as its message.
-///
-/// # Errors
-/// If the host refuses; the request then goes on as if nothing was asked.
-pub fn send_local_response(
-    status: u16,
-    details: &str,
-    headers: &[(&[u8], &[u8])],
-    body: &[u8],
-) -> Result<(), HostError> {
-    let headers = encode_pairs(headers.iter().copied());
-    // SAFETY: every pointer is valid for reads of the length beside it during the call.
-    let status = unsafe {
-        ffi::proxy_send_local_response(
-            u32::from(status),
-            details.as_ptr(),
-            details.len(),
-            body.as_ptr(),
-            body.len(),
-            headers.as_ptr(),
-            headers.len(),
-            NO_GRPC_STATUS,
-        )
-    };
-    error::check("proxy_send_local_response", status)
-}
 
 /// The plugin's configuration: the first `size` bytes, as announced by the configure callback. Empty where there is none.
 ///
@@ -146,6 +86,44 @@ pub fn node_labels() -> Result<Option<BTreeMap<String, String>>, HostError> {
     };
     let labels = Pairs::parse(buffer).map_err(|MalformedPairs| HostError::malformed("proxy_get_property"))?;
     labels.iter().map(|(name, value)| Ok((text(name)?, text(value)?))).collect::<Result<_, _>>().map(Some)
+}
+
+/// Calls this context's root context every so often, in milliseconds, from now on; 0 ends it.
+///
+/// # Errors
+/// If the host refuses.
+pub fn set_tick_period(milliseconds: u32) -> Result<(), HostError> {
+    // SAFETY: the call takes no pointer.
+    let status = unsafe { ffi::proxy_set_tick_period_milliseconds(milliseconds) };
+    error::check("proxy_set_tick_period_milliseconds", status)
+}
+
+/// A counter that the host's statistics show, `wasmcustom.` before its name in Envoy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counter(u32);
+
+impl Counter {
+    /// Defines the counter in this VM.
+    ///
+    /// # Errors
+    /// If the host refuses.
+    pub fn define(name: &str) -> Result<Self, HostError> {
+        let mut id = 0;
+        // SAFETY: the name is valid for reads of its length, `id` for a write, during the call.
+        let status = unsafe { ffi::proxy_define_metric(COUNTER, name.as_ptr(), name.len(), &raw mut id) };
+        error::check("proxy_define_metric", status)?;
+        Ok(Self(id))
+    }
+
+    /// Counts one.
+    ///
+    /// # Errors
+    /// If the host refuses.
+    pub fn increment(self) -> Result<(), HostError> {
+        // SAFETY: the call takes no pointer.
+        let status = unsafe { ffi::proxy_increment_metric(self.0, 1) };
+        error::check("proxy_increment_metric", status)
+    }
 }
 
 /// The host's wall clock, in nanoseconds since the Unix epoch.

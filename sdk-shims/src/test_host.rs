@@ -8,9 +8,13 @@
 //! - every write of a request header, also one that changes nothing, clears the route cache;
 //! - request headers are there in the request and log phases, response headers in the response and log phases;
 //! - an empty value comes as a null pointer;
-//! - a local response is sent when the callback has returned and passes through the response callback.
+//! - a local response is sent when the callback has returned and passes through the response callback;
+//! - a tick belongs to the root context of the context in force, starts anew when its period is set, and is armed again
+//!   after each run; a stream's context can be put in force until its end;
+//! - a stream that is continued has no request headers until the log phase.
 //!
 //! ```
+//! use sdk_shims::host::{self, HeaderMap};
 //! use sdk_shims::test_host::Vm;
 //! use sdk_shims::{traits::{Context, HttpContext, RootContext}, types::{Action, ContextType}};
 //!
@@ -18,7 +22,7 @@
 //! impl Context for Plugin {}
 //! impl HttpContext for Plugin {
 //!     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
-//!         sdk_shims::host::replace_request_header("x-seen", b"yes").unwrap();
+//!         host::replace_header(HeaderMap::Request, "x-seen", b"yes").unwrap();
 //!         Action::Continue
 //!     }
 //! }
@@ -36,8 +40,10 @@
 #![expect(unsafe_code, reason = "the two sides of a foreign interface")]
 #![expect(clippy::expect_used, reason = "a test is told what is wrong with it by a panic")]
 
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::host::LogLevel;
 use crate::types::Action;
@@ -83,7 +89,7 @@ impl Vm {
     pub fn plugin(&self, configuration: impl AsRef<[u8]>) -> Result<Plugin<'_>, Refused> {
         let id = with_host(Host::new_context);
         callbacks::context_create(id, 0);
-        let plugin = Plugin { root: Rc::new(Root { id }), vm: PhantomData };
+        let plugin = Plugin { root: Rc::new(Root { id, ended: Cell::new(false) }), vm: PhantomData };
         if callbacks::vm_start(id) { plugin.configure(configuration).map(|()| plugin) } else { Err(Refused) }
     }
 
@@ -110,9 +116,35 @@ impl Vm {
         with_host(|host| host.properties.insert(path.join("\0").into_bytes(), value.into()));
     }
 
-    /// Sets the clock, in nanoseconds since the Unix epoch. Without it the clock stands at 0.
+    /// Sets the clock, in nanoseconds since the Unix epoch; ticks do not notice. Without it the clock starts at 0.
     pub fn set_time(&self, nanoseconds: u64) {
         with_host(|host| host.now = nanoseconds);
+    }
+
+    /// Lets time pass, and the ticks of all root contexts happen on time.
+    pub fn advance(&self, by: Duration) {
+        let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        let end = with_host(|host| host.passed.saturating_add(by));
+        while let Some(root) = with_host(|host| host.next_tick(end)) {
+            callbacks::tick(root);
+            with_host(|host| host.rearm(root));
+            for stream in with_host(Host::take_answers_due) {
+                pass_local_response(stream);
+            }
+        }
+        with_host(|host| host.pass_until(end));
+    }
+
+    /// How many root contexts have a running tick, those that have ended included: Envoy does not stop theirs.
+    #[must_use]
+    pub fn ticking(&self) -> usize {
+        with_host(|host| host.timers.values().filter(|timer| timer.period > 0).count())
+    }
+
+    /// The streams that were paused and then resumed, in that order, by their [ids](Stream::id).
+    #[must_use]
+    pub fn resumed(&self) -> Vec<u32> {
+        with_host(|host| host.resumed.clone())
     }
 
     /// Every line logged so far.
@@ -158,16 +190,23 @@ pub struct Plugin<'vm> {
 #[derive(Debug)]
 struct Root {
     id: u32,
+    ended: Cell<bool>,
 }
 
-impl Drop for Root {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
+impl Root {
+    fn end(&self) {
+        if self.ended.replace(true) || std::thread::panicking() {
             return;
         }
         assert!(callbacks::done(self.id), "a plugin that delays its end is not emulated");
         callbacks::delete(self.id);
         with_host(|host| host.configurations.remove(&self.id));
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -183,12 +222,17 @@ impl<'vm> Plugin<'vm> {
         if callbacks::configure(self.root.id, size) { Ok(()) } else { Err(Refused) }
     }
 
+    /// Ends the root context now, before its streams. Envoy waits for them; another host may not.
+    pub fn end(self) {
+        self.root.end();
+    }
+
     /// A new request of a downstream.
     #[must_use]
     pub fn stream(&self) -> Stream<'vm> {
         let id = with_host(|host| {
             let id = host.new_context();
-            host.streams.insert(id, StreamState::default());
+            host.streams.insert(id, StreamState { root: self.root.id, ..StreamState::default() });
             id
         });
         callbacks::context_create(id, self.root.id);
@@ -215,10 +259,9 @@ impl Stream<'_> {
         let count = headers.len();
         self.with_state(|stream| stream.request = Some(headers));
         let action = callbacks::request_headers(self.id, count, end_of_stream);
-        if let Some(local) = self.local_response() {
-            let status = (b":status".to_vec(), local.status.to_string().into_bytes());
-            let headers = std::iter::once(status).chain(local.headers);
-            self.response_headers(headers, local.body.is_empty());
+        self.with_state(|stream| stream.paused = action == Action::Pause && !stream.answer_is_due);
+        if self.with_state(|stream| std::mem::take(&mut stream.answer_is_due)) {
+            pass_local_response(self.id);
         }
         action
     }
@@ -229,15 +272,31 @@ impl Stream<'_> {
         headers: impl IntoIterator<Item = (N, V)>,
         end_of_stream: bool,
     ) -> Action {
-        let headers = state::owned(headers);
-        let count = headers.len();
-        self.with_state(|stream| {
-            stream.response = Some(headers);
-            stream.in_response = true;
-        });
-        let action = callbacks::response_headers(self.id, count, end_of_stream);
-        self.with_state(|stream| stream.in_response = false);
-        action
+        respond(self.id, state::owned(headers), end_of_stream)
+    }
+
+    /// Its number in this VM.
+    #[must_use]
+    pub const fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Whether the plugin has paused the request and neither resumed nor answered it.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.with_state(|stream| stream.paused && stream.local_response.is_none())
+    }
+
+    /// When, by the host's clock in nanoseconds, the paused request was resumed.
+    #[must_use]
+    pub fn resumed_at(&self) -> Option<u64> {
+        self.with_state(|stream| stream.resumed_at)
+    }
+
+    /// When, by the host's clock in nanoseconds, the plugin answered the request.
+    #[must_use]
+    pub fn answered_at(&self) -> Option<u64> {
+        self.with_state(|stream| stream.answered_at)
     }
 
     /// Gives this stream a property, before those of the [`Vm`].
@@ -282,7 +341,7 @@ impl Stream<'_> {
     }
 
     fn with_state<T>(&self, act: impl FnOnce(&mut StreamState) -> T) -> T {
-        with_host(|host| act(host.streams.get_mut(&self.id).expect("a stream's state lives as long as the stream")))
+        with_stream(self.id, act)
     }
 }
 
@@ -291,9 +350,32 @@ impl Drop for Stream<'_> {
         if std::thread::panicking() {
             return;
         }
+        self.with_state(|stream| stream.request_is_gone = false);
         callbacks::log(self.id);
         assert!(callbacks::done(self.id), "a stream that delays its end is not emulated");
         callbacks::delete(self.id);
         with_host(|host| host.streams.remove(&self.id));
     }
+}
+
+fn respond(stream: u32, headers: Vec<Header>, end_of_stream: bool) -> Action {
+    let count = headers.len();
+    with_stream(stream, |stream| {
+        stream.response = Some(headers);
+        stream.in_response = true;
+    });
+    let action = callbacks::response_headers(stream, count, end_of_stream);
+    with_stream(stream, |stream| stream.in_response = false);
+    action
+}
+
+fn pass_local_response(stream: u32) {
+    if let Some(local) = with_stream(stream, |stream| stream.local_response.clone()) {
+        let status = (b":status".to_vec(), local.status.to_string().into_bytes());
+        respond(stream, std::iter::once(status).chain(local.headers).collect(), local.body.is_empty());
+    }
+}
+
+fn with_stream<T>(id: u32, act: impl FnOnce(&mut StreamState) -> T) -> T {
+    with_host(|host| act(host.streams.get_mut(&id).expect("a stream's state lives as long as the stream")))
 }

@@ -3,10 +3,11 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{LogLevel, MapType, MetricType};
-use sdk_shims::host::{self, Failure, HostError, Status, encode_pairs};
+use sdk_shims::host::{self, Counter, Failure, HeaderMap, HostError, LocalResponse, Status, encode_pairs};
 use sdk_shims::test_host::{Stream, Vm};
 use sdk_shims::traits::{Context, HttpContext, RootContext};
 use sdk_shims::types::{Action, ContextType};
@@ -51,6 +52,44 @@ impl HttpContext for Scripted {
     }
 }
 
+/// A plugin whose streams pause, and whose root context does what the test puts into `SCRIPT` in its next tick.
+fn pausing() -> Vm {
+    Vm::start(|| {
+        CALLBACKS.take();
+        sdk_shims::set_root_context(|_| Box::new(Pausing));
+    })
+}
+
+struct Pausing;
+
+impl Context for Pausing {}
+
+impl HttpContext for Pausing {
+    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+        host::set_tick_period(10).unwrap();
+        Action::Pause
+    }
+
+    fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
+        callback("response");
+        Action::Continue
+    }
+}
+
+impl RootContext for Pausing {
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+
+    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Pausing))
+    }
+
+    fn on_tick(&mut self) {
+        callback("tick");
+    }
+}
+
 impl RootContext for Scripted {
     fn get_type(&self) -> Option<ContextType> {
         Some(ContextType::HttpContext)
@@ -83,6 +122,26 @@ const fn status(call: &'static str, status: Status) -> HostError {
     HostError { call, failure: Failure::Status(status) }
 }
 
+const NOT_FOUND: LocalResponse<'_> = LocalResponse { status: 404, grpc_status: None, details: "no", body: b"" };
+
+fn no_headers() -> impl Iterator<Item = (&'static [u8], &'static [u8])> + Clone {
+    [].into_iter()
+}
+
+/// Calls that act on a stream or its root context.
+const CALLS: [&str; 10] = [
+    "proxy_get_header_map_pairs",
+    "proxy_replace_header_map_value",
+    "proxy_add_header_map_value",
+    "proxy_remove_header_map_value",
+    "proxy_send_local_response",
+    "proxy_get_current_time_nanoseconds",
+    "proxy_set_tick_period_milliseconds",
+    "proxy_set_effective_context",
+    "proxy_continue_stream",
+    "proxy_define_metric",
+];
+
 #[test]
 fn the_map_has_every_line_in_one_call() {
     let vm = start();
@@ -108,33 +167,25 @@ fn every_status_but_ok_is_an_error_and_never_a_panic() {
     ] {
         let vm = start();
         let plugin = vm.plugin("").unwrap();
-        for import in [
-            "proxy_get_header_map_pairs",
-            "proxy_replace_header_map_value",
-            "proxy_remove_header_map_value",
-            "proxy_send_local_response",
-            "proxy_get_current_time_nanoseconds",
-        ] {
+        for import in CALLS {
             vm.fail(import, code);
         }
         let mut stream = plugin.stream();
         let errors = in_request(&mut stream, || {
             [
                 host::request_headers().map(drop),
-                host::replace_request_header("x-t", b"b"),
-                host::remove_request_header("x-t"),
-                host::send_local_response(404, "no", &[], b""),
+                host::replace_header(HeaderMap::Request, "x-t", b"b"),
+                host::add_header(HeaderMap::Request, "x-t", b"b"),
+                host::remove_header(HeaderMap::Request, "x-t"),
+                host::send_local_response(NOT_FOUND, no_headers()),
                 sdk_shims::clock::unix_nanoseconds().map(drop),
+                host::set_tick_period(1),
+                host::set_effective_context(1),
+                host::resume_request(),
+                Counter::define("c").map(drop),
             ]
         });
-        let expected = [
-            "proxy_get_header_map_pairs",
-            "proxy_replace_header_map_value",
-            "proxy_remove_header_map_value",
-            "proxy_send_local_response",
-            "proxy_get_current_time_nanoseconds",
-        ]
-        .map(|call| Err(status(call, expected)));
+        let expected = CALLS.map(|call| Err(status(call, expected)));
         assert_eq!(errors, expected, "{row}");
         assert_eq!((stream.route_cache_clears(), stream.local_response()), (0, None), "{row}");
     }
@@ -164,14 +215,15 @@ fn writes_act_on_all_lines_and_clear_the_route_cache() {
     let plugin = vm.plugin("").unwrap();
     let mut stream = plugin.stream();
     in_request(&mut stream, || {
-        host::replace_request_header("x-t", b"\xfe").unwrap();
-        host::replace_request_header("x-new", b"n").unwrap();
-        host::remove_request_header("empty").unwrap();
-        host::remove_request_header("absent").unwrap();
+        host::replace_header(HeaderMap::Request, "x-t", b"\xfe").unwrap();
+        host::replace_header(HeaderMap::Request, "x-new", b"n").unwrap();
+        host::remove_header(HeaderMap::Request, "empty").unwrap();
+        host::remove_header(HeaderMap::Request, "absent").unwrap();
+        host::add_header(HeaderMap::Request, "x-t", b"c").unwrap();
     });
     let line = |name: &str, value: &[u8]| (name.as_bytes().to_vec(), value.to_vec());
-    assert_eq!(stream.request(), [line(":path", b"/"), line("x-t", b"\xfe"), line("x-new", b"n")]);
-    assert_eq!(stream.route_cache_clears(), 4);
+    assert_eq!(stream.request(), [line(":path", b"/"), line("x-t", b"\xfe"), line("x-new", b"n"), line("x-t", b"c")]);
+    assert_eq!(stream.route_cache_clears(), 5);
 }
 
 #[test]
@@ -179,11 +231,14 @@ fn a_local_response_carries_details_headers_and_body() {
     let vm = start();
     let plugin = vm.plugin("").unwrap();
     let mut stream = plugin.stream();
-    in_request(&mut stream, || host::send_local_response(429, "too_many", &[(b"x-a", b"\xff")], b"slow down").unwrap());
+    in_request(&mut stream, || {
+        let response = LocalResponse { status: 429, grpc_status: Some(8), details: "too_many", body: b"slow down" };
+        host::send_local_response(response, [(&b"x-a"[..], &b"\xff"[..])].into_iter()).unwrap();
+    });
     let sent = stream.local_response().unwrap();
     assert_eq!((sent.status, sent.details.as_str(), sent.body.as_slice()), (429, "too_many", &b"slow down"[..]));
     assert_eq!(sent.headers, [(b"x-a".to_vec(), b"\xff".to_vec())]);
-    assert_eq!(sent.grpc_status, -1);
+    assert_eq!(sent.grpc_status, 8);
     assert_eq!(stream.response().first(), Some(&(b":status".to_vec(), b"429".to_vec())));
 }
 
@@ -282,11 +337,14 @@ fn a_stream_passes_through_its_phases() {
     stream.request_headers(REPEATED, true);
     SCRIPT.set(Some(Box::new(|| {
         assert_eq!(host::request_headers(), Err(status("proxy_get_header_map_pairs", Status::BadArgument)));
-        hostcalls::set_map_value(MapType::HttpResponseHeaders, "x-r", Some("r")).unwrap();
+        host::replace_header(HeaderMap::Response, "x-r", b"r").unwrap();
+        host::add_header(HeaderMap::Response, "x-r", b"s").unwrap();
+        host::add_header(HeaderMap::Response, "x-s", b"s").unwrap();
+        host::remove_header(HeaderMap::Response, "x-s").unwrap();
     })));
     stream.response_headers([(":status", "200")], true);
     assert!(SCRIPT.take().is_none());
-    assert_eq!(stream.response().len(), 2);
+    assert_eq!(stream.response().len(), 3);
     assert_eq!(stream.route_cache_clears(), 0, "a response header is no matter of the route");
     SCRIPT.set(Some(Box::new(|| assert!(host::request_headers().is_ok(), "readable again in the log phase"))));
     drop(stream);
@@ -304,4 +362,79 @@ fn a_plugin_lives_as_long_as_its_streams() {
     assert!(CALLBACKS.take().is_empty());
     drop(stream);
     assert_eq!(CALLBACKS.take(), ["log", "done", "done"], "the client had gone before its request was read");
+}
+
+const TICK: Duration = Duration::from_millis(10);
+
+fn take_callbacks() -> Vec<&'static str> {
+    CALLBACKS.take()
+}
+
+#[test]
+fn a_tick_is_the_root_contexts_and_is_armed_again_after_each_run() {
+    let vm = pausing();
+    let (plugin, other) = (vm.plugin("").unwrap(), vm.plugin("").unwrap());
+    vm.advance(10 * TICK);
+    assert!(take_callbacks().is_empty(), "no tick was asked for");
+    let mut stream = plugin.stream();
+    assert_eq!(stream.request_headers(REPEATED, true), Action::Pause);
+    assert_eq!(vm.ticking(), 1);
+    vm.advance(TICK - Duration::from_nanos(1));
+    assert!(take_callbacks().is_empty());
+    vm.advance(Duration::from_nanos(1) + 3 * TICK);
+    assert_eq!(take_callbacks(), ["tick"; 4]);
+    vm.advance(TICK / 2);
+    plugin.stream().request_headers(REPEATED, true);
+    vm.advance(TICK / 2);
+    assert!(take_callbacks().is_empty(), "asked for again, it started anew");
+    SCRIPT.set(Some(Box::new(|| host::set_tick_period(0).unwrap())));
+    vm.advance(10 * TICK);
+    assert_eq!((take_callbacks(), vm.ticking()), (vec!["tick"], 0));
+    other.stream().request_headers(REPEATED, true);
+    other.end();
+    vm.advance(TICK);
+    assert_eq!((take_callbacks(), vm.ticking()), (vec![], 1), "Envoy does not stop the tick of a root that has ended");
+}
+
+#[test]
+fn a_tick_can_act_on_a_stream_until_it_ends() {
+    let vm = pausing();
+    let plugin = vm.plugin("").unwrap();
+    let (mut resumed, mut answered, mut gone) = (plugin.stream(), plugin.stream(), plugin.stream());
+    for stream in [&mut resumed, &mut answered, &mut gone] {
+        stream.request_headers(REPEATED, true);
+        assert!(stream.is_paused());
+    }
+    let [resumed_id, answered_id, gone_id] = [&resumed, &answered, &gone].map(Stream::id);
+    drop(gone);
+    take_callbacks();
+    SCRIPT.set(Some(Box::new(move || {
+        host::set_effective_context(resumed_id).unwrap();
+        host::replace_header(HeaderMap::Request, "x-t", b"late").unwrap();
+        host::resume_request().unwrap();
+        assert_eq!(host::request_headers(), Err(status("proxy_get_header_map_pairs", Status::BadArgument)));
+        host::set_effective_context(answered_id).unwrap();
+        host::send_local_response(NOT_FOUND, no_headers()).unwrap();
+        let ended = status("proxy_set_effective_context", Status::BadArgument);
+        assert_eq!(host::set_effective_context(gone_id), Err(ended));
+    })));
+    vm.advance(TICK);
+    assert_eq!(take_callbacks(), ["tick", "response"], "the answer passes through the response callback");
+    assert_eq!(resumed.request_lines("x-t"), [b"late"]);
+    assert_eq!((vm.resumed(), resumed.resumed_at(), resumed.answered_at()), (vec![resumed_id], Some(10_000_000), None));
+    assert_eq!((answered.resumed_at(), answered.answered_at()), (None, Some(10_000_000)));
+    assert!(!resumed.is_paused() && !answered.is_paused());
+    assert_eq!(answered.local_response().unwrap().status, 404);
+}
+
+#[test]
+fn a_counter_counts_under_its_name() {
+    let vm = start();
+    let counter = Counter::define("requests_total").unwrap();
+    assert_eq!(vm.metric("requests_total"), Some(0));
+    counter.increment().unwrap();
+    counter.increment().unwrap();
+    assert_eq!(vm.metric("requests_total"), Some(2));
+    vm.fail("proxy_increment_metric", 10);
+    assert_eq!(counter.increment(), Err(status("proxy_increment_metric", Status::InternalFailure)));
 }

@@ -38,9 +38,78 @@ pub enum Listeners<'a> {
     Lds(&'a PushedFile),
 }
 
-/// A listener whose first route obeys every control header and whose second, the native one, knows nothing of them.
+/// What stands around the filter in the listener.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// HTTP filters before it.
+    pub before: Vec<Value>,
+    /// HTTP filters between it and the router.
+    pub after: Vec<Value>,
+    /// The routes.
+    pub routes: Vec<Value>,
+}
+
+impl Default for Surroundings {
+    /// No other filters. The first route obeys every control header, the second, the native one, knows nothing of them.
+    fn default() -> Self {
+        Self { before: Vec::new(), after: Vec::new(), routes: vec![steered_route(), native_route()] }
+    }
+}
+
+/// The route of cluster mode.
 #[must_use]
-pub fn listener(filter: &Value, access_log: &Path) -> Value {
+pub fn steered_route() -> Value {
+    const CONTROL: [&str; 6] = [
+        "x-canary-cluster",
+        "x-canary-version",
+        "x-canary-host",
+        "x-canary-mirror",
+        "x-canary-mirror-2",
+        "x-canary-mirror-3",
+    ];
+    let removals = CONTROL.iter().map(|name| json!({"remove": name}));
+    let mark = json!({"append": {
+        "header": {"key": SHADOW, "value": "true"},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    }});
+    let mutations: Vec<_> = removals.chain([mark]).collect();
+    let mirrors = ["x-canary-mirror", "x-canary-mirror-2", "x-canary-mirror-3"].map(|name| {
+        json!({
+            "cluster_header": name,
+            "disable_shadow_host_suffix_append": true,
+            "request_headers_mutations": mutations,
+        })
+    });
+    json!({
+        "match": {"prefix": "/", "headers": [{"name": "x-canary-cluster", "present_match": true}]},
+        "route": {
+            "cluster_header": "x-canary-cluster",
+            "timeout": "0s",
+            "host_rewrite_header": "x-canary-host",
+            "request_mirror_policies": mirrors,
+        },
+        "request_headers_to_remove": ["x-canary-cluster"],
+    })
+}
+
+/// The route of everything that the filter leaves alone.
+#[must_use]
+pub fn native_route() -> Value {
+    json!({"match": {"prefix": "/"}, "route": {"cluster": "native", "timeout": "0s"}})
+}
+
+/// Marks a mirrored copy.
+pub const SHADOW: &str = "x-canary-shadow";
+
+/// A listener with the filter.
+#[must_use]
+pub fn listener(filter: &Value, surroundings: &Surroundings, access_log: &Path) -> Value {
+    let router = json!({
+        "name": "envoy.filters.http.router",
+        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+    });
+    let filters: Vec<_> =
+        surroundings.before.iter().chain([filter]).chain(&surroundings.after).chain([&router]).collect();
     json!({
         "name": NAME,
         "address": loopback(0),
@@ -54,23 +123,11 @@ pub fn listener(filter: &Value, access_log: &Path) -> Value {
                 "common_http_protocol_options": {"max_headers_count": MAX_HEADERS},
                 "upgrade_configs": [{"upgrade_type": "websocket"}],
                 "access_log": [json_access_log(access_log)],
-                "http_filters": [filter, {
-                    "name": "envoy.filters.http.router",
-                    "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
-                }],
-                "route_config": {"validate_clusters": false, "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
-                    {
-                        "match": {"prefix": "/", "headers": [{"name": "x-canary-cluster", "present_match": true}]},
-                        "route": {
-                            "cluster_header": "x-canary-cluster",
-                            "timeout": "0s",
-                            "host_rewrite_header": "x-canary-host",
-                            "request_mirror_policies": [{"cluster_header": "x-canary-mirror"}],
-                        },
-                        "request_headers_to_remove": ["x-canary-cluster"],
-                    },
-                    {"match": {"prefix": "/"}, "route": {"cluster": "native"}},
-                ]}]},
+                "http_filters": filters,
+                "route_config": {
+                    "validate_clusters": false,
+                    "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": surroundings.routes}],
+                },
             },
         }]}],
     })
@@ -108,7 +165,7 @@ pub fn ecds_resource(wasm: &Path, document: &Value) -> Value {
     })
 }
 
-/// A cluster of one endpoint.
+/// A cluster of one endpoint, spoken to as the client spoke, without limits (Istio's default).
 #[must_use]
 pub fn cluster(name: &str, endpoint: SocketAddr) -> Value {
     json!({
@@ -116,6 +173,16 @@ pub fn cluster(name: &str, endpoint: SocketAddr) -> Value {
         "name": name,
         "type": "STATIC",
         "connect_timeout": "5s",
+        "circuit_breakers": {"thresholds": [{
+            "max_connections": u32::MAX,
+            "max_pending_requests": u32::MAX,
+            "max_requests": u32::MAX,
+            "max_retries": u32::MAX,
+        }]},
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "use_downstream_protocol_config": {"http_protocol_options": {}, "http2_protocol_options": {}},
+        }},
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [
             {"endpoint": {"address": loopback(endpoint.port())}},
         ]}]},
@@ -150,6 +217,7 @@ fn json_access_log(path: &Path) -> Value {
                 "details": "%RESPONSE_CODE_DETAILS%",
                 "flags": "%RESPONSE_FLAGS%",
                 "cluster": "%UPSTREAM_CLUSTER%",
+                "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
             }},
         },
     })

@@ -1,4 +1,4 @@
-//! An Envoy with the filter between a client and four upstreams.
+//! An Envoy with the filter between a client and its upstreams.
 
 use std::{fs, net::SocketAddr};
 
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::{
     binaries::{self, EnvoyBinary},
-    bootstrap::{self, Listeners, NAME},
+    bootstrap::{self, Listeners, NAME, Surroundings},
     envoy::Envoy,
     pushed::PushedFile,
     upstream::Upstream,
@@ -29,13 +29,29 @@ pub const UPSTREAMS: [&str; 4] = ["v1", "v2", "v3", NATIVE];
 /// Name of the upstream and of the cluster behind the native route.
 pub const NATIVE: &str = "native";
 
-/// The cluster of an upstream as the default template names it: of a version of `reviews`, or of `service/version`.
+/// The cluster of an upstream as the default template names it, with the versions of `reviews`.
 #[must_use]
 pub fn cluster_name(upstream: &str) -> String {
-    match (upstream, upstream.split_once('/')) {
-        (NATIVE, _) => upstream.to_owned(),
-        (version, None) => format!("outbound|9080|{version}|reviews.default.svc.cluster.local"),
-        (_, Some((service, version))) => format!("outbound|9080|{version}|{service}.default.svc.cluster.local"),
+    match upstream {
+        NATIVE => upstream.to_owned(),
+        version => format!("outbound|9080|{version}|reviews.default.svc.cluster.local"),
+    }
+}
+
+/// An upstream to start, and the clusters that lead to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backend {
+    /// The upstream's name.
+    pub name: String,
+    /// Names of clusters.
+    pub clusters: Vec<String>,
+}
+
+impl Backend {
+    /// An upstream with the one cluster that [`cluster_name`] gives it.
+    #[must_use]
+    pub fn of(upstream: &str) -> Self {
+        Self { name: upstream.to_owned(), clusters: vec![cluster_name(upstream)] }
     }
 }
 
@@ -47,9 +63,10 @@ pub struct Canary {
     /// Where clients connect.
     pub address: SocketAddr,
     delivery: Delivery,
+    surroundings: Surroundings,
     configuration: PushedFile,
     clusters: PushedFile,
-    upstreams: Vec<Upstream>,
+    upstreams: Vec<(Upstream, Vec<String>)>,
     folder: TempDir,
 }
 
@@ -59,18 +76,33 @@ impl Canary {
     /// # Panics
     /// If Envoy does not start.
     pub async fn start(binary: &EnvoyBinary, delivery: Delivery, document: &Value, names: &[&str]) -> Self {
+        let backends: Vec<_> = names.iter().copied().map(Backend::of).collect();
+        Self::start_in(binary, delivery, Surroundings::default(), document, &backends).await
+    }
+
+    /// Starts it with other filters and routes around the filter.
+    ///
+    /// # Panics
+    /// If Envoy does not start.
+    pub async fn start_in(
+        binary: &EnvoyBinary,
+        delivery: Delivery,
+        surroundings: Surroundings,
+        document: &Value,
+        backends: &[Backend],
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut upstreams = Vec::new();
-        for name in names {
-            upstreams.push(Upstream::start(name).await);
+        for backend in backends {
+            upstreams.push((Upstream::start(&backend.name).await, backend.clusters.clone()));
         }
         let clusters = PushedFile::new(folder.path().join("cds.json"), &clusters(&upstreams));
-        let first = resource(delivery, &folder, document);
+        let first = resource(delivery, &surroundings, &folder, document);
         let configuration = PushedFile::new(folder.path().join("filter.json"), &[first]);
         let bootstrap = match delivery {
             Delivery::Ecds => {
                 let filter = bootstrap::discovered_filter(&configuration);
-                let listener = bootstrap::listener(&filter, &folder.path().join("access.log"));
+                let listener = bootstrap::listener(&filter, &surroundings, &folder.path().join("access.log"));
                 bootstrap::bootstrap(&clusters, &Listeners::Static(&listener))
             }
             Delivery::Lds => bootstrap::bootstrap(&clusters, &Listeners::Lds(&configuration)),
@@ -79,18 +111,26 @@ impl Canary {
         fs::write(&file, bootstrap.to_string()).expect("write the bootstrap");
         let envoy = Envoy::start(binary, folder.path(), &file).await;
         let address = envoy.listener(NAME).await;
-        Self { envoy, address, delivery, configuration, clusters, upstreams, folder }
+        Self { envoy, address, delivery, surroundings, configuration, clusters, upstreams, folder }
     }
 
     /// Pushes another document for the filter.
     pub fn configure(&self, document: &Value) {
-        self.configuration.push(&[resource(self.delivery, &self.folder, document)]);
+        self.configuration.push(&[resource(self.delivery, &self.surroundings, &self.folder, document)]);
     }
 
     /// Starts another upstream and pushes its cluster.
     pub async fn add_upstream(&mut self, name: &str) {
-        self.upstreams.push(Upstream::start(name).await);
+        let Backend { name, clusters: names } = Backend::of(name);
+        self.upstreams.push((Upstream::start(&name).await, names));
         self.clusters.push(&clusters(&self.upstreams));
+    }
+
+    /// Pushes clusters that lead elsewhere, beside those of the upstreams.
+    pub fn add_clusters(&self, more: &[Value]) {
+        let mut all = clusters(&self.upstreams);
+        all.extend_from_slice(more);
+        self.clusters.push(&all);
     }
 
     /// The upstream of this name.
@@ -99,7 +139,22 @@ impl Canary {
     /// If there is none.
     #[must_use]
     pub fn upstream(&self, name: &str) -> &Upstream {
-        self.upstreams.iter().find(|upstream| upstream.name() == name).unwrap_or_else(|| panic!("no upstream {name}"))
+        self.upstreams().find(|upstream| upstream.name() == name).unwrap_or_else(|| panic!("no upstream {name}"))
+    }
+
+    /// The upstream behind a cluster.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn upstream_of(&self, cluster: &str) -> &Upstream {
+        let found = self.upstreams.iter().find(|(_, clusters)| clusters.iter().any(|name| name == cluster));
+        found.map_or_else(|| panic!("no upstream behind {cluster}"), |(upstream, _)| upstream)
+    }
+
+    /// All upstreams.
+    pub fn upstreams(&self) -> impl Iterator<Item = &Upstream> {
+        self.upstreams.iter().map(|(upstream, _)| upstream)
     }
 
     /// The access log's entry of the request with this x-test-id.
@@ -113,18 +168,19 @@ impl Canary {
     }
 }
 
-fn clusters(upstreams: &[Upstream]) -> Vec<Value> {
-    let cluster = |upstream: &Upstream| bootstrap::cluster(&cluster_name(upstream.name()), upstream.address());
-    upstreams.iter().map(cluster).collect()
+fn clusters(upstreams: &[(Upstream, Vec<String>)]) -> Vec<Value> {
+    let clusters = upstreams.iter().flat_map(|(upstream, names)| names.iter().map(move |name| (upstream, name)));
+    clusters.map(|(upstream, name)| bootstrap::cluster(name, upstream.address())).collect()
 }
 
-fn resource(delivery: Delivery, folder: &TempDir, document: &Value) -> Value {
+fn resource(delivery: Delivery, surroundings: &Surroundings, folder: &TempDir, document: &Value) -> Value {
     let wasm = binaries::wasm();
     match delivery {
         Delivery::Ecds => bootstrap::ecds_resource(&wasm, document),
         Delivery::Lds => {
             let filter = bootstrap::inline_filter(&wasm, document);
-            bootstrap::lds_resource(bootstrap::listener(&filter, &folder.path().join("access.log")))
+            let log = folder.path().join("access.log");
+            bootstrap::lds_resource(bootstrap::listener(&filter, surroundings, &log))
         }
     }
 }

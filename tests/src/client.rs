@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::{
-    Request, Response, Uri,
-    body::Incoming,
+    HeaderMap, Method, Response, Uri,
+    body::{Body, Incoming},
     client::conn::{TrySendError, http1, http2},
     header::{CONNECTION, HOST, HeaderName, HeaderValue},
     upgrade::Upgraded,
@@ -25,19 +25,44 @@ pub enum Protocol {
     Http2,
 }
 
-/// A GET request.
+/// A request: GET, unless it says otherwise.
 #[derive(Debug, Clone)]
-pub struct Get {
+pub struct Request {
+    method: Method,
     authority: String,
     path: String,
     headers: Vec<(HeaderName, HeaderValue)>,
+    body: Bytes,
 }
 
-impl Get {
-    /// A request without headers of its own.
+impl Request {
+    /// A GET request without headers of its own.
     #[must_use]
     pub fn new(authority: &str, path: &str) -> Self {
-        Self { authority: authority.to_owned(), path: path.to_owned(), headers: Vec::new() }
+        Self {
+            method: Method::GET,
+            authority: authority.to_owned(),
+            path: path.to_owned(),
+            headers: Vec::new(),
+            body: Bytes::new(),
+        }
+    }
+
+    /// Takes another method.
+    ///
+    /// # Panics
+    /// If it may not stand in HTTP.
+    #[must_use]
+    pub fn method(mut self, method: &str) -> Self {
+        self.method = method.parse().expect("a method");
+        self
+    }
+
+    /// Takes a body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
     }
 
     /// Adds a header line; an equal name makes a second line.
@@ -52,8 +77,9 @@ impl Get {
         self
     }
 
-    fn for_protocol(&self, protocol: Protocol) -> Request<Empty<Bytes>> {
-        let mut request = Request::new(Empty::new());
+    fn for_protocol(&self, protocol: Protocol) -> hyper::Request<Full<Bytes>> {
+        let mut request = hyper::Request::new(Full::new(self.body.clone()));
+        *request.method_mut() = self.method.clone();
         match protocol {
             Protocol::Http1 => {
                 *request.uri_mut() = self.path.parse().expect("a path");
@@ -79,19 +105,33 @@ pub struct Answer {
     pub status: u16,
     /// The name of the upstream that answered; empty if none did.
     pub served_by: String,
+    /// Every header line.
+    pub headers: HeaderMap,
     /// The body.
     pub body: String,
+    /// The trailers; `None` where there are none.
+    pub trailers: Option<HeaderMap>,
+    /// Whether the answer ended with its headers.
+    pub headers_only: bool,
     /// Whether the server asked for the connection to be closed.
     pub closes: bool,
+}
+
+impl Answer {
+    /// The values of all lines of a header.
+    #[must_use]
+    pub fn values(&self, name: &str) -> Vec<String> {
+        self.headers.get_all(name).iter().map(|value| lossy(value.as_bytes())).collect()
+    }
 }
 
 /// One connection.
 #[derive(Debug)]
 pub enum Connection {
     /// HTTP/1.1.
-    Http1(http1::SendRequest<Empty<Bytes>>),
+    Http1(http1::SendRequest<Full<Bytes>>),
     /// HTTP/2.
-    Http2(http2::SendRequest<Empty<Bytes>>),
+    Http2(http2::SendRequest<Full<Bytes>>),
 }
 
 impl Connection {
@@ -118,22 +158,36 @@ impl Connection {
         }
     }
 
+    /// The same connection once more, for another request at the same time; HTTP/2 only.
+    #[must_use]
+    pub fn shared(&self) -> Option<Self> {
+        match self {
+            Self::Http1(_) => None,
+            Self::Http2(sender) => Some(Self::Http2(sender.clone())),
+        }
+    }
+
     /// Sends a request and reads the whole answer.
     ///
     /// # Errors
     /// What broke, the connection included.
-    pub async fn send(&mut self, get: &Get) -> Result<Answer, SendError> {
-        let response = self.respond(get).await?;
-        let header =
-            |name: &str| response.headers().get(name).map_or_else(String::new, |value| lossy(value.as_bytes()));
-        let (status, served_by) = (response.status().as_u16(), header(SERVED_BY));
-        let closes = header(CONNECTION.as_str()).eq_ignore_ascii_case("close");
-        let body = response
-            .into_body()
-            .collect()
-            .await
-            .map_err(|error| SendError::Broken(format!("read the body: {error}")))?;
-        Ok(Answer { status, served_by, body: lossy(&body.to_bytes()), closes })
+    pub async fn send(&mut self, request: &Request) -> Result<Answer, SendError> {
+        let response = self.respond(request).await?;
+        let (head, body) = response.into_parts();
+        let header = |name: &str| head.headers.get(name).map_or_else(String::new, |value| lossy(value.as_bytes()));
+        let (served_by, closes) = (header(SERVED_BY), header(CONNECTION.as_str()).eq_ignore_ascii_case("close"));
+        let headers_only = body.is_end_stream();
+        let body = body.collect().await.map_err(|error| SendError::Broken(format!("read the body: {error}")))?;
+        let trailers = body.trailers().cloned();
+        Ok(Answer {
+            status: head.status.as_u16(),
+            served_by,
+            headers: head.headers,
+            body: lossy(&body.to_bytes()),
+            trailers,
+            headers_only,
+            closes,
+        })
     }
 
     /// Whether the server still takes requests on it.
@@ -145,11 +199,11 @@ impl Connection {
         }
     }
 
-    async fn respond(&mut self, get: &Get) -> Result<Response<Incoming>, SendError> {
+    async fn respond(&mut self, request: &Request) -> Result<Response<Incoming>, SendError> {
         macro_rules! send {
             ($sender:expr, $protocol:expr) => {{
                 $sender.ready().await.map_err(|error| SendError::NotSent(format!("connection lost: {error}")))?;
-                $sender.try_send_request(get.for_protocol($protocol)).await.map_err(SendError::from)
+                $sender.try_send_request(request.for_protocol($protocol)).await.map_err(SendError::from)
             }};
         }
         match self {
@@ -180,23 +234,23 @@ impl<T> From<TrySendError<T>> for SendError {
 ///
 /// # Panics
 /// If there is no answer.
-pub async fn send(address: SocketAddr, protocol: Protocol, get: &Get) -> Answer {
+pub async fn send(address: SocketAddr, protocol: Protocol, request: &Request) -> Answer {
     let mut connection = Connection::open(address, protocol).await.expect("a connection");
-    connection.send(get).await.expect("an answer")
+    connection.send(request).await.expect("an answer")
 }
 
 /// Upgrades an HTTP/1.1 connection to a WebSocket; gives the raw stream and the name of the upstream.
 ///
 /// # Panics
 /// If the answer is not 101.
-pub async fn open_websocket(address: SocketAddr, get: Get) -> (TokioIo<Upgraded>, String) {
-    let get = get
+pub async fn open_websocket(address: SocketAddr, request: Request) -> (TokioIo<Upgraded>, String) {
+    let request = request
         .header("connection", "upgrade")
         .header("upgrade", "websocket")
         .header("sec-websocket-version", "13")
         .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
     let mut connection = Connection::open(address, Protocol::Http1).await.expect("a connection");
-    let response = connection.respond(&get).await.expect("an answer");
+    let response = connection.respond(&request).await.expect("an answer");
     assert_eq!(response.status(), 101, "the upgrade is taken");
     let served_by = response.headers().get(SERVED_BY).map_or_else(String::new, |value| lossy(value.as_bytes()));
     (TokioIo::new(hyper::upgrade::on(response).await.expect("an upgraded connection")), served_by)

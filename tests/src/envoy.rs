@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     binaries::EnvoyBinary,
-    client::{Connection, Get, Protocol},
+    client::{Connection, Protocol, Request},
     wait,
 };
 
@@ -116,7 +116,7 @@ impl Envoy {
 
     async fn try_admin(&self, path: &str) -> Result<String, String> {
         let mut connection = Connection::open(self.admin, Protocol::Http1).await?;
-        let answer = connection.send(&Get::new("admin", path)).await;
+        let answer = connection.send(&Request::new("admin", path)).await;
         answer.map(|answer| answer.body).map_err(|error| format!("{error:?}"))
     }
 

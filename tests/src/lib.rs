@@ -7,15 +7,18 @@
 //! - [`binaries`]: which Envoys and which .wasm the tests are about
 //! - [`envoy`]: a running Envoy and what it says of itself
 //! - [`bootstrap`], [`canary`]: the Envoy with the filter, its configuration and upstreams that most tests use
+//! - [`example`]: the examples of `envoy-configs/examples`
 //! - [`pushed`]: configuration files that a running Envoy takes up
-//! - [`upstream`], [`client`], [`load`]: the two ends of a request, and many requests
+//! - [`upstream`] (obeying [`directives`]), [`client`], [`load`]: the two ends of a request, and many requests
 //! - [`proportion`]: what may be said of a share after so many requests
 
 pub mod binaries;
 pub mod bootstrap;
 pub mod canary;
 pub mod client;
+pub mod directives;
 pub mod envoy;
+pub mod example;
 pub mod load;
 pub mod proportion;
 pub mod pushed;

@@ -13,7 +13,7 @@ use std::{
 use tokio::task::JoinSet;
 
 use crate::{
-    client::{Connection, Get, Protocol, SendError},
+    client::{Connection, Protocol, Request, SendError},
     wait,
 };
 
@@ -56,7 +56,7 @@ pub struct Load {
 impl Load {
     /// Sends `get` over and over, `requests` times in all, one after the other on each of `connections` connections.
     #[must_use]
-    pub fn start(address: SocketAddr, protocol: Protocol, get: &Get, connections: u64, requests: u64) -> Self {
+    pub fn start(address: SocketAddr, protocol: Protocol, get: &Request, connections: u64, requests: u64) -> Self {
         let left = Arc::new(AtomicU64::new(requests));
         let outcome = Arc::new(Mutex::new(Outcome::default()));
         let stop = Arc::new(AtomicBool::new(false));
@@ -118,7 +118,7 @@ impl Load {
 async fn request(
     address: SocketAddr,
     protocol: Protocol,
-    get: &Get,
+    get: &Request,
     connection: &mut Option<Connection>,
     outcome: &Mutex<Outcome>,
 ) {

@@ -1,17 +1,21 @@
-//! Upstreams that answer with their name and keep what they were asked.
+//! Upstreams that answer with their name, obey the path, and keep what they were asked.
 
 use std::{
     convert::Infallible,
+    future,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::BodyExt;
 use hyper::{
     Request, Response, StatusCode,
     body::Incoming,
-    header::{CONNECTION, HOST, HeaderValue, UPGRADE},
+    header::{CONNECTION, HOST, HeaderName, HeaderValue, UPGRADE},
     service::service_fn,
 };
 use hyper_util::{
@@ -22,10 +26,15 @@ use tokio::{
     io,
     net::{TcpListener, TcpStream},
     task::AbortHandle,
+    time,
 };
+
+use crate::directives::{self, Directives, ResponseBody};
 
 /// The response header in which an upstream names itself.
 pub const SERVED_BY: &str = "x-served-by";
+/// A request header `x-reply-NAME: VALUE` makes a response header `NAME: VALUE`.
+pub const REPLY_PREFIX: &str = "x-reply-";
 
 /// A request as it arrived.
 #[derive(Debug, Clone)]
@@ -38,6 +47,8 @@ pub struct Recorded {
     pub authority: String,
     /// Every header line in order, names in lower case, without Host.
     pub headers: Vec<(String, Vec<u8>)>,
+    /// The whole body.
+    pub body: Bytes,
 }
 
 impl Recorded {
@@ -46,16 +57,29 @@ impl Recorded {
     pub fn values(&self, name: &str) -> Vec<&[u8]> {
         self.headers.iter().filter(|(other, _)| other == name).map(|(_, value)| value.as_slice()).collect()
     }
+
+    /// The values of all lines of a header, as text.
+    #[must_use]
+    pub fn texts(&self, name: &str) -> Vec<String> {
+        self.values(name).into_iter().map(|value| String::from_utf8_lossy(value).into_owned()).collect()
+    }
 }
 
-/// An HTTP/1.1 and HTTP/2 (prior knowledge) server. Answers 200 with its name in [`SERVED_BY`] and as its body, and
-/// takes upgrades, after which it sends back whatever it gets. Ends when it is dropped.
+/// An HTTP/1.1 and HTTP/2 (prior knowledge) server. Answers 200, or what the path asks for ([`Directives`]), with its name
+/// in [`SERVED_BY`] and as its body, and takes upgrades, after which it sends back whatever it gets. Ends when it is dropped.
 #[derive(Debug)]
 pub struct Upstream {
     name: String,
     address: SocketAddr,
-    recorded: Arc<Mutex<Vec<Recorded>>>,
+    state: Arc<State>,
     server: AbortHandle,
+}
+
+#[derive(Debug)]
+struct State {
+    name: String,
+    recorded: Mutex<Vec<Recorded>>,
+    hangs: AtomicBool,
 }
 
 impl Upstream {
@@ -66,9 +90,10 @@ impl Upstream {
     pub async fn start(name: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen on 127.0.0.1");
         let address = listener.local_addr().expect("a listener has an address");
-        let recorded = Arc::new(Mutex::new(Vec::new()));
-        let server = tokio::spawn(accept(listener, name.to_owned(), Arc::clone(&recorded))).abort_handle();
-        Self { name: name.to_owned(), address, recorded, server }
+        let state =
+            Arc::new(State { name: name.to_owned(), recorded: Mutex::default(), hangs: AtomicBool::new(false) });
+        let server = tokio::spawn(accept(listener, Arc::clone(&state))).abort_handle();
+        Self { name: name.to_owned(), address, state, server }
     }
 
     /// Its name.
@@ -83,14 +108,28 @@ impl Upstream {
         self.address
     }
 
+    /// From now on it takes requests and never answers, or answers again.
+    pub fn hang(&self, hangs: bool) {
+        self.state.hangs.store(hangs, Ordering::Relaxed);
+    }
+
     /// The requests so far whose header `name` has this value.
     ///
     /// # Panics
     /// If the server has panicked.
     #[must_use]
     pub fn recorded(&self, name: &str, value: &str) -> Vec<Recorded> {
-        let recorded = self.recorded.lock().expect("the server has not panicked");
+        let recorded = self.state.recorded.lock().expect("the server has not panicked");
         recorded.iter().filter(|request| request.values(name).contains(&value.as_bytes())).cloned().collect()
+    }
+
+    /// How many requests it got so far.
+    ///
+    /// # Panics
+    /// If the server has panicked.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.state.recorded.lock().expect("the server has not panicked").len() as u64
     }
 }
 
@@ -100,16 +139,16 @@ impl Drop for Upstream {
     }
 }
 
-async fn accept(listener: TcpListener, name: String, recorded: Arc<Mutex<Vec<Recorded>>>) {
+async fn accept(listener: TcpListener, state: Arc<State>) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(serve(stream, name.clone(), Arc::clone(&recorded)));
+        tokio::spawn(serve(stream, Arc::clone(&state)));
     }
 }
 
-async fn serve(stream: TcpStream, name: String, recorded: Arc<Mutex<Vec<Recorded>>>) {
+async fn serve(stream: TcpStream, state: Arc<State>) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let response = answer(request, &name, &recorded);
-        async move { Ok::<_, Infallible>(response) }
+        let state = Arc::clone(&state);
+        async move { Ok::<_, Infallible>(answer(request, &state).await) }
     });
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().max_headers(1000);
@@ -118,23 +157,54 @@ async fn serve(stream: TcpStream, name: String, recorded: Arc<Mutex<Vec<Recorded
     let _ = server.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
 }
 
-fn answer(request: Request<Incoming>, name: &str, recorded: &Mutex<Vec<Recorded>>) -> Response<Full<Bytes>> {
-    recorded.lock().expect("no panic while recording").push(record(&request));
-    let mut response = Response::new(Full::from(name.to_owned()));
-    response.headers_mut().insert(SERVED_BY, HeaderValue::from_str(name).expect("a name is a header value"));
+async fn answer(request: Request<Incoming>, state: &State) -> Response<ResponseBody> {
+    let mut recorded = record(&request);
     if let Some(protocol) = request.headers().get(UPGRADE).cloned() {
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        response.headers_mut().insert(UPGRADE, protocol);
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        *response.body_mut() = Full::default();
-        tokio::spawn(async move {
-            if let Ok(upgraded) = hyper::upgrade::on(request).await {
-                let (mut read, mut write) = io::split(TokioIo::new(upgraded));
-                let _ = io::copy(&mut read, &mut write).await;
-            }
-        });
+        state.keep(recorded);
+        return upgrade(request, protocol, state);
     }
+    let (head, body) = request.into_parts();
+    recorded.body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    state.keep(recorded);
+    if state.hangs.load(Ordering::Relaxed) {
+        future::pending::<()>().await;
+    }
+    let directives = Directives::parse(head.uri.path());
+    time::sleep(directives.delay).await;
+    let mut response = directives.response(&state.name);
+    for (name, value) in &head.headers {
+        if let Some(name) = name.as_str().strip_prefix(REPLY_PREFIX) {
+            let name = HeaderName::from_bytes(name.as_bytes()).expect("the rest of a header name");
+            response.headers_mut().append(name, value.clone());
+        }
+    }
+    response.headers_mut().insert(SERVED_BY, state.name_value());
     response
+}
+
+fn upgrade(request: Request<Incoming>, protocol: HeaderValue, state: &State) -> Response<ResponseBody> {
+    let mut response = Response::new(directives::body(""));
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    response.headers_mut().insert(SERVED_BY, state.name_value());
+    response.headers_mut().insert(UPGRADE, protocol);
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    tokio::spawn(async move {
+        if let Ok(upgraded) = hyper::upgrade::on(request).await {
+            let (mut read, mut write) = io::split(TokioIo::new(upgraded));
+            let _ = io::copy(&mut read, &mut write).await;
+        }
+    });
+    response
+}
+
+impl State {
+    fn keep(&self, request: Recorded) {
+        self.recorded.lock().expect("no panic while recording").push(request);
+    }
+
+    fn name_value(&self) -> HeaderValue {
+        HeaderValue::from_str(&self.name).expect("a name is a header value")
+    }
 }
 
 fn record(request: &Request<Incoming>) -> Recorded {
@@ -149,5 +219,6 @@ fn record(request: &Request<Incoming>) -> Recorded {
             .filter(|(name, _)| *name != HOST)
             .map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()))
             .collect(),
+        body: Bytes::new(),
     }
 }

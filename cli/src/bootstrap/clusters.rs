@@ -7,20 +7,6 @@ use serde_json::{Map, Value, json};
 use super::traffic_policy::{OutlierDetection, TrafficPolicy, proto_duration};
 use crate::address::HostPort;
 
-/// What the CDS file holds.
-pub(crate) fn discovery_response(version: u64, clusters: &[Value]) -> Value {
-    let resources: Vec<Value> = clusters.iter().map(as_resource).collect();
-    json!({"version_info": version.to_string(), "resources": resources})
-}
-
-fn as_resource(cluster: &Value) -> Value {
-    let mut resource = cluster.clone();
-    if let Some(fields) = resource.as_object_mut() {
-        fields.insert("@type".to_owned(), json!("type.googleapis.com/envoy.config.cluster.v3.Cluster"));
-    }
-    resource
-}
-
 /// A cluster of one endpoint, with the traffic policy carried out as istiod does.
 pub(crate) fn cluster(name: &str, endpoint: &HostPort, policy: &TrafficPolicy) -> Value {
     let mut cluster = Map::new();

@@ -1,24 +1,42 @@
-//! The listener: normalise the path as Istio does, ask the filter, follow the header it sets.
+//! The listener: normalise the path as Istio does, ask the filter, follow the headers it sets.
 
-use canary_routing::config::ControlHeaders;
+use std::path::Path;
+
+use canary_routing::config::{ControlHeaders, FaultDelayer};
 use serde_json::{Value, json};
 
-use super::NATIVE_CLUSTER;
+use super::{
+    ROUTES,
+    native::{FAULT_HEADERS, NativePart},
+};
+
+/// Where the connection manager gets its routes from.
+pub(super) enum Routes<'a> {
+    /// They stand in the listener.
+    Inline(Value),
+    /// A file that is replaced while Envoy runs.
+    File(&'a Path),
+}
 
 /// The listener on 127.0.0.1. `canary` is the entry of the HTTP filter chain that holds the filter.
-pub(super) fn listener(port: u16, headers: &ControlHeaders, canary: Value) -> Value {
+pub(super) fn listener(port: u16, native: &NativePart, canary: Value, routes: Routes<'_>) -> Value {
     json!({
         "name": "canary",
         "address": super::loopback(port),
         "filter_chains": [{"filters": [{
             "name": "envoy.filters.network.http_connection_manager",
-            "typed_config": connection_manager(headers, canary),
+            "typed_config": connection_manager(native, canary, routes),
         }]}],
     })
 }
 
-fn connection_manager(headers: &ControlHeaders, canary: Value) -> Value {
-    json!({
+fn connection_manager(native: &NativePart, canary: Value, routes: Routes<'_>) -> Value {
+    let mut filters = vec![canary];
+    if native.faults == FaultDelayer::FaultFilter {
+        filters.push(fault_filter());
+    }
+    filters.push(router(&native.headers));
+    let mut manager = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "canary",
         "codec_type": "AUTO",
@@ -28,36 +46,69 @@ fn connection_manager(headers: &ControlHeaders, canary: Value) -> Value {
         "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
         "stream_idle_timeout": "0s",
         "upgrade_configs": [{"upgrade_type": "websocket"}],
-        "access_log": [access_log(headers)],
-        "route_config": {"name": "canary", "virtual_hosts": [{
-            "name": "all",
-            "domains": ["*"],
-            "routes": routes(headers),
-        }]},
-        "http_filters": [canary, {
-            "name": "envoy.filters.http.router",
-            "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
-        }],
-    })
+        "early_header_mutation_extensions": [strip_clients_copies(native)],
+        "access_log": [access_log(&native.headers)],
+        "http_filters": filters,
+    });
+    let (field, value) = match routes {
+        Routes::Inline(routes) => ("route_config", routes),
+        Routes::File(file) => ("rds", json!({"route_config_name": ROUTES, "config_source": super::file_source(file)})),
+    };
+    if let Some(fields) = manager.as_object_mut() {
+        fields.insert(field.to_owned(), value);
+    }
+    manager
 }
 
-fn routes(headers: &ControlHeaders) -> Vec<Value> {
-    headers.cluster().map(steered).into_iter().chain([native()]).collect()
-}
-
-/// Where the filter decided: the cluster that the header names, which no upstream gets to see.
-fn steered(header: &str) -> Value {
+/// Before any filter sees the request. The filter overwrites or removes what a client sends under these names by itself;
+/// this is a second lock.
+fn strip_clients_copies(native: &NativePart) -> Value {
+    let faults = match native.faults {
+        FaultDelayer::FaultFilter => &FAULT_HEADERS[..],
+        FaultDelayer::Timer => &[],
+    };
+    let names = native.headers.names().chain(faults.iter().copied());
     json!({
-        "name": "steered",
-        "match": {"prefix": "/", "headers": [{"name": header, "present_match": true}]},
-        "route": {"cluster_header": header, "timeout": "0s"},
-        "request_headers_to_remove": [header],
+        "name": "envoy.http.early_header_mutation.header_mutation",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+            "mutations": super::native::removals(names),
+        },
     })
 }
 
-/// Stands in for the proxy's own routes: what the filter leaves untouched ends here.
-fn native() -> Value {
-    json!({"name": "native", "match": {"prefix": "/"}, "route": {"cluster": NATIVE_CLUSTER, "timeout": "0s"}})
+/// Envoy's own fault filter in header mode: it delays and aborts what the filter tells it to by headers.
+fn fault_filter() -> Value {
+    json!({
+        "name": "envoy.filters.http.fault",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
+            "delay": {"header_delay": {}, "percentage": {"numerator": 100}},
+            "abort": {"header_abort": {}, "percentage": {"numerator": 100}},
+        },
+    })
+}
+
+/// The router. The route reads the host header when it rewrites the authority, after it has removed what it is told to
+/// remove; an upstream filter runs later still, so it can take that header away. The mirror headers have to stay: Envoy
+/// reads them after its upstream filters (1.36 to 1.40).
+fn router(headers: &ControlHeaders) -> Value {
+    let mut config = json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"});
+    if let (Some(host), Some(fields)) = (headers.host(), config.as_object_mut()) {
+        let mutation = json!({
+            "name": "envoy.filters.http.header_mutation",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+                "mutations": {"request_mutations": super::native::removals([host])},
+            },
+        });
+        let codec = json!({
+            "name": "envoy.filters.http.upstream_codec",
+            "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"},
+        });
+        fields.insert("upstream_http_filters".to_owned(), json!([mutation, codec]));
+    }
+    json!({"name": "envoy.filters.http.router", "typed_config": config})
 }
 
 /// One JSON object a request on standard output; `run` makes a readable line of it.
@@ -70,7 +121,7 @@ fn access_log(headers: &ControlHeaders) -> Value {
             "log_format": {"json_format": {
                 "time": "%START_TIME(%H:%M:%S.%3f)%",
                 "method": "%REQ(:METHOD)%",
-                "authority": "%REQ(:AUTHORITY)%",
+                "authority": "%REQ(X-ENVOY-ORIGINAL-HOST?:AUTHORITY)%",
                 "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
                 "version": header(headers.version()),
                 "steered_to": header(headers.cluster()),

@@ -3,27 +3,37 @@
 mod clusters;
 mod filter;
 mod listener;
+mod native;
 mod traffic_policy;
 mod upstream;
+mod version_routes;
 mod versions;
 
 use std::path::Path;
 
-use canary_routing::{Config, config::ControlHeaders};
+use canary_routing::{Config, config::Mode};
 use serde_json::{Value, json};
 
-pub(crate) use clusters::{cluster, discovery_response as cluster_discovery};
+pub(crate) use clusters::cluster;
 pub(crate) use filter::{NAME as FILTER_NAME, discovery_response as filter_discovery};
+pub(crate) use native::NativePart;
 pub(crate) use traffic_policy::TrafficPolicy;
 pub(crate) use upstream::Upstream;
 pub(crate) use upstream::{Serving, check as check_upstreams, serving};
 pub(crate) use versions::Version;
 
-use self::versions::Versions;
+use self::{listener::Routes, versions::Versions};
 use crate::{address::HostPort, documents::Document};
 
 /// Name of the cluster behind the proxy's own routes: what the filter leaves untouched goes there.
 pub(crate) const NATIVE_CLUSTER: &str = "native";
+
+/// The domain of a virtual host that takes every host.
+const ANY_HOST: &str = "*";
+/// Name of the route configuration.
+const ROUTES: &str = "canary";
+/// Statistics of the subscription to routes.
+pub(crate) const ROUTES_STATISTICS: &str = "http.canary.rds.canary";
 
 /// Something about one place of the document, by its JSON pointer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +43,7 @@ pub(crate) struct Remark {
 }
 
 impl Remark {
-    fn new(at: impl Into<String>, text: impl Into<String>) -> Self {
+    pub(crate) fn new(at: impl Into<String>, text: impl Into<String>) -> Self {
         Self { at: at.into(), text: text.into() }
     }
 }
@@ -42,6 +52,7 @@ impl Remark {
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) config: Config,
+    pub(crate) native: NativePart,
     /// The document as the filter gets it.
     pub(crate) document: Value,
     pub(crate) versions: Vec<Version>,
@@ -59,9 +70,13 @@ impl Plan {
     fn of(document: Document) -> Result<Self, Vec<String>> {
         let (config, warnings) = document.read()?;
         let mut versions = Versions::of(&config);
-        if config.headers.cluster().is_none() {
+        let native = NativePart::of(&config);
+        if let (place, None) = native.steering_header() {
             let text = "the proxy is steered by this header; it cannot be turned off here";
-            versions.errors.push(Remark::new("/headers/cluster", text));
+            versions.errors.push(Remark::new(place, text));
+        }
+        if native.mode == Mode::Version {
+            versions.notes.extend(version_routes::ambiguities(&config, &versions.all));
         }
         let line = |remark: &Remark, kind: &str| format!("{}: {kind}{}", document.origin(&remark.at), remark.text);
         if !versions.errors.is_empty() {
@@ -71,14 +86,19 @@ impl Plan {
         let notes = document.notes.iter().cloned().chain(warnings).chain(remarks).collect();
         let mut value = document.value;
         versions.name_in(&mut value);
-        Ok(Self { config, document: value, versions: versions.all, notes })
+        Ok(Self { config, native, document: value, versions: versions.all, notes })
+    }
+
+    /// The native routes.
+    pub(crate) fn routes(&self) -> Value {
+        self.native.routes(&self.config, &self.versions)
     }
 }
 
-/// Where Envoy gets clusters and filter configuration from.
+/// Where Envoy gets clusters, routes and filter configuration from.
 pub(crate) enum Source<'a> {
     /// Files that are replaced while Envoy runs.
-    Discovery { clusters: &'a Path, filter: &'a Path },
+    Discovery { clusters: &'a Path, routes: &'a Path, filter: &'a Path },
     /// The bootstrap itself.
     Inline { clusters: Vec<Value>, wasm: &'a Path, document: &'a str },
 }
@@ -91,28 +111,52 @@ pub(crate) struct Ports {
 }
 
 /// The whole bootstrap.
-pub(crate) fn bootstrap(ports: Ports, headers: &ControlHeaders, native: &HostPort, source: Source<'_>) -> Value {
+pub(crate) fn bootstrap(ports: Ports, plan: &Plan, native: &HostPort, source: Source<'_>) -> Value {
     let node = json!({"id": "canaryctl", "cluster": "canaryctl"});
     let admin = json!({"address": loopback(ports.admin)});
     let native = cluster(NATIVE_CLUSTER, native, &TrafficPolicy::default());
-    let listener = |canary| listener::listener(ports.listener, headers, canary);
+    let listener = |canary, routes| listener::listener(ports.listener, &plan.native, canary, routes);
     match source {
-        Source::Discovery { clusters, filter } => json!({
+        Source::Discovery { clusters, routes, filter } => json!({
             "node": node,
             "admin": admin,
             "dynamic_resources": {"cds_config": file_source(clusters)},
-            "static_resources": {"clusters": [native], "listeners": [listener(filter::discovered(filter))]},
+            "static_resources": {
+                "clusters": [native],
+                "listeners": [listener(filter::discovered(filter), Routes::File(routes))],
+            },
         }),
         Source::Inline { mut clusters, wasm, document } => {
             clusters.push(native);
-            let listeners = [listener(filter::inline(wasm, document))];
+            let listener = listener(filter::inline(wasm, document), Routes::Inline(plan.routes()));
             json!({
                 "node": node,
                 "admin": admin,
-                "static_resources": {"clusters": clusters, "listeners": listeners},
+                "static_resources": {"clusters": clusters, "listeners": [listener]},
             })
         }
     }
+}
+
+/// What the RDS file holds.
+pub(crate) fn route_discovery(version: u64, routes: &Value) -> Value {
+    discovery_response(version, "type.googleapis.com/envoy.config.route.v3.RouteConfiguration", [routes])
+}
+
+/// What the CDS file holds.
+pub(crate) fn cluster_discovery(version: u64, clusters: &[Value]) -> Value {
+    discovery_response(version, "type.googleapis.com/envoy.config.cluster.v3.Cluster", clusters)
+}
+
+fn discovery_response<'v>(version: u64, kind: &str, resources: impl IntoIterator<Item = &'v Value>) -> Value {
+    let typed = resources.into_iter().map(|resource| {
+        let mut resource = resource.clone();
+        if let Some(fields) = resource.as_object_mut() {
+            fields.insert("@type".to_owned(), json!(kind));
+        }
+        resource
+    });
+    json!({"version_info": version.to_string(), "resources": typed.collect::<Vec<_>>()})
 }
 
 fn loopback(port: u16) -> Value {

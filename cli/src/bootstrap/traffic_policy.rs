@@ -6,10 +6,10 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
+use canary_routing::duration;
 use serde_json::Value;
 
 use super::Remark;
-use crate::duration;
 
 /// Istio's `meshConfig.connectTimeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -2,11 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use canary_routing::{
-    Config,
-    config::{DestinationKey, DestinationRule},
-    host,
-};
+use canary_routing::{Config, config::DestinationKey};
 use serde_json::{Value, json};
 
 use super::{
@@ -102,7 +98,7 @@ impl Versions {
 
     fn policy(&mut self, config: &Config, host: &str, subset: Option<&str>) -> TrafficPolicy {
         let mut reading = Reading::default();
-        let rules = rules_for(config, host);
+        let rules = config.destination_rules_for(host);
         if let Some((rule, policy)) = rules.iter().find_map(|rule| Some((rule, rule.traffic_policy.as_ref()?))) {
             reading.apply(&format!("{}/trafficPolicy", rule.at), policy);
         }
@@ -164,13 +160,6 @@ fn null_to_object(value: &mut Value) {
     }
 }
 
-/// The DestinationRules for a host: its own first, then wildcards, the longest first.
-fn rules_for<'c>(config: &'c Config, host: &str) -> Vec<&'c DestinationRule> {
-    let mut rules: Vec<_> = config.destination_rules.iter().filter(|rule| host::covers(&rule.host, host)).collect();
-    rules.sort_by_key(|rule| (rule.host != host, std::cmp::Reverse(rule.host.len())));
-    rules
-}
-
 fn subsets_by_host<'c>(
     config: &'c Config,
     destinations: &'c [DestinationKey],
@@ -180,7 +169,7 @@ fn subsets_by_host<'c>(
         hosts.entry(&destination.host).or_default().insert(destination.subset.as_deref());
     }
     for (host, subsets) in &mut hosts {
-        let defined = rules_for(config, host).into_iter().flat_map(|rule| &rule.subsets);
+        let defined = config.destination_rules_for(host).into_iter().flat_map(|rule| &rule.subsets);
         subsets.extend(defined.map(|subset| Some(subset.name.as_str())));
     }
     hosts
@@ -305,7 +294,8 @@ mod tests {
             ("the subset's", json!([own]), "v1", limit(4)),
             ("a wildcard's", json!([wildcard]), "v9", limit(1)),
             ("its own before a wildcard's", json!([wildcard, own]), "v9", limit(3)),
-            ("the subset's of a wildcard", json!([wildcard, own]), "v2", limit(2)),
+            ("the subset's of a wildcard", json!([wildcard]), "v2", limit(2)),
+            ("no subset of a wildcard beside its own", json!([wildcard, own]), "v2", limit(3)),
         ] {
             let (versions, _) = versions(json!([to(subset)]), json!({"destinationRules": rules}));
             let found = versions.all.iter().find(|version| version.name() == subset).unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-use crate::duration;
+use canary_routing::duration;
 
 /// The wishes found in one path.
 #[derive(Debug, PartialEq, Eq)]

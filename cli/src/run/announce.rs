@@ -7,6 +7,8 @@ use super::{
     examples::examples,
     rollout::{Rollout, Served},
 };
+use canary_routing::config::Mode;
+
 use crate::{
     bootstrap::{NATIVE_CLUSTER, Plan, check_upstreams},
     console,
@@ -17,6 +19,13 @@ pub(super) fn started(desk: &Desk<'_>, plan: &Plan, rollout: &Rollout<'_>, liste
     console::say(format_args!("{} with {}", desk.envoy, desk.wasm.display()));
     console::say(format_args!("  listener  http://{listener}"));
     console::say(format_args!("  admin     http://{admin}"));
+    if let (Mode::Version, Some(header)) = (plan.native.mode, plan.native.headers.version()) {
+        console::say(format_args!(
+            "  mode      version: the filter picks the version and names it in {header}; the routes here follow that and do \
+             nothing else. Rewrites, headers, faults, mirrors, timeouts and retries are for the native routes to carry out: \
+             `canaryctl render virtualservice` prints Istio's"
+        ));
+    }
     notes(plan, &[], rollout);
     rollout.served().iter().for_each(served);
     console::say(format_args!(

@@ -146,6 +146,10 @@ impl Files {
         self.directory.path().join("cds.json")
     }
 
+    pub(super) fn routes(&self) -> PathBuf {
+        self.directory.path().join("rds.json")
+    }
+
     pub(super) fn filter(&self) -> PathBuf {
         self.directory.path().join("ecds.json")
     }

@@ -1,10 +1,12 @@
 //! Requests worth trying, derived from a configuration: one for each rule, proven to reach it.
 
 use canary_routing::{
-    Config, Outcome, Request, RouteTable,
+    Config, Decision, Outcome, Request, RouteTable,
     config::{HttpMatch, MESH, StringMatch, VirtualService},
     host,
 };
+
+use crate::share::Share;
 
 /// How many examples are enough.
 const MOST: usize = 5;
@@ -70,26 +72,33 @@ pub(super) fn examples(config: &Config) -> Vec<Example> {
 /// The example of a request, if the rule at JSON pointer `rule` takes it.
 fn example(table: &RouteTable, request: Request, rule: &str) -> Option<Example> {
     let chances = table.chances(&request);
-    let mut shares = Vec::new();
+    let mut answers = Vec::new();
     for chance in &chances {
-        let Outcome::Forward(forward) = &chance.decision.outcome else { return None };
         if chance.decision.route.is_none_or(|route| route.rule != rule) {
             return None;
         }
-        let service = forward.destination.host.split('.').next().unwrap_or_default();
-        let version = forward
-            .destination
-            .subset
-            .as_deref()
-            .map_or_else(|| service.to_owned(), |subset| format!("{service} {subset}"));
-        let percent = chance.weight.saturating_mul(1000).checked_div(chance.total).unwrap_or_default();
-        shares.push(match percent {
-            1000 => version,
-            _ if percent.checked_rem(10) == Some(0) => format!("{version} {} %", percent / 10),
-            _ => format!("{version} {}.{} %", percent / 10, percent % 10),
-        });
+        answers.push(Share(chance.share).after(&answer(&chance.decision)?));
     }
-    Some(Example { request, answer: shares.join(", ") })
+    Some(Example { request, answer: answers.join(", ") })
+}
+
+/// `reviews v2`, `status 500`, and after which delay. `None` where the proxy's own routes answer.
+fn answer(decision: &Decision<'_>) -> Option<String> {
+    let answer = match &decision.outcome {
+        Outcome::Forward(forward) => {
+            let service = forward.destination.host.split('.').next().unwrap_or_default();
+            match &forward.destination.subset {
+                Some(subset) => format!("{service} {subset}"),
+                None => service.to_owned(),
+            }
+        }
+        Outcome::LocalReply(reply) => format!("status {}", reply.status),
+        Outcome::Untouched => return None,
+    };
+    Some(match decision.delay {
+        Some(delay) => format!("{answer} after {delay:?}"),
+        None => answer,
+    })
 }
 
 /// The first host of an object as a client would write it, with the service's only port.
@@ -184,7 +193,7 @@ mod tests {
                 "curl -s -H 'Host: reviews:9080' -H 'end-user: jason' http://127.0.0.1:10000/  # reviews v2",
                 r"curl -s -H 'Host: reviews:9080' -H 'cookie: user=it'\''s' http://127.0.0.1:10000/  # reviews v3",
                 "curl -s -X 'POST' -H 'Host: reviews:9080' 'http://127.0.0.1:10000/api?v=3'  # reviews v3",
-                "curl -s -H 'Host: reviews:9080' http://127.0.0.1:10000/  # reviews v1 66.6 %, reviews v2 33.3 %",
+                "curl -s -H 'Host: reviews:9080' http://127.0.0.1:10000/  # reviews v1 66.67 %, reviews v2 33.33 %",
             ]
         );
     }

@@ -29,7 +29,6 @@ use crate::{
     flags::EnvoyFlags,
     runtime,
 };
-use canary_routing::Config;
 
 /// The flags of `canaryctl run`.
 #[derive(Debug, clap::Args)]
@@ -107,8 +106,8 @@ fn check_free(flag: &str, port: u16) -> Result<(), String> {
 }
 
 fn write_bootstrap(files: &Files, ports: Ports, plan: &Plan, native: &Stand) -> Result<(), String> {
-    let source = Source::Discovery { clusters: &files.clusters(), filter: &files.filter() };
-    let bootstrap = bootstrap::bootstrap(ports, &plan.config.headers, &native.address.into(), source);
+    let source = Source::Discovery { clusters: &files.clusters(), routes: &files.routes(), filter: &files.filter() };
+    let bootstrap = bootstrap::bootstrap(ports, plan, &native.address.into(), source);
     files.write(&files.bootstrap(), &bootstrap).map_err(|error| format!("cannot write the bootstrap: {error}"))
 }
 
@@ -127,7 +126,7 @@ impl Desk<'_> {
             Ok(admin) => admin,
             Err(error) => return error,
         };
-        let Plan { config: Config { headers, .. }, notes: mut known, .. } = plan;
+        let Plan { native, notes: mut known, .. } = plan;
         let mut number: u64 = 1;
         loop {
             watch.changed().await;
@@ -135,10 +134,9 @@ impl Desk<'_> {
                 console::complain(format_args!("edit refused; configuration {number} stays in force"));
                 continue;
             };
-            if plan.config.headers.cluster() != headers.cluster() || plan.config.headers.version() != headers.version()
-            {
+            if let Some(place) = plan.native.difference(&native) {
                 console::complain(format_args!(
-                    "{}: /headers: the names are part of the bootstrap: restart run; configuration {number} stays in force",
+                    "{}: {place}: it is part of the bootstrap: restart run; configuration {number} stays in force",
                     self.file.display()
                 ));
                 continue;

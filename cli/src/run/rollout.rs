@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{admin::Admin, envoy::Files};
 use crate::{
-    bootstrap::{self, FILTER_NAME, Plan, Serving, Upstream, Version},
+    bootstrap::{self, FILTER_NAME, Plan, ROUTES_STATISTICS, Serving, Upstream, Version},
     echo::{Echo, Server},
 };
 
@@ -83,13 +83,16 @@ pub(super) struct Rollout<'a> {
     files: &'a Files,
     wasm: &'a Path,
     upstreams: &'a [Upstream],
-    /// Versions of the two files, counted up with each write.
+    /// Versions of the three files, counted up with each write.
     clusters_version: u64,
+    routes_version: u64,
     filter_version: u64,
     /// Echo servers by the version that they stand for.
     stands: BTreeMap<String, Stand>,
     /// What is in force.
     served: Vec<Served>,
+    /// What Envoy was told last.
+    routes: Value,
 }
 
 impl<'a> Rollout<'a> {
@@ -99,9 +102,11 @@ impl<'a> Rollout<'a> {
             wasm,
             upstreams,
             clusters_version: 0,
+            routes_version: 0,
             filter_version: 0,
             stands: BTreeMap::new(),
             served: Vec::new(),
+            routes: Value::Null,
         }
     }
 
@@ -119,6 +124,7 @@ impl<'a> Rollout<'a> {
     pub(super) async fn prepare(&mut self, plan: &Plan) -> Result<(), Failure> {
         self.served = self.serve(&plan.versions).await?;
         self.write_clusters(&clusters(&self.served))?;
+        self.write_routes(plan.routes())?;
         self.write_filter(plan)?;
         Ok(())
     }
@@ -126,28 +132,35 @@ impl<'a> Rollout<'a> {
     /// Waits until an Envoy that just started runs what was prepared.
     pub(super) async fn started(&self, admin: &Admin) -> Result<(), Failure> {
         taken(admin, CLUSTERS, self.clusters_version, 0, "clusters").await?;
+        taken(admin, ROUTES_STATISTICS, self.routes_version, 0, "routes").await?;
         taken(admin, &filter_statistics(), self.filter_version, 0, "filter configuration").await
     }
 
-    /// Brings a plan into force: its clusters are added, the filter gets its configuration, clusters that nobody names
-    /// any more go. When Envoy refuses, what was in force stays so. Returns what was in force before.
+    /// Brings a plan into force: its clusters are added, routes and filter change over, clusters that nobody names any more
+    /// go. When Envoy refuses, what was in force stays so. Returns what was in force before.
     pub(super) async fn apply(&mut self, plan: &Plan, admin: &Admin) -> Result<Vec<Served>, Failure> {
         let next = self.serve(&plan.versions).await?;
         let mut both = clusters(&self.served);
         both.extend(clusters(&next));
+        let routes = self.routes.clone();
         let switched = self.switch(plan, &both, admin).await;
         let before = self.served.clone();
-        if switched.is_ok() {
-            self.served = next;
-        }
+        let restored = match switched {
+            Ok(()) => {
+                self.served = next;
+                Ok(())
+            }
+            Err(_) => self.push_routes(routes, admin).await,
+        };
         let kept = self.push_clusters(&clusters(&self.served), admin).await;
         let in_use = |key: &String| self.served.iter().any(|served| served.echo && served.version.key() == *key);
         self.stands.retain(|key, _| in_use(key));
-        switched.and(kept).map(|()| before)
+        switched.and(restored).and(kept).map(|()| before)
     }
 
     async fn switch(&mut self, plan: &Plan, clusters: &BTreeMap<String, Value>, admin: &Admin) -> Result<(), Failure> {
         self.push_clusters(clusters, admin).await?;
+        self.push_routes(plan.routes(), admin).await?;
         let refused = refused_so_far(admin, &filter_statistics()).await;
         self.write_filter(plan)?;
         taken(admin, &filter_statistics(), self.filter_version, refused, "filter configuration").await
@@ -157,6 +170,21 @@ impl<'a> Rollout<'a> {
         let refused = refused_so_far(admin, CLUSTERS).await;
         self.write_clusters(clusters)?;
         taken(admin, CLUSTERS, self.clusters_version, refused, "clusters").await
+    }
+
+    async fn push_routes(&mut self, routes: Value, admin: &Admin) -> Result<(), Failure> {
+        if routes == self.routes {
+            return Ok(());
+        }
+        let refused = refused_so_far(admin, ROUTES_STATISTICS).await;
+        self.write_routes(routes)?;
+        taken(admin, ROUTES_STATISTICS, self.routes_version, refused, "routes").await
+    }
+
+    fn write_routes(&mut self, routes: Value) -> io::Result<()> {
+        self.routes_version = self.routes_version.saturating_add(1);
+        self.routes = routes;
+        self.files.write(&self.files.routes(), &bootstrap::route_discovery(self.routes_version, &self.routes))
     }
 
     fn write_clusters(&mut self, clusters: &BTreeMap<String, Value>) -> io::Result<()> {

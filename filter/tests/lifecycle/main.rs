@@ -1,5 +1,12 @@
 //! The filter's life in a VM, on the native test host.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
 
+mod claims;
 mod configure;
+mod delays;
+mod failing_host;
 mod fixture;
+mod forwarding;
+mod native_faults;
+mod replies;
 mod requests;

@@ -23,6 +23,13 @@ unsafe extern "C" {
         value_data: *const u8,
         value_size: usize,
     ) -> u32;
+    pub(super) fn proxy_add_header_map_value(
+        map_type: u32,
+        key_data: *const u8,
+        key_size: usize,
+        value_data: *const u8,
+        value_size: usize,
+    ) -> u32;
     pub(super) fn proxy_remove_header_map_value(map_type: u32, key_data: *const u8, key_size: usize) -> u32;
     pub(super) fn proxy_get_property(
         path_data: *const u8,
@@ -40,6 +47,16 @@ unsafe extern "C" {
         headers_size: usize,
         grpc_status: i32,
     ) -> u32;
+    pub(super) fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+    pub(super) fn proxy_set_effective_context(context_id: u32) -> u32;
+    pub(super) fn proxy_continue_stream(stream_type: u32) -> u32;
+    pub(super) fn proxy_define_metric(
+        metric_type: u32,
+        name_data: *const u8,
+        name_size: usize,
+        return_id: *mut u32,
+    ) -> u32;
+    pub(super) fn proxy_increment_metric(metric_id: u32, offset: i64) -> u32;
 }
 
 /// Runs a call that returns memory and takes that memory over. Ok with a null pointer is an empty value.

@@ -9,6 +9,7 @@ unsafe extern "C" {
     safe fn proxy_on_configure(context_id: u32, configuration_size: usize) -> bool;
     safe fn proxy_on_request_headers(context_id: u32, count: usize, end_of_stream: bool) -> Action;
     safe fn proxy_on_response_headers(context_id: u32, count: usize, end_of_stream: bool) -> Action;
+    safe fn proxy_on_tick(context_id: u32);
     safe fn proxy_on_log(context_id: u32);
     safe fn proxy_on_done(context_id: u32) -> bool;
     safe fn proxy_on_delete(context_id: u32);
@@ -39,6 +40,10 @@ pub(super) fn request_headers(context: u32, count: usize, end_of_stream: bool) -
 
 pub(super) fn response_headers(context: u32, count: usize, end_of_stream: bool) -> Action {
     in_context(context, || proxy_on_response_headers(context, count, end_of_stream))
+}
+
+pub(super) fn tick(context: u32) {
+    in_context(context, || proxy_on_tick(context));
 }
 
 pub(super) fn log(context: u32) {

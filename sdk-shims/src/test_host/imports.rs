@@ -11,6 +11,7 @@ const BAD_ARGUMENT: u32 = 2;
 const PARSE_FAILURE: u32 = 4;
 const LEVEL_INFO: u32 = 2;
 const PLUGIN_CONFIGURATION: u32 = 7;
+const HTTP_REQUEST: u32 = 0;
 
 unsafe extern "C" {
     safe fn proxy_on_memory_allocate(size: usize) -> *mut u8;
@@ -238,11 +239,14 @@ unsafe extern "C" fn proxy_send_local_response(
     let (details, body, headers) =
         unsafe { (bytes(details_data, details_size), bytes(body_data, body_size), bytes(headers_data, headers_size)) };
     call("proxy_send_local_response", |host| {
+        let now = host.now;
         let (Some(stream), Ok(headers)) = (host.stream(), Pairs::parse(headers)) else {
             return BAD_ARGUMENT;
         };
         let details = String::from_utf8_lossy(&details).into_owned();
         let headers = state::owned(&headers);
+        stream.answered_at = Some(now);
+        stream.answer_is_due = true;
         stream.local_response = Some(LocalResponse { status, details, headers, body, grpc_status });
         OK
     })
@@ -256,6 +260,30 @@ extern "C" fn proxy_set_effective_context(context_id: u32) -> u32 {
             host.current = context_id;
         }
         ok_or(BAD_ARGUMENT, known)
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_set_tick_period_milliseconds(period: u32) -> u32 {
+    call("proxy_set_tick_period_milliseconds", |host| {
+        host.set_timer(u64::from(period).saturating_mul(1_000_000));
+        OK
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_continue_stream(stream_type: u32) -> u32 {
+    call("proxy_continue_stream", |host| {
+        let (now, id) = (host.now, host.current);
+        let Some(stream) = host.stream().filter(|_| stream_type == HTTP_REQUEST) else {
+            return BAD_ARGUMENT;
+        };
+        stream.request_is_gone = true;
+        if std::mem::take(&mut stream.paused) {
+            stream.resumed_at = Some(now);
+            host.resumed.push(id);
+        }
+        OK
     })
 }
 

@@ -36,8 +36,22 @@ pub(super) struct Metric {
     pub(super) value: u64,
 }
 
+/// A root context's tick, in nanoseconds of the time that has passed. A period of 0 is one that has ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Timer {
+    pub(super) period: u64,
+    pub(super) next: u64,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct StreamState {
+    pub(super) root: u32,
+    pub(super) paused: bool,
+    pub(super) resumed_at: Option<u64>,
+    /// Envoy lets go of the request's headers when a stream is continued, until the log phase.
+    pub(super) request_is_gone: bool,
+    pub(super) answered_at: Option<u64>,
+    pub(super) answer_is_due: bool,
     pub(super) request: Option<Vec<Header>>,
     pub(super) response: Option<Vec<Header>>,
     pub(super) in_response: bool,
@@ -55,7 +69,12 @@ pub(super) struct Host {
     pub(super) configurations: BTreeMap<u32, Vec<u8>>,
     pub(super) streams: BTreeMap<u32, StreamState>,
     pub(super) properties: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// The wall clock.
     pub(super) now: u64,
+    /// The time that has passed, whatever the wall clock says: timers go by it.
+    pub(super) passed: u64,
+    pub(super) timers: BTreeMap<u32, Timer>,
+    pub(super) resumed: Vec<u32>,
     pub(super) log: Vec<LogLine>,
     pub(super) metrics: Vec<Metric>,
     pub(super) calls: BTreeMap<&'static str, usize>,
@@ -89,6 +108,46 @@ impl Host {
         self.streams.get_mut(&self.current)
     }
 
+    /// The root context of the context in force.
+    pub(super) fn root(&self) -> u32 {
+        self.streams.get(&self.current).map_or(self.current, |stream| stream.root)
+    }
+
+    pub(super) fn set_timer(&mut self, period: u64) {
+        let timer = Timer { period, next: self.passed.saturating_add(period) };
+        self.timers.insert(self.root(), timer);
+    }
+
+    /// Lets time pass until `passed`, if it has not.
+    pub(super) fn pass_until(&mut self, passed: u64) {
+        let by = passed.saturating_sub(self.passed);
+        self.passed = self.passed.saturating_add(by);
+        self.now = self.now.saturating_add(by);
+    }
+
+    /// Lets time pass until the next tick that is due by `end`: whose it is, or `None`.
+    pub(super) fn next_tick(&mut self, end: u64) -> Option<u32> {
+        let alive = |root: &u32| self.configurations.contains_key(root);
+        let running = self.timers.iter().filter(|(root, timer)| timer.period > 0 && timer.next <= end && alive(root));
+        let (root, timer) = running.min_by_key(|(_, timer)| timer.next)?;
+        let (root, next) = (*root, timer.next);
+        self.pass_until(next);
+        Some(root)
+    }
+
+    /// Envoy arms a timer again when its callback has returned, whatever that has done to it.
+    pub(super) fn rearm(&mut self, root: u32) {
+        if let Some(timer) = self.timers.get_mut(&root) {
+            timer.next = self.passed.saturating_add(timer.period);
+        }
+    }
+
+    /// The streams with a local response that the client has not got yet.
+    pub(super) fn take_answers_due(&mut self) -> Vec<u32> {
+        let due = self.streams.iter_mut().map(|(id, stream)| (*id, std::mem::take(&mut stream.answer_is_due)));
+        due.filter(|(_, due)| *due).map(|(id, _)| id).collect()
+    }
+
     pub(super) fn property(&self, path: &[u8]) -> Option<Vec<u8>> {
         let of_stream = self.streams.get(&self.current).and_then(|stream| stream.properties.get(path));
         of_stream.or_else(|| self.properties.get(path)).cloned()
@@ -98,7 +157,7 @@ impl Host {
     pub(super) fn map(&mut self, map_type: u32) -> Option<&mut Vec<Header>> {
         let stream = self.stream()?;
         match map_type {
-            0 if !stream.in_response => stream.request.as_mut(),
+            0 if !stream.in_response && !stream.request_is_gone => stream.request.as_mut(),
             2 => stream.response.as_mut(),
             _ => None,
         }

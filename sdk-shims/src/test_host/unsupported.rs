@@ -17,7 +17,6 @@ type In = *const u8;
 type Out = *mut *mut u8;
 
 unsupported! {
-    proxy_set_tick_period_milliseconds(u32);
     proxy_set_buffer_bytes(u32, usize, usize, In, usize);
     proxy_get_shared_data(In, usize, Out, *mut usize, *mut u32);
     proxy_set_shared_data(In, usize, In, usize, u32);
@@ -25,7 +24,6 @@ unsupported! {
     proxy_resolve_shared_queue(In, usize, In, usize, *mut u32);
     proxy_dequeue_shared_queue(u32, Out, *mut usize);
     proxy_enqueue_shared_queue(u32, In, usize);
-    proxy_continue_stream(u32);
     proxy_close_stream(u32);
     proxy_http_call(In, usize, In, usize, In, usize, In, usize, u32, *mut u32);
     proxy_grpc_call(In, usize, In, usize, In, usize, In, usize, In, usize, u32, *mut u32);

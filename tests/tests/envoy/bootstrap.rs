@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::symlink};
 
 use e2e::{
     binaries,
-    client::{self, Get},
+    client::{self, Request},
     envoy::Envoy,
     upstream::Upstream,
 };
@@ -50,16 +50,21 @@ pub(crate) async fn for_readers_serves_as_it_is(subject: &Subject) {
     let address = envoy.listener("http").await;
     let version = |version: &str| vec![("x-canary-version".to_owned(), version.to_owned())];
     let rows = [
-        ("jason", Get::new("reviews", "/").header("end-user", "jason"), "v2", version("v2")),
-        ("tester", Get::new("reviews", "/").header("end-user", "test-1"), "v3", version("v3")),
+        ("jason", Request::new("reviews", "/").header("end-user", "jason"), "v2", version("v2")),
+        ("tester", Request::new("reviews", "/").header("end-user", "test-1"), "v3", version("v3")),
         (
             "forged",
-            Get::new("reviews", "/").header("end-user", "jason").header("x-canary-cluster", "default"),
+            Request::new("reviews", "/").header("end-user", "jason").header("x-canary-cluster", "default"),
             "v2",
             version("v2"),
         ),
-        ("unknown host", Get::new("elsewhere", "/"), "native", vec![]),
-        ("unknown host, forged", Get::new("elsewhere", "/").header("x-canary-cluster", "reviews-v3"), "native", vec![]),
+        ("unknown host", Request::new("elsewhere", "/"), "native", vec![]),
+        (
+            "unknown host, forged",
+            Request::new("elsewhere", "/").header("x-canary-cluster", "reviews-v3"),
+            "native",
+            vec![],
+        ),
     ];
     for protocol in PROTOCOLS {
         for (row, get, served_by, expected) in &rows {
@@ -72,7 +77,7 @@ pub(crate) async fn for_readers_serves_as_it_is(subject: &Subject) {
             assert_eq!(control, std::slice::from_ref(expected), "{id}");
         }
         let id = format!("{protocol:?} everybody");
-        let answer = client::send(address, protocol, &Get::new("reviews", "/a/../%62").header(TEST_ID, &id)).await;
+        let answer = client::send(address, protocol, &Request::new("reviews", "/a/../%62").header(TEST_ID, &id)).await;
         assert!(["v1", "v2"].contains(&answer.served_by.as_str()), "{id}: {answer:?}");
         let paths: Vec<_> =
             upstreams.iter().flat_map(|upstream| upstream.recorded(TEST_ID, &id)).map(|request| request.path).collect();

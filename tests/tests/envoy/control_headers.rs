@@ -2,7 +2,7 @@
 
 use e2e::{
     canary::{UPSTREAMS, cluster_name},
-    client::Get,
+    client::Request,
 };
 
 use crate::{
@@ -31,7 +31,7 @@ pub(crate) async fn a_client_cannot_steer_by_them(subject: &Subject) {
     let mut sent = Vec::new();
     for protocol in PROTOCOLS {
         for (host, served_by, expected) in &hosts {
-            let check = async |id: String, get: Get| {
+            let check = async |id: String, get: Request| {
                 let recorded = delivered(canary, protocol, get, &id, served_by).await;
                 assert_eq!(control_headers(&recorded), *expected, "{id}: control headers at the upstream");
                 assert_eq!(recorded.authority, *host, "{id}: authority at the upstream");
@@ -39,11 +39,11 @@ pub(crate) async fn a_client_cannot_steer_by_them(subject: &Subject) {
             };
             for (name, value) in &forged {
                 for lines in [1, 2, 3] {
-                    let get = (0..lines).fold(Get::new(host, "/"), |get, _| get.header(name, value));
+                    let get = (0..lines).fold(Request::new(host, "/"), |get, _| get.header(name, value));
                     sent.push(check(format!("{protocol:?} {name}={value} × {lines} to {host}"), get).await);
                 }
             }
-            let all = forged.iter().fold(Get::new(host, "/"), |get, (name, value)| get.header(name, value));
+            let all = forged.iter().fold(Request::new(host, "/"), |get, (name, value)| get.header(name, value));
             sent.push(check(format!("{protocol:?} all of them to {host}"), all).await);
         }
     }

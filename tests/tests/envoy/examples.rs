@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use e2e::{
     binaries,
     canary::{Canary, Delivery, NATIVE},
-    client::Get,
+    client::Request,
 };
 use serde_json::{Map, Value};
 
@@ -53,7 +53,7 @@ async fn check(subject: &Subject, step: &Path) {
 }
 
 async fn check_row(canary: &Canary, step: &Path, row: &Value) {
-    let mut get = Get::new(text(&row["authority"]), text(&row["path"]));
+    let mut get = Request::new(text(&row["authority"]), text(&row["path"]));
     for header in row.get("headers").map(list).unwrap_or_default() {
         get = get.header(text(&header[0]), text(&header[1]));
     }

@@ -2,7 +2,7 @@
 
 use e2e::{
     canary::{Canary, Delivery, NATIVE, UPSTREAMS},
-    client::{Get, Protocol},
+    client::{Protocol, Request},
     load::{Load, Outcome},
     wait,
 };
@@ -43,7 +43,7 @@ struct Clients(Vec<Load>);
 
 impl Clients {
     fn start(canary: &Canary) -> Self {
-        let get = Get::new("reviews", "/reviews/1");
+        let get = Request::new("reviews", "/reviews/1");
         let load = |protocol| Load::start(canary.address, protocol, &get, CONNECTIONS, MOST);
         Self([Protocol::Http1, Protocol::Http2].map(load).into())
     }

@@ -2,7 +2,7 @@
 
 use e2e::{
     canary::{Canary, cluster_name},
-    client::{self, Get, Protocol},
+    client::{self, Protocol, Request},
     upstream::Recorded,
 };
 
@@ -13,7 +13,13 @@ pub(crate) const PROTOCOLS: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
 pub(crate) const TEST_ID: &str = "x-test-id";
 
 /// Sends a request and gives what the upstream got; asserts which one that was, and that no other got anything.
-pub(crate) async fn delivered(canary: &Canary, protocol: Protocol, get: Get, id: &str, served_by: &str) -> Recorded {
+pub(crate) async fn delivered(
+    canary: &Canary,
+    protocol: Protocol,
+    get: Request,
+    id: &str,
+    served_by: &str,
+) -> Recorded {
     let answer = client::send(canary.address, protocol, &get.header(TEST_ID, id)).await;
     assert_eq!((answer.status, answer.served_by.as_str()), (200, served_by), "{id}");
     let mut recorded = canary.upstream(served_by).recorded(TEST_ID, id);
@@ -30,7 +36,7 @@ pub(crate) fn control_headers(recorded: &Recorded) -> Vec<(String, String)> {
 pub(crate) async fn picks_the_version_that_the_rule_names(subject: &Subject) {
     let canary = subject.shared().await;
     let _log = canary.envoy.show_log_on_panic();
-    let reviews = |path: &str| Get::new("reviews", path);
+    let reviews = |path: &str| Request::new("reviews", path);
     let rows = [
         ("header of a rule", reviews("/reviews/1").header("end-user", "jason"), "v2"),
         ("no header", reviews("/reviews/1"), "v1"),
@@ -42,10 +48,10 @@ pub(crate) async fn picks_the_version_that_the_rule_names(subject: &Subject) {
         ("cookie among others", reviews("/").header("cookie", "a=b; group=beta; c=d"), "v3"),
         ("cookie of another value", reviews("/").header("cookie", "a=b; group=beta2"), "v1"),
         ("cookies in two lines", reviews("/").header("cookie", "a=b").header("cookie", "group=beta"), "v3"),
-        ("name with its namespace", Get::new("reviews.default", "/").header("end-user", "jason"), "v2"),
+        ("name with its namespace", Request::new("reviews.default", "/").header("end-user", "jason"), "v2"),
         (
             "full name and port",
-            Get::new("reviews.default.svc.cluster.local:9080", "/").header("end-user", "jason"),
+            Request::new("reviews.default.svc.cluster.local:9080", "/").header("end-user", "jason"),
             "v2",
         ),
     ];
@@ -77,7 +83,7 @@ pub(crate) async fn passes_unusual_headers_on(subject: &Subject) {
     for protocol in PROTOCOLS {
         for (row, name, values, served_by) in &rows {
             let id = format!("{protocol:?} {row}");
-            let get = values.iter().fold(Get::new("reviews", "/"), |get, value| get.header(name, value));
+            let get = values.iter().fold(Request::new("reviews", "/"), |get, value| get.header(name, value));
             let recorded = delivered(canary, protocol, get, &id, served_by).await;
             assert!(recorded.values(name) == *values, "{id}: the upstream got other bytes");
         }
@@ -89,10 +95,10 @@ pub(crate) async fn answers_404_where_no_rule_of_a_known_host_matches(subject: &
     let _log = canary.envoy.show_log_on_panic();
     for protocol in PROTOCOLS {
         let matched = format!("{protocol:?} a rule matches");
-        delivered(canary, protocol, Get::new(documents::REVIEWS_ONLY, "/reviews/1"), &matched, "v1").await;
+        delivered(canary, protocol, Request::new(documents::REVIEWS_ONLY, "/reviews/1"), &matched, "v1").await;
 
         let id = format!("{protocol:?} no rule matches");
-        let get = Get::new(documents::REVIEWS_ONLY, "/ratings/1").header(TEST_ID, &id);
+        let get = Request::new(documents::REVIEWS_ONLY, "/ratings/1").header(TEST_ID, &id);
         let answer = client::send(canary.address, protocol, &get).await;
         assert_eq!((answer.status, answer.served_by.as_str()), (404, ""), "{id}");
         let entry = canary.access_log(&id).await;
@@ -105,7 +111,7 @@ pub(crate) async fn leaves_unknown_hosts_to_the_native_route(subject: &Subject) 
     let _log = canary.envoy.show_log_on_panic();
     for protocol in PROTOCOLS {
         let id = format!("{protocol:?} unknown host");
-        let get = Get::new(documents::UNKNOWN, "/reviews/1").header("end-user", "jason");
+        let get = Request::new(documents::UNKNOWN, "/reviews/1").header("end-user", "jason");
         let recorded = delivered(canary, protocol, get, &id, "native").await;
         assert_eq!(control_headers(&recorded), [], "{id}");
         assert_eq!(recorded.values("end-user"), [b"jason"], "{id}");

@@ -2,7 +2,7 @@
 
 use e2e::{
     canary::{Canary, Delivery, UPSTREAMS},
-    client::{self, Get, Protocol},
+    client::{self, Protocol, Request},
     wait,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -11,7 +11,7 @@ use crate::{Subject, documents::all_to};
 
 pub(crate) async fn stays_open_through_a_change(subject: &Subject) {
     let canary = Canary::start(&subject.binary, Delivery::Ecds, &all_to("v1"), &UPSTREAMS).await;
-    let get = Get::new("reviews", "/chat");
+    let get = Request::new("reviews", "/chat");
     let (mut before, served_by) = client::open_websocket(canary.address, get.clone()).await;
     assert_eq!(served_by, "v1", "an upgrade takes the same decision");
     assert_echo(&mut before, "before the change").await;

@@ -2,7 +2,7 @@
 
 use e2e::{
     canary::Canary,
-    client::{Get, Protocol},
+    client::{Protocol, Request},
     load::Load,
     proportion::{ALPHA, agrees},
 };
@@ -25,11 +25,11 @@ pub(crate) async fn three_versions(subject: &Subject) {
 async fn check(subject: &Subject, protocol: Protocol, host: &str, shares: &[(&str, f64)]) {
     let canary = subject.shared().await;
     let _log = canary.envoy.show_log_on_panic();
-    assert_shares(canary, protocol, &Get::new(host, "/"), shares).await;
+    assert_shares(canary, protocol, &Request::new(host, "/"), shares).await;
 }
 
 /// Asserts that many requests are spread over the upstreams in these shares.
-pub(crate) async fn assert_shares(canary: &Canary, protocol: Protocol, get: &Get, shares: &[(&str, f64)]) {
+pub(crate) async fn assert_shares(canary: &Canary, protocol: Protocol, get: &Request, shares: &[(&str, f64)]) {
     let outcome = Load::start(canary.address, protocol, get, CONNECTIONS, REQUESTS).finish().await;
     assert_eq!(outcome.failures, [""; 0]);
     assert_eq!(outcome.successes(), REQUESTS);

@@ -1,12 +1,12 @@
 //! `canaryctl explain`: what would happen to a request, and why.
 
-use std::fmt::Write as _;
+mod text;
+
 use std::process::ExitCode;
 
-use canary_routing::config::Config;
+use canary_routing::config::MAX_MIRRORS;
 use canary_routing::explain::Question;
-use canary_routing::table::Chance;
-use canary_routing::{Draws, Fraction, Outcome, Request, RouteTable};
+use canary_routing::{Draws, Fraction, Request, RouteTable};
 use clap::{Parser, ValueEnum};
 use serde_json::Value;
 
@@ -31,7 +31,8 @@ pub struct Args {
     /// A header line of the request, as `NAME: VALUE`
     #[arg(short = 'H', long, value_name = "NAME: VALUE", value_parser = parse_header)]
     header: Vec<(String, String)>,
-    /// A draw of chance in [0, 1), as `split=0.95`; without it, text shows the odds and JSON takes 0
+    /// A draw of chance in [0, 1), as `split=0.95`: split, abort, delay or mirror, where the i-th mirror is for the rule's
+    /// i-th; draws not given count as 0, and without any, text shows the odds
     #[arg(long, value_name = "NAME=NUMBER", value_parser = parse_draw)]
     draw: Vec<(DrawName, Fraction)>,
     /// The request's method
@@ -53,6 +54,9 @@ enum Output {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DrawName {
     Split,
+    Abort,
+    Delay,
+    Mirror,
 }
 
 impl Args {
@@ -76,9 +80,7 @@ impl Args {
         let (config, _) = document.read().map_err(|errors| errors.join("\n"))?;
         let (questions, is_list) = self.questions()?;
         match self.output {
-            Output::Text => {
-                Ok(questions.iter().map(|question| explain_as_text(&document, &config, question)).collect())
-            }
+            Output::Text => Ok(questions.iter().map(|question| text::explain(&document, &config, question)).collect()),
             Output::Json => {
                 let answers: Vec<Value> = questions
                     .iter()
@@ -95,7 +97,7 @@ impl Args {
 
     /// The requests, and whether they came as a list.
     fn questions(&self) -> Result<(Vec<Question>, bool), String> {
-        let Some(file) = &self.requests else { return Ok((vec![self.single_question()], false)) };
+        let Some(file) = &self.requests else { return Ok((vec![self.single_question()?], false)) };
         let text = documents::read_text(file)?;
         let mut values = documents::parse(file, &text)?;
         let value = match (values.pop(), values.is_empty()) {
@@ -107,7 +109,7 @@ impl Args {
         Ok((questions, value.is_array()))
     }
 
-    fn single_question(&self) -> Question {
+    fn single_question(&self) -> Result<Question, String> {
         let mut request = Request::get(self.url.as_deref().unwrap_or_default());
         request.method = self.method.clone().unwrap_or_default().into();
         for (name, value) in &self.header {
@@ -116,69 +118,25 @@ impl Args {
                 name => request.with_header(name, value),
             };
         }
+        Ok(Question { draws: self.draws()?, ..Question::new(request) })
+    }
+
+    /// What the flags say about chance; `None` where there are none.
+    fn draws(&self) -> Result<Option<Draws>, String> {
         let mut draws = Draws::default();
+        let mut mirrors = draws.mirror.iter_mut();
         for (name, fraction) in &self.draw {
-            match name {
-                DrawName::Split => draws.split = *fraction,
-            }
+            let draw = match name {
+                DrawName::Split => &mut draws.split,
+                DrawName::Abort => &mut draws.abort,
+                DrawName::Delay => &mut draws.delay,
+                DrawName::Mirror => {
+                    mirrors.next().ok_or_else(|| format!("--draw mirror=… is given more than {MAX_MIRRORS} times"))?
+                }
+            };
+            *draw = *fraction;
         }
-        Question { draws: (!self.draw.is_empty()).then_some(draws), ..Question::new(request) }
-    }
-}
-
-/// One request's answer for people: a headline, and a line for each thing that may happen.
-fn explain_as_text(document: &Document, config: &Config, question: &Question) -> String {
-    let table = RouteTable::compile(&question.config(config));
-    let request = &question.request;
-    let mut text = String::new();
-    if let Some(name) = &question.name {
-        let _ = write!(text, "{name}: ");
-    }
-    let lossy = String::from_utf8_lossy;
-    let _ = writeln!(text, "{} {}{}", lossy(&request.method), lossy(&request.authority), lossy(&request.path));
-    let chances = match question.draws {
-        Some(draws) => vec![Chance { weight: 1, total: 1, decision: table.decide(request, &draws) }],
-        None => table.chances(request),
-    };
-    if let Some(route) = chances.first().and_then(|chance| chance.decision.route) {
-        let name = if route.name.is_empty() { String::new() } else { format!(" ({})", route.name) };
-        let _ = writeln!(text, "  rule     {}{name}", document.origin(&route.rule));
-    }
-    for chance in &chances {
-        explain_chance(chance, &mut text);
-    }
-    text
-}
-
-fn explain_chance(chance: &Chance<'_>, text: &mut String) {
-    let share = if chance.weight == chance.total { String::new() } else { format!("{} ", percentage(chance)) };
-    let _ = match &chance.decision.outcome {
-        Outcome::Forward(forward) => {
-            let version = forward.destination.subset.as_deref().unwrap_or("(no subset)");
-            writeln!(
-                text,
-                "  forward  {share}to {version} of {}, port {} (reason: {})\n           cluster {}",
-                forward.destination.host,
-                forward.port,
-                forward.reason.as_str(),
-                forward.cluster,
-            )
-        }
-        Outcome::LocalReply(reply) => writeln!(text, "  reply    {share}{} ({})", reply.status, reply.details),
-        Outcome::Untouched => {
-            writeln!(text, "  untouched: no VirtualService takes this host, the proxy's own routes serve")
-        }
-    };
-}
-
-/// A share with two decimals at most.
-fn percentage(chance: &Chance<'_>) -> String {
-    let hundredths =
-        u128::from(chance.weight).saturating_mul(10_000).checked_div(u128::from(chance.total)).unwrap_or(0);
-    let (whole, rest) = (hundredths.wrapping_div(100), hundredths.wrapping_rem(100));
-    match rest {
-        0 => format!("{whole} %"),
-        rest => format!("{whole}.{rest:02} %"),
+        Ok((!self.draw.is_empty()).then_some(draws))
     }
 }
 
@@ -194,7 +152,10 @@ fn parse_draw(text: &str) -> Result<(DrawName, Fraction), String> {
     let (name, number) = text.split_once('=').ok_or("a draw is written NAME=NUMBER")?;
     let name = match name {
         "split" => DrawName::Split,
-        _ => return Err(format!("unknown draw {name}; known: split")),
+        "abort" => DrawName::Abort,
+        "delay" => DrawName::Delay,
+        "mirror" => DrawName::Mirror,
+        _ => return Err(format!("unknown draw {name}; known: split, abort, delay, mirror")),
     };
     Ok((name, Fraction::parse(number).map_err(|error| error.to_string())?))
 }

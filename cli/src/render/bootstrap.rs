@@ -1,8 +1,8 @@
-//! `canaryctl render`: files for other tools.
+//! `canaryctl render bootstrap`: what `canaryctl run` would start Envoy with.
 
-use std::{fmt::Write as _, path::Path, process::ExitCode};
+use std::{fmt::Write as _, path::Path};
 
-use clap::{Subcommand, ValueEnum};
+use clap::ValueEnum;
 use serde_json::Value;
 
 use crate::{
@@ -13,24 +13,8 @@ use crate::{
     run::Surroundings,
 };
 
-/// The flags of `canaryctl render`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(subcommand)]
-    what: What,
-}
-
-#[derive(Debug, Subcommand)]
-enum What {
-    /// The bootstrap that `canaryctl run` would use, for `envoy -c FILE`
-    ///
-    /// Clusters and filter configuration stand in the bootstrap itself. A version without --upstream is expected on a
-    /// port after --port; the comments on top are the commands that start echo servers there, and Envoy.
-    Bootstrap(BootstrapArgs),
-}
-
-#[derive(Debug, clap::Args)]
-struct BootstrapArgs {
+pub(super) struct BootstrapArgs {
     #[command(flatten)]
     flags: EnvoyFlags,
     /// The format to print; the commands go to standard error with json
@@ -44,23 +28,9 @@ enum Format {
     Json,
 }
 
-impl Args {
-    /// Prints the file to standard output.
-    #[must_use]
-    pub fn run(self) -> ExitCode {
-        let What::Bootstrap(bootstrap) = self.what;
-        match bootstrap.print() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(errors) => {
-                errors.iter().for_each(console::complain);
-                ExitCode::FAILURE
-            }
-        }
-    }
-}
-
 impl BootstrapArgs {
-    fn print(&self) -> Result<(), Vec<String>> {
+    /// Prints the file to standard output.
+    pub(super) fn print(&self) -> Result<(), Vec<String>> {
         let one = |error: String| vec![format!("error: {error}")];
         let ports = self.flags.ports().map_err(one)?;
         let plan = Plan::load(&self.flags.config)?;
@@ -139,7 +109,7 @@ impl Rendering {
         let native = stand(NATIVE_CLUSTER, "default")?;
         let document = format!("{:#}", plan.document);
         let source = Source::Inline { clusters, wasm, document: &document };
-        Ok(Self { bootstrap: bootstrap::bootstrap(ports, &plan.config.headers, &native, source), stands })
+        Ok(Self { bootstrap: bootstrap::bootstrap(ports, plan, &native, source), stands })
     }
 }
 
@@ -204,8 +174,7 @@ mod tests {
             (format!("{manager}/path_with_escaped_slashes_action"), json!("KEEP_UNCHANGED")),
             (format!("{manager}/upgrade_configs"), json!([{"upgrade_type": "websocket"}])),
             (format!("{routes}/0/match/headers"), json!([{"name": "x-steer", "present_match": true}])),
-            (format!("{routes}/0/route"), json!({"cluster_header": "x-steer", "timeout": "0s"})),
-            (format!("{routes}/0/request_headers_to_remove"), json!(["x-steer"])),
+            (format!("{routes}/0/route/cluster_header"), json!("x-steer")),
             (format!("{routes}/1/route/cluster"), json!("native")),
             (format!("{manager}/access_log/0/typed_config/log_format/json_format/version"), json!("-")),
             (format!("{filter}/failure_policy"), json!("FAIL_RELOAD")),

@@ -1,0 +1,231 @@
+//! The native part: the routes that follow the filter, in either mode.
+
+use canary_routing::{
+    Config,
+    config::{ControlHeaders, FaultDelayer, Mode},
+};
+use serde_json::{Value, json};
+
+use super::{ANY_HOST, NATIVE_CLUSTER, Version, version_routes};
+
+/// The mark that a mirrored copy carries, and nothing else does.
+pub(super) const SHADOW_HEADER: &str = "x-canary-shadow";
+/// How Envoy's fault filter is told what to do; it honours a client's copies as well, and removes none.
+pub(super) const FAULT_HEADERS: [&str; 8] = [
+    "x-envoy-fault-delay-request",
+    "x-envoy-fault-delay-request-percentage",
+    "x-envoy-fault-abort-request",
+    "x-envoy-fault-abort-request-percentage",
+    "x-envoy-fault-abort-grpc-request",
+    "x-envoy-fault-abort-grpc-request-percentage",
+    "x-envoy-fault-throughput-response",
+    "x-envoy-fault-throughput-response-percentage",
+];
+
+/// What of a configuration is part of the bootstrap, so that a running Envoy cannot change it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NativePart {
+    pub(crate) mode: Mode,
+    pub(crate) headers: ControlHeaders,
+    pub(crate) faults: FaultDelayer,
+}
+
+impl NativePart {
+    pub(crate) fn of(config: &Config) -> Self {
+        Self { mode: config.mode, headers: config.headers.clone(), faults: config.faults.delay }
+    }
+
+    /// The first place where the documents of two native parts differ, as a JSON pointer.
+    pub(crate) fn difference(&self, other: &Self) -> Option<&'static str> {
+        let places = [
+            ("/mode", self.mode != other.mode),
+            ("/headers", self.headers != other.headers),
+            ("/faults/delay", self.faults != other.faults),
+        ];
+        places.into_iter().find_map(|(place, differs)| differs.then_some(place))
+    }
+
+    /// The control header without which this mode steers nothing.
+    pub(super) fn steering_header(&self) -> (&'static str, Option<&str>) {
+        match self.mode {
+            Mode::Cluster => ("/headers/cluster", self.headers.cluster()),
+            Mode::Version => ("/headers/version", self.headers.version()),
+        }
+    }
+
+    /// The route configuration for the versions of a document.
+    pub(crate) fn routes(&self, config: &Config, versions: &[Version]) -> Value {
+        let virtual_hosts = match self.mode {
+            Mode::Cluster => {
+                let steered = self.headers.cluster().map(|cluster| self.steered(cluster));
+                let routes: Vec<Value> = steered.into_iter().chain([native()]).collect();
+                vec![json!({"name": "all", "domains": [ANY_HOST], "routes": routes})]
+            }
+            Mode::Version => {
+                let mut hosts = version_routes::hosts(config, versions);
+                if hosts.iter().all(|host| !host.takes_all()) {
+                    hosts.push(version_routes::Host::rest());
+                }
+                let header = self.headers.version().unwrap_or_default();
+                hosts.into_iter().map(|host| host.into_virtual_host(header)).collect()
+            }
+        };
+        json!({
+            "name": super::ROUTES,
+            // `--upstream SERVICE/SUBSET=none` leaves clusters out.
+            "validate_clusters": false,
+            // As Istio: a host is the same host on every port.
+            "ignore_port_in_host_matching": true,
+            "virtual_hosts": virtual_hosts,
+        })
+    }
+
+    /// Cluster mode: the cluster, the authority and the mirrors that the headers name, timeouts and retries by Envoy's own
+    /// headers. None of the control headers goes upstream, except the version's, and the mirrors' where there are any.
+    fn steered(&self, cluster: &str) -> Value {
+        let mirrors: Vec<Value> = self.headers.mirrors().map(|header| self.mirror(header)).collect();
+        let mut route = json!({
+            "cluster_header": cluster,
+            // Envoy's default of 15 s would cut requests for which the rule sets no timeout.
+            "timeout": "0s",
+            // A gRPC client's own deadline holds, as in Istio.
+            "max_stream_duration": {"grpc_timeout_header_max": "0s"},
+            "request_mirror_policies": mirrors,
+        });
+        if let (Some(host), Some(fields)) = (self.headers.host(), route.as_object_mut()) {
+            fields.insert("host_rewrite_header".to_owned(), json!(host));
+        }
+        let faults = match self.faults {
+            FaultDelayer::FaultFilter => &FAULT_HEADERS[..],
+            FaultDelayer::Timer => &[],
+        };
+        let consumed = [Some(cluster), self.headers.explain(), Some(SHADOW_HEADER)].into_iter().flatten();
+        let consumed: Vec<&str> = consumed.chain(faults.iter().copied()).collect();
+        json!({
+            "name": "steered",
+            "match": {"prefix": "/", "headers": [{"name": cluster, "present_match": true}]},
+            "route": route,
+            "request_headers_to_remove": consumed,
+        })
+    }
+
+    /// A copy goes to the cluster that `header` names, if it is there; it carries one mark and no control header.
+    fn mirror(&self, header: &str) -> Value {
+        let mark = json!({"append": {
+            "header": {"key": SHADOW_HEADER, "value": "true"},
+            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+        }});
+        let mutations: Vec<Value> = removals(self.headers.names()).into_iter().chain([mark]).collect();
+        json!({
+            "cluster_header": header,
+            // The copy keeps the authority, without Envoy's `-shadow`, as in Istio.
+            "disable_shadow_host_suffix_append": true,
+            "trace_sampled": false,
+            "request_headers_mutations": mutations,
+        })
+    }
+}
+
+/// Mutations that remove headers.
+pub(super) fn removals<'n>(names: impl IntoIterator<Item = &'n str>) -> Vec<Value> {
+    names.into_iter().map(|name| json!({"remove": name})).collect()
+}
+
+/// Stands in for the proxy's own routes: what the filter leaves untouched ends here.
+fn native() -> Value {
+    json!({"name": "native", "match": {"prefix": "/"}, "route": {"cluster": NATIVE_CLUSTER, "timeout": "0s"}})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routes(document: Value) -> Value {
+        let config = Config::read(&document).unwrap().0;
+        NativePart::of(&config).routes(&config, &[])
+    }
+
+    #[test]
+    fn the_route_of_cluster_mode_follows_the_headers() {
+        let default = || json!({});
+        let renamed =
+            || json!({"headers": {"cluster": "x-c", "mirror": "x-m", "host": "x-h", "explain": "", "version": ""}});
+        let fault_filter = || json!({"faults": {"delay": "faultFilter"}});
+        let mutations = |names: &[&str]| {
+            let mark = json!({"append": {"header": {"key": "x-canary-shadow", "value": "true"},
+                                         "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}});
+            json!(removals(names.iter().copied()).into_iter().chain([mark]).collect::<Vec<_>>())
+        };
+        let mirrors = |rest: &str| format!("route/request_mirror_policies/{rest}");
+        for (name, document, pointer, expected) in [
+            (
+                "its match",
+                default(),
+                "match/headers".to_owned(),
+                json!([{"name": "x-canary-cluster", "present_match": true}]),
+            ),
+            ("cluster", default(), "route/cluster_header".to_owned(), json!("x-canary-cluster")),
+            ("no timeout", default(), "route/timeout".to_owned(), json!("0s")),
+            ("deadline", default(), "route/max_stream_duration".to_owned(), json!({"grpc_timeout_header_max": "0s"})),
+            ("host", default(), "route/host_rewrite_header".to_owned(), json!("x-canary-host")),
+            ("no host", json!({"headers": {"host": ""}}), "route/host_rewrite_header".to_owned(), Value::Null),
+            ("first mirror", default(), mirrors("0/cluster_header"), json!("x-canary-mirror")),
+            ("third mirror", default(), mirrors("2/cluster_header"), json!("x-canary-mirror-3")),
+            ("no fourth", default(), mirrors("3"), Value::Null),
+            ("no mirrors", json!({"headers": {"mirror": ""}}), "route/request_mirror_policies".to_owned(), json!([])),
+            ("the copy's authority", default(), mirrors("1/disable_shadow_host_suffix_append"), json!(true)),
+            ("the copy's trace", default(), mirrors("1/trace_sampled"), json!(false)),
+            (
+                "the copy's headers",
+                default(),
+                mirrors("1/request_headers_mutations"),
+                mutations(&[
+                    "x-canary-version",
+                    "x-canary-cluster",
+                    "x-canary-host",
+                    "x-canary-explain",
+                    "x-canary-mirror",
+                    "x-canary-mirror-2",
+                    "x-canary-mirror-3",
+                ]),
+            ),
+            (
+                "the copy's headers, renamed",
+                renamed(),
+                mirrors("2/request_headers_mutations"),
+                mutations(&["x-c", "x-h", "x-m", "x-m-2", "x-m-3"]),
+            ),
+            ("renamed mirror", renamed(), mirrors("1/cluster_header"), json!("x-m-2")),
+            (
+                "removed from the request",
+                default(),
+                "request_headers_to_remove".to_owned(),
+                json!(["x-canary-cluster", "x-canary-explain", "x-canary-shadow"]),
+            ),
+            (
+                "removed with the fault filter",
+                fault_filter(),
+                "request_headers_to_remove/10".to_owned(),
+                json!("x-envoy-fault-throughput-response-percentage"),
+            ),
+        ] {
+            let route = routes(document).pointer("/virtual_hosts/0/routes/0").cloned().unwrap();
+            assert_eq!(route.pointer(&format!("/{pointer}")).cloned().unwrap_or_default(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_bootstrap_serves_documents_of_one_native_part() {
+        let native = |document: Value| NativePart::of(&Config::read(&document).unwrap().0);
+        let rules = json!([{"hosts": ["reviews"], "http": [{"route": [{"destination": {"host": "reviews"}}]}]}]);
+        for (name, other, place) in [
+            ("rules", json!({"virtualServices": rules}), None),
+            ("limits of faults", json!({"faults": {"maxActive": 7}}), None),
+            ("mode", json!({"mode": "version"}), Some("/mode")),
+            ("a header", json!({"headers": {"host": "x-host"}}), Some("/headers")),
+            ("the fault filter", json!({"faults": {"delay": "faultFilter"}}), Some("/faults/delay")),
+        ] {
+            assert_eq!(native(json!({})).difference(&native(other)), place, "{name}");
+        }
+    }
+}

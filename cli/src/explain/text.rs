@@ -1,0 +1,135 @@
+//! One request's answer for people: a headline, and for each thing that may happen a line with its details below.
+
+use std::{borrow::Cow, fmt::Write as _};
+
+use canary_routing::{
+    Config, Decision, Forward, HeaderChange, LocalReply, Outcome, RouteTable,
+    config::{Mode, Retries},
+    explain::Question,
+    table::Chance,
+};
+
+use crate::{documents::Document, share::Share};
+
+/// What happens to a request, with the odds where the question leaves chance open.
+pub(super) fn explain(document: &Document, config: &Config, question: &Question) -> String {
+    let config = question.config(config);
+    let table = RouteTable::compile(&config);
+    let request = &question.request;
+    let mut text = String::new();
+    if let Some(name) = &question.name {
+        let _ = write!(text, "{name}: ");
+    }
+    let _ = writeln!(text, "{} {}{}", lossy(&request.method), lossy(&request.authority), lossy(&request.path));
+    let chances = match question.draws {
+        Some(draws) => vec![Chance { share: 1.0, decision: table.decide(request, &draws) }],
+        None => table.chances(request),
+    };
+    let route = chances.first().and_then(|chance| chance.decision.route);
+    if let Some(route) = route {
+        let name = if route.name.is_empty() { String::new() } else { format!(" ({})", route.name) };
+        let _ = writeln!(text, "  rule     {}{name}", document.origin(&route.rule));
+    }
+    // With draws it is known which mirrors get a copy.
+    let open = question.draws.is_none();
+    let mirrors = route.filter(|_| open).map(|route| mirror_shares(&config, &route.rule)).unwrap_or_default();
+    for chance in &chances {
+        let _ = writeln!(text, "  {}", headline(chance));
+        for detail in details(&chance.decision, &mirrors) {
+            let _ = writeln!(text, "           {detail}");
+        }
+    }
+    if let (Mode::Version, Some(_)) = (config.mode, route) {
+        let _ = writeln!(text, "  mode     version: the filter only names the version, the native route does the rest");
+    }
+    text
+}
+
+fn headline(chance: &Chance<'_>) -> String {
+    let share = Share(chance.share);
+    let share = if share.is_all() { String::new() } else { format!("{share} ") };
+    match &chance.decision.outcome {
+        Outcome::Forward(forward) => format!(
+            "forward  {share}to {} of {}, port {} (reason: {})",
+            forward.destination.subset.as_deref().unwrap_or("(no subset)"),
+            forward.destination.host,
+            forward.port,
+            forward.reason.as_str(),
+        ),
+        Outcome::LocalReply(reply) => format!("reply    {share}{} ({})", reply.status, reply.details),
+        Outcome::Untouched if chance.decision.route.is_some() => format!("untouched: {share}the native route answers"),
+        Outcome::Untouched => "untouched: no VirtualService takes this host, the proxy's own routes serve".to_owned(),
+    }
+}
+
+fn details(decision: &Decision<'_>, mirrors: &[Share]) -> Vec<String> {
+    let mut details = Vec::new();
+    if let Some(delay) = decision.delay {
+        details.push(format!("after a delay of {delay:?}"));
+    }
+    match &decision.outcome {
+        Outcome::Forward(forward) => forward_details(forward, mirrors, &mut details),
+        Outcome::LocalReply(reply) => reply_details(reply, &mut details),
+        Outcome::Untouched => {}
+    }
+    details
+}
+
+fn forward_details(forward: &Forward<'_>, mirrors: &[Share], details: &mut Vec<String>) {
+    details.push(format!("cluster {}", forward.cluster));
+    details.extend(forward.path.as_ref().map(|path| format!("path {}", lossy(path))));
+    details.extend(forward.authority.map(|authority| format!("authority {authority}")));
+    details.extend(forward.timeout.map(|timeout| format!("timeout {timeout:?}")));
+    details.extend(forward.retries.map(retries));
+    details.extend(forward.request_headers.iter().map(|change| format!("request header {}", described(change))));
+    details.extend(forward.response_headers.iter().map(|change| format!("response header {}", described(change))));
+    for (index, cluster) in forward.mirrors.iter().enumerate() {
+        let share = mirrors.get(index).copied().filter(|share| !share.is_all());
+        details.push(match share {
+            Some(share) => format!("mirror {share} to cluster {cluster}"),
+            None => format!("mirror to cluster {cluster}"),
+        });
+    }
+}
+
+fn reply_details(reply: &LocalReply<'_>, details: &mut Vec<String>) {
+    details.extend(reply.grpc_status.map(|status| format!("gRPC status {status}")));
+    details.extend(reply.headers.iter().map(|(name, value)| format!("header {name}: {}", lossy(value))));
+    if !reply.body.is_empty() {
+        details.push(format!("body {:?}", lossy(&reply.body)));
+    }
+}
+
+fn retries(retries: &Retries) -> String {
+    let mut text = format!("retries {} on {}", retries.attempts, retries.retry_on.join(","));
+    if !retries.status_codes.is_empty() {
+        let codes: Vec<String> = retries.status_codes.iter().map(u16::to_string).collect();
+        let _ = write!(text, " ({})", codes.join(", "));
+    }
+    if let Some(timeout) = retries.per_try_timeout {
+        let _ = write!(text, ", {timeout:?} for each try");
+    }
+    text
+}
+
+fn described(change: &HeaderChange<'_>) -> String {
+    match change {
+        HeaderChange::Set(name, value) => format!("set {name}: {}", lossy(value)),
+        HeaderChange::Add(name, value) => format!("add {name}: {}", lossy(value)),
+        HeaderChange::Remove(name) => format!("remove {name}"),
+    }
+}
+
+/// The shares of the mirrors of the rule at a JSON pointer, as far as they are above 0.
+fn mirror_shares(config: &Config, rule: &str) -> Vec<Share> {
+    let services = config.services_in_order();
+    let rules = services.iter().flat_map(|service| config.rules_of(service));
+    let found = rules.map(|resolved| resolved.rule).find(|found| found.at == rule);
+    let mirrors = found.and_then(|rule| rule.mirrors.clone()).unwrap_or_default();
+    let shares = mirrors.iter().map(|mirror| Share(f64::from(mirror.percentage.millionths()) / 1e6));
+    shares.filter(|share| share.0 > 0.0).collect()
+}
+
+fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}

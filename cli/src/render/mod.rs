@@ -1,0 +1,52 @@
+//! `canaryctl render`: files for other tools.
+
+mod bootstrap;
+mod virtual_services;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use self::{bootstrap::BootstrapArgs, virtual_services::VirtualServiceArgs};
+use crate::console;
+
+/// The flags of `canaryctl render`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// The bootstrap that `canaryctl run` would use, for `envoy -c FILE`
+    ///
+    /// Clusters and filter configuration stand in the bootstrap itself. A version without --upstream is expected on a
+    /// port after --port; the comments on top are the commands that start echo servers there, and Envoy.
+    Bootstrap(BootstrapArgs),
+    /// The VirtualServices that carry out a configuration's rules in mode version, for `kubectl apply`
+    ///
+    /// Before each rule with destinations stands one for each of its subsets: the rule's own match and the version header
+    /// that the filter sets, to that destination alone, all else unchanged. The rule itself stays as the net for requests
+    /// without the header. DestinationRules stay as they are and are not printed.
+    #[command(name = "virtualservice")]
+    VirtualService(VirtualServiceArgs),
+}
+
+impl Args {
+    /// Prints the file to standard output.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        let printed = match self.what {
+            What::Bootstrap(bootstrap) => bootstrap.print(),
+            What::VirtualService(virtual_services) => virtual_services.print(),
+        };
+        match printed {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(errors) => {
+                errors.iter().for_each(console::complain);
+                ExitCode::FAILURE
+            }
+        }
+    }
+}

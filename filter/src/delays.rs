@@ -1,0 +1,194 @@
+//! Delays by the filter itself: a paused request is ended by the tick of a root context.
+//!
+//! The pending delays are those of the VM. Whichever of its root contexts ticks serves them all, so a replaced
+//! configuration ends its delays on time, whether its root context lives on or not.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use canary_routing::LocalReply;
+use sdk_shims::clock;
+use sdk_shims::host::{self, Failure, HostError, LocalResponse, Status};
+use sdk_shims::log;
+use sdk_shims::types::Action;
+
+use crate::metrics;
+
+/// Milliseconds from tick to tick: a delay ends within one of them.
+const TICK: u32 = 10;
+
+/// How a request goes on, after its delay if it has one.
+pub(crate) enum Ending<'t> {
+    /// To the next filter.
+    Resume,
+    /// Answered here.
+    Reply(LocalReply<'t>),
+}
+
+/// Deadline in nanoseconds of the steady clock, then the stream's context: unique, and in the order of serving.
+type Key = (u64, u32);
+
+thread_local! {
+    /// A VM is one thread, so these are the VM's.
+    static PENDING: RefCell<BTreeMap<Key, Ending<'static>>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// A pending delay. Dropped with its stream: of a client that has gone nothing stays behind.
+pub(crate) struct Pending(Key);
+
+/// The tick of one root context.
+#[derive(Default)]
+pub(crate) struct Ticker {
+    running: Cell<bool>,
+}
+
+impl Ending<'_> {
+    /// Ends a request that is not delayed.
+    pub(crate) fn at_once(self) -> Action {
+        match self {
+            Ending::Reply(reply) if answer(&reply) => Action::Pause,
+            Ending::Reply(_) | Ending::Resume => Action::Continue,
+        }
+    }
+
+    /// Ends the paused request of the stream in force. After this nothing of the stream can be read or written.
+    fn after_delay(&self) -> Result<(), HostError> {
+        match self {
+            Ending::Reply(reply) if answer(reply) => Ok(()),
+            Ending::Reply(_) | Ending::Resume => host::resume_request(),
+        }
+    }
+
+    fn into_owned(self) -> Ending<'static> {
+        match self {
+            Ending::Resume => Ending::Resume,
+            Ending::Reply(LocalReply { status, grpc_status, details, headers, body }) => Ending::Reply(LocalReply {
+                status,
+                grpc_status,
+                details,
+                headers: headers
+                    .into_iter()
+                    .map(|(name, value)| (name.into_owned().into(), value.into_owned().into()))
+                    .collect(),
+                body: body.into_owned().into(),
+            }),
+        }
+    }
+}
+
+/// Sends a local reply; false if the host refuses.
+fn answer(reply: &LocalReply<'_>) -> bool {
+    let response = LocalResponse {
+        status: reply.status,
+        grpc_status: reply.grpc_status,
+        details: reply.details,
+        body: &reply.body,
+    };
+    let headers = reply.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_ref()));
+    host::send_local_response(response, headers)
+        .map_err(|error| log::error!("{error}: the request is left to the native routes"))
+        .is_ok()
+}
+
+impl Pending {
+    /// Puts off a request's ending, and has `ticker`, that of the stream's root context, see to it. Where `max_active`
+    /// others are pending, or the host cannot keep time, the ending comes back: the request passes undelayed.
+    pub(crate) fn begin<'t>(
+        context: u32,
+        delay: Duration,
+        ending: Ending<'t>,
+        max_active: u32,
+        ticker: &Ticker,
+    ) -> Result<Self, Ending<'t>> {
+        if PENDING.with_borrow(BTreeMap::len) >= usize::try_from(max_active).unwrap_or(usize::MAX) {
+            metrics::count_skipped_delay();
+            return Err(ending);
+        }
+        match clock::steady_nanoseconds().and_then(|now| ticker.start().map(|()| now)) {
+            Ok(now) => {
+                let delay = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
+                let key = (now.saturating_add(delay), context);
+                PENDING.with_borrow_mut(|pending| pending.insert(key, ending.into_owned()));
+                Ok(Self(key))
+            }
+            Err(error) => {
+                log::error!("{error}: the request is not delayed");
+                Err(ending)
+            }
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        // It fails where the thread is about to end; then so do the delays.
+        let _ended_with_the_thread = PENDING.try_with(|pending| pending.borrow_mut().remove(&self.0));
+    }
+}
+
+impl Ticker {
+    fn start(&self) -> Result<(), HostError> {
+        // Setting the period starts the tick anew: done for each request it would never come.
+        if !self.running.get() {
+            host::set_tick_period(TICK)?;
+            self.running.set(true);
+        }
+        Ok(())
+    }
+
+    /// Ends the tick with its root context, or when nothing is pending.
+    pub(crate) fn stop(&self) {
+        if self.running.get() {
+            match host::set_tick_period(0) {
+                Ok(()) => self.running.set(false),
+                Err(error) => log::error!("{error}: the tick goes on for nothing"),
+            }
+        }
+    }
+
+    /// Serves what older root contexts have begun: theirs may end before it does.
+    pub(crate) fn take_over(&self) {
+        if !PENDING.with_borrow(BTreeMap::is_empty)
+            && let Err(error) = self.start()
+        {
+            log::error!("{error}: pending delays are left to the configuration before");
+        }
+    }
+
+    /// Ends every delay of the VM that is due. Called in the tick of the root context.
+    pub(crate) fn on_tick(&self) {
+        if PENDING.with_borrow(BTreeMap::is_empty) {
+            self.stop();
+            return;
+        }
+        for (key, ending) in take_due() {
+            let (_, context) = key;
+            if let Err(error) = end(context, &ending) {
+                log::error!("{error}: a delayed request waits for the next tick");
+                PENDING.with_borrow_mut(|pending| pending.insert(key, ending));
+            }
+        }
+    }
+}
+
+/// What is due by now, in the order of its deadlines; everything if the host does not say what time it is.
+fn take_due() -> BTreeMap<Key, Ending<'static>> {
+    let now = clock::steady_nanoseconds().unwrap_or_else(|error| {
+        log::error!("{error}: all delays end now");
+        u64::MAX
+    });
+    PENDING.with_borrow_mut(|pending| {
+        let later = pending.split_off(&(now.saturating_add(1), 0));
+        std::mem::replace(pending, later)
+    })
+}
+
+fn end(context: u32, ending: &Ending<'_>) -> Result<(), HostError> {
+    match host::set_effective_context(context) {
+        Ok(()) => ending.after_delay(),
+        // The stream is about to end: its client has gone.
+        Err(HostError { failure: Failure::Status(Status::BadArgument), .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
