@@ -122,10 +122,16 @@ impl RouteTable {
         }
     }
 
-    /// Every decision that the split and the faults may lead to for a request, with its share; mirrors as if their draws
-    /// were 0.
+    /// Every decision that the split and the faults may lead to for a request where every cluster can serve, with its
+    /// share; mirrors as if their draws were 0.
     #[must_use]
-    pub fn chances<'t>(
+    pub fn chances<'t>(&'t self, request: &impl RequestView) -> Vec<Chance<'t>> {
+        self.chances_among(request, &AllAvailable)
+    }
+
+    /// The same by what is known of clusters.
+    #[must_use]
+    pub fn chances_among<'t>(
         &'t self,
         request: &impl RequestView,
         available: &(impl Availability + ?Sized),

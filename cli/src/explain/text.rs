@@ -21,9 +21,10 @@ pub(super) fn explain(document: &Document, config: &Config, question: &Question)
         let _ = write!(text, "{name}: ");
     }
     let _ = writeln!(text, "{} {}{}", lossy(&request.method), lossy(&request.authority), lossy(&request.path));
+    let unavailable = question.unavailable.as_slice();
     let chances = match question.draws {
-        Some(draws) => vec![Chance { share: 1.0, decision: table.decide(request, &draws) }],
-        None => table.chances(request),
+        Some(draws) => vec![Chance { share: 1.0, decision: table.decide_among(request, &draws, unavailable) }],
+        None => table.chances_among(request, unavailable),
     };
     let route = chances.first().and_then(|chance| chance.decision.route);
     if let Some(route) = route {
@@ -76,6 +77,10 @@ fn details(decision: &Decision<'_>, mirrors: &[Share]) -> Vec<String> {
 }
 
 fn forward_details(forward: &Forward<'_>, mirrors: &[Share], details: &mut Vec<String>) {
+    if let Some(fallback) = &forward.fallback {
+        let from = fallback.from.as_deref().unwrap_or("(no subset)");
+        details.push(format!("in place of {from:?} ({})", fallback.reason.as_str()));
+    }
     details.push(format!("cluster {}", forward.cluster));
     details.extend(forward.path.as_ref().map(|path| format!("path {}", lossy(path))));
     details.extend(forward.authority.map(|authority| format!("authority {authority}")));
