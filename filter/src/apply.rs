@@ -5,6 +5,7 @@
 //! those that the decision sets and no other: what a client sends under their names never gets through.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use canary_routing::config::{AbortStatus, FaultDelayer, Mode, Retries};
 use canary_routing::{Decision, Forward, HeaderChange, Outcome, RequestView, RouteTable};
@@ -36,11 +37,7 @@ type Lines<'d> = Vec<(&'d str, Cow<'d, [u8]>)>;
 pub(crate) fn apply(decision: &Decision<'_>, request: &HostRequest<'_>, table: &RouteTable) {
     let steering = steering(decision, request, table);
     let is_steered = |name: &str| steering.iter().any(|(steered, _)| *steered == name);
-    if let Outcome::Forward(forward) = &decision.outcome {
-        let is_own = |name: &str| is_steered(name) || own_headers(table).any(|own| own == name);
-        let changes = forward.request_headers.iter().filter(|change| !is_own(change.name()));
-        changes.for_each(|change| carry_out(change, request.lines));
-    }
+    operations(decision, &steering, table).for_each(|change| carry_out(change, request.lines));
     for (name, value) in &steering {
         let written = set(name, value, request.lines);
         // A client's copy, if there is one, must not stand in for what could not be written.
@@ -49,6 +46,74 @@ pub(crate) fn apply(decision: &Decision<'_>, request: &HostRequest<'_>, table: &
         }
     }
     own_headers(table).filter(|name| !is_steered(name)).for_each(|name| remove(name, request.lines));
+}
+
+/// Every header that a decision makes sure of, with all the lines that it is to have then.
+pub(crate) fn outcome<'d>(
+    decision: &'d Decision<'_>,
+    request: &'d HostRequest<'_>,
+    table: &'d RouteTable,
+) -> BTreeMap<&'d str, Vec<Cow<'d, [u8]>>> {
+    let steering = steering(decision, request, table);
+    let mut headers = BTreeMap::new();
+    for change in operations(decision, &steering, table) {
+        let lines: &mut Vec<_> = headers.entry(change.name()).or_insert_with(|| lines_of(request.lines, change.name()));
+        match change {
+            HeaderChange::Set(_, value) => *lines = vec![value.clone()],
+            HeaderChange::Add(_, value) => lines.push(value.clone()),
+            HeaderChange::Remove(_) => lines.clear(),
+        }
+    }
+    headers.extend(own_headers(table).map(|name| (name, Vec::new())));
+    headers.extend(steering.into_iter().map(|(name, value)| (name, vec![value])));
+    headers
+}
+
+/// Undoes a decision that was applied, and applies another to what the client sent. `current` is what has become of the
+/// request since: headers that neither of the decisions touches stay as they are.
+pub(crate) fn replace(
+    abandoned: &Decision<'_>,
+    decision: &Decision<'_>,
+    request: &HostRequest<'_>,
+    current: &Pairs,
+    table: &RouteTable,
+) {
+    let mut wanted = outcome(decision, request, table);
+    for name in outcome(abandoned, request, table).into_keys() {
+        wanted.entry(name).or_insert_with(|| lines_of(request.lines, name));
+    }
+    for (name, lines) in wanted {
+        if current.lines(name).eq(lines.iter().map(AsRef::as_ref)) {
+            continue;
+        }
+        match lines.split_first() {
+            Some((first, more)) => {
+                headers::replace(HeaderMap::Request, name, first);
+                more.iter().for_each(|line| headers::add(HeaderMap::Request, name, line));
+            }
+            None => headers::remove(HeaderMap::Request, name),
+        }
+    }
+}
+
+/// The changes that rules ask for, but for those of headers that are the filter's own.
+fn operations<'d>(
+    decision: &'d Decision<'_>,
+    steering: &Lines<'d>,
+    table: &RouteTable,
+) -> impl Iterator<Item = &'d HeaderChange<'d>> {
+    let changes = match &decision.outcome {
+        Outcome::Forward(forward) => forward.request_headers.as_slice(),
+        Outcome::LocalReply(_) | Outcome::Untouched => &[],
+    };
+    let is_own = move |name: &str| {
+        steering.iter().any(|(steered, _)| *steered == name) || own_headers(table).any(|own| own == name)
+    };
+    changes.iter().filter(move |change| !is_own(change.name()))
+}
+
+fn lines_of<'a>(lines: &'a Pairs, name: &'a str) -> Vec<Cow<'a, [u8]>> {
+    lines.lines(name).map(Cow::Borrowed).collect()
 }
 
 /// Removes every header of the filter's own without knowing which are there.

@@ -3,7 +3,7 @@
 //! The pending delays are those of the VM. Whichever of its root contexts ticks serves them all, so a replaced
 //! configuration ends its delays on time, whether its root context lives on or not.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -14,9 +14,7 @@ use sdk_shims::log;
 use sdk_shims::types::Action;
 
 use crate::metrics;
-
-/// Milliseconds from tick to tick: a delay ends within one of them.
-const TICK: u32 = 10;
+use crate::ticker::Ticker;
 
 /// How a request goes on, after its delay if it has one.
 pub(crate) enum Ending<'t> {
@@ -36,12 +34,6 @@ thread_local! {
 
 /// A pending delay. Dropped with its stream: of a client that has gone nothing stays behind.
 pub(crate) struct Pending(Key);
-
-/// The tick of one root context.
-#[derive(Default)]
-pub(crate) struct Ticker {
-    running: Cell<bool>,
-}
 
 impl Ending<'_> {
     /// Ends a request that is not delayed.
@@ -105,7 +97,7 @@ impl Pending {
             metrics::count_skipped_delay();
             return Err(ending);
         }
-        match clock::steady_nanoseconds().and_then(|now| ticker.start().map(|()| now)) {
+        match clock::steady_nanoseconds().and_then(|now| ticker.hasten().map(|()| now)) {
             Ok(now) => {
                 let delay = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
                 let key = (now.saturating_add(delay), context);
@@ -127,47 +119,18 @@ impl Drop for Pending {
     }
 }
 
-impl Ticker {
-    fn start(&self) -> Result<(), HostError> {
-        // Setting the period starts the tick anew: done for each request it would never come.
-        if !self.running.get() {
-            host::set_tick_period(TICK)?;
-            self.running.set(true);
-        }
-        Ok(())
-    }
+/// Whether no delay is pending.
+pub(crate) fn is_idle() -> bool {
+    PENDING.with_borrow(BTreeMap::is_empty)
+}
 
-    /// Ends the tick with its root context, or when nothing is pending.
-    pub(crate) fn stop(&self) {
-        if self.running.get() {
-            match host::set_tick_period(0) {
-                Ok(()) => self.running.set(false),
-                Err(error) => log::error!("{error}: the tick goes on for nothing"),
-            }
-        }
-    }
-
-    /// Serves what older root contexts have begun: theirs may end before it does.
-    pub(crate) fn take_over(&self) {
-        if !PENDING.with_borrow(BTreeMap::is_empty)
-            && let Err(error) = self.start()
-        {
-            log::error!("{error}: pending delays are left to the configuration before");
-        }
-    }
-
-    /// Ends every delay of the VM that is due. Called in the tick of the root context.
-    pub(crate) fn on_tick(&self) {
-        if PENDING.with_borrow(BTreeMap::is_empty) {
-            self.stop();
-            return;
-        }
-        for (key, ending) in take_due() {
-            let (_, context) = key;
-            if let Err(error) = end(context, &ending) {
-                log::error!("{error}: a delayed request waits for the next tick");
-                PENDING.with_borrow_mut(|pending| pending.insert(key, ending));
-            }
+/// Ends every delay of the VM that is due.
+pub(crate) fn serve_due() {
+    for (key, ending) in take_due() {
+        let (_, context) = key;
+        if let Err(error) = end(context, &ending) {
+            log::error!("{error}: a delayed request waits for the next tick");
+            PENDING.with_borrow_mut(|pending| pending.insert(key, ending));
         }
     }
 }

@@ -4,18 +4,29 @@
 mod apply;
 mod claims;
 mod delays;
+mod fallbacks;
+mod guard;
+mod handover;
 mod headers;
 mod http;
+mod knowledge;
 mod metrics;
+mod observe;
 mod protobuf;
 mod request;
 mod response;
 mod root;
+mod sharing;
+mod ticker;
 
 /// Registers the filter with the VM: what the module's `_initialize` does.
 pub fn register() {
     sdk_shims::logging::init();
     metrics::init();
+    fallbacks::init();
+    guard::init();
+    handover::init();
+    sharing::init();
     sdk_shims::set_root_context(|_| Box::new(root::Root::default()));
 }
 

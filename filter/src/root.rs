@@ -2,26 +2,36 @@
 
 use std::rc::Rc;
 
+use canary_routing::config::{Endpoints, Role};
 use canary_routing::{Config, Proxy, RouteTable};
 use sdk_shims::host::{self, HostError};
 use sdk_shims::log;
 use sdk_shims::traits::{Context, HttpContext, RootContext};
 use sdk_shims::types::ContextType;
 
-use crate::delays::Ticker;
+use crate::guard::Guard;
 use crate::http::Stream;
 use crate::metrics;
+use crate::ticker::Ticker;
 
 /// Compiles configurations and hands the one in force to each new stream.
 pub(crate) struct Root {
-    table: Rc<RouteTable>,
+    plan: Plan,
     ticker: Rc<Ticker>,
+}
+
+/// What a configuration comes to.
+enum Plan {
+    /// Decide by this table.
+    Filter(Rc<RouteTable>),
+    /// Look after what the filter before has decided.
+    Guard(Option<Endpoints>),
 }
 
 impl Default for Root {
     /// Knows no host, so every request is left to the native routes.
     fn default() -> Self {
-        Self { table: Rc::new(RouteTable::compile(&Config::default())), ticker: Rc::default() }
+        Self { plan: Plan::Filter(Rc::new(RouteTable::compile(&Config::default()))), ticker: Rc::default() }
     }
 }
 
@@ -37,11 +47,11 @@ impl RootContext for Root {
     /// Takes a document as a whole or refuses it as a whole; then the one before stays in force. Envoy caches the verdict,
     /// so it depends on nothing but the document.
     fn on_configure(&mut self, size: usize) -> bool {
-        let table = load(size);
-        let accepted = table.is_some();
-        if let Some(table) = table {
-            self.table = Rc::new(table);
-            self.ticker.take_over();
+        let plan = load(size);
+        let accepted = plan.is_some();
+        if let Some(plan) = plan {
+            self.ticker.configured(matches!(&plan, Plan::Filter(table) if table.has_fallback()));
+            self.plan = plan;
             metrics::define();
         }
         accepted
@@ -52,7 +62,10 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::new(context_id, Rc::clone(&self.table), Rc::clone(&self.ticker))))
+        Some(match &self.plan {
+            Plan::Filter(table) => Box::new(Stream::new(context_id, Rc::clone(table), Rc::clone(&self.ticker))),
+            Plan::Guard(endpoints) => Box::new(Guard::new(*endpoints)),
+        })
     }
 
     fn on_tick(&mut self) {
@@ -60,8 +73,8 @@ impl RootContext for Root {
     }
 }
 
-/// The table of the plugin's configuration; `None`, with the reasons logged, if it is not acceptable.
-fn load(size: usize) -> Option<RouteTable> {
+/// What the plugin's configuration comes to; `None`, with the reasons logged, if it is not acceptable.
+fn load(size: usize) -> Option<Plan> {
     let document =
         host::plugin_configuration(size).map_err(|error| log::error!("configuration refused: {error}")).ok()?;
     let (mut config, warnings) = Config::from_json(&document)
@@ -70,10 +83,14 @@ fn load(size: usize) -> Option<RouteTable> {
     for warning in &warnings {
         log::warn!("configuration: {warning}");
     }
+    if config.role == Role::Guard {
+        log::info!("configuration accepted (a guard)");
+        return Some(Plan::Guard(config.guard.endpoints));
+    }
     identify(&mut config.proxy);
     let table = RouteTable::compile(&config);
     log::info!("configuration accepted (hosts: {}, routes: {})", table.host_count(), table.route_count());
-    Some(table)
+    Some(Plan::Filter(Rc::new(table)))
 }
 
 /// Lets Envoy's node metadata say who the proxy is where the document does not.

@@ -59,6 +59,8 @@ pub struct Forward<'t> {
     pub mirrors: Vec<Cow<'t, str>>,
     /// The version that was picked first, if another serves.
     pub fallback: Option<Fallback<'t>>,
+    /// Whether a policy names another version that could serve in place of this one.
+    pub has_alternative: bool,
 }
 
 /// A version that gave way to another.

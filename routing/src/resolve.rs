@@ -150,6 +150,7 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
         let mirrors =
             drawn.filter(|(mirror, draw)| mirror.percentage.holds(*draw)).map(|(mirror, _)| &mirror.destination);
         let rewrite = forwarding.path.as_ref();
+        let has_alternative = pick.has_alternative();
         Outcome::Forward(Box::new(Forward {
             reason: pick.reason,
             port: pick.destination.port.unwrap_or(self.port),
@@ -163,11 +164,13 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
             retries: forwarding.retries.as_ref(),
             mirrors: mirrors.map(|mirror| self.table.cluster(mirror, self.port)).collect(),
             fallback: pick.fallback,
+            has_alternative,
         }))
     }
 
     /// Version mode: the version and nothing else.
     fn name_version(&self, pick: Pick<'t>) -> Outcome<'t> {
+        let has_alternative = pick.has_alternative();
         Outcome::Forward(Box::new(Forward {
             reason: pick.reason,
             port: pick.destination.port.unwrap_or(self.port),
@@ -181,6 +184,7 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
             retries: None,
             mirrors: Vec::new(),
             fallback: pick.fallback,
+            has_alternative,
         }))
     }
 
@@ -209,6 +213,13 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
         't: 'd,
     {
         self.table.cluster(destination, self.port)
+    }
+}
+
+impl Pick<'_> {
+    fn has_alternative(&self) -> bool {
+        let picked = self.destination.subset.as_deref();
+        self.policy.is_some_and(|policy| policy.fallback.iter().any(|subset| Some(subset.as_str()) != picked))
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::availability::{AllAvailable, Availability};
 use crate::config::{
-    Clusters, Config, ControlHeaders, Fault, FaultSettings, HttpMatch, HttpRoute, Mode, Percentage, Proxy, Redirect,
-    VirtualService,
+    Clusters, Config, ControlHeaders, Fault, FaultSettings, Guard, HttpMatch, HttpRoute, Mode, Percentage, Proxy,
+    Redirect, VirtualService,
 };
 use crate::decision::{Decision, LocalReply, Outcome};
 use crate::draws::{Draws, Fraction};
@@ -26,6 +26,8 @@ pub struct RouteTable {
     headers: ControlHeaders,
     pub(crate) clusters: Clusters,
     pub(crate) faults: FaultSettings,
+    guard: Guard,
+    has_fallback: bool,
 }
 
 /// What a host's rules may lead to: a share of the requests, and their decision.
@@ -57,6 +59,8 @@ impl RouteTable {
             headers: config.headers.clone(),
             clusters: config.clusters.clone(),
             faults: config.faults,
+            guard: config.guard,
+            has_fallback: config.policies.iter().any(|policy| !policy.fallback.is_empty()),
         };
         let policies = HostPolicy::compile_all(config);
         for service in config.services_in_order() {
@@ -174,6 +178,18 @@ impl RouteTable {
     #[must_use]
     pub fn faults(&self) -> &FaultSettings {
         &self.faults
+    }
+
+    /// How the guard judges clusters.
+    #[must_use]
+    pub fn guard(&self) -> Guard {
+        self.guard
+    }
+
+    /// Whether a policy says which version serves when another cannot.
+    #[must_use]
+    pub fn has_fallback(&self) -> bool {
+        self.has_fallback
     }
 
     /// The cluster of a destination for requests of a port.

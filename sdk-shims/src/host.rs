@@ -10,11 +10,13 @@ mod error;
 mod ffi;
 mod headers;
 mod pairs;
+mod shared;
 mod stream;
 
 pub use error::{Failure, HostError, Status};
 pub use headers::{HeaderMap, add_header, remove_header, replace_header, request_headers};
 pub use pairs::{MalformedPairs, Pairs, encode_pairs};
+pub use shared::{Shared, set_shared_data, shared_data};
 pub use stream::{LocalResponse, resume_request, send_local_response, set_effective_context};
 
 /// `proxy_log` levels.
@@ -64,6 +66,17 @@ pub fn property(path: &[&str]) -> Result<Option<Vec<u8>>, HostError> {
         // SAFETY: the path is valid for reads of its length, `data` and `size` for writes, during the call.
         unsafe { ffi::proxy_get_property(path.as_ptr(), path.len(), data, size) }
     }))
+}
+
+/// Gives the stream a property that every later filter of its chain can read by the same name: in Envoy a filter state
+/// `wasm.NAME`.
+///
+/// # Errors
+/// If the host refuses.
+pub fn set_property(name: &str, value: &[u8]) -> Result<(), HostError> {
+    // SAFETY: both pointers are valid for reads of the length beside them during the call.
+    let status = unsafe { ffi::proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
+    error::check("proxy_set_property", status)
 }
 
 /// `NAMESPACE` of Envoy's node metadata: the namespace of the workload that this proxy serves, as Istio sets it.

@@ -11,6 +11,8 @@
 //! - a local response is sent when the callback has returned and passes through the response callback;
 //! - a tick belongs to the root context of the context in force, starts anew when its period is set, and is armed again
 //!   after each run; a stream's context can be put in force until its end;
+//! - a property that a filter sets is one of the stream, for the filters after it as well ([`Plugin::stream_after`]);
+//! - shared data is set only in the state that the caller has read, or in any for a state of 0;
 //! - a stream that is continued has no request headers until the log phase.
 //!
 //! ```
@@ -114,6 +116,22 @@ impl Vm {
     /// Gives every context a property.
     pub fn set_property(&self, path: &[&str], value: impl Into<Vec<u8>>) {
         with_host(|host| host.properties.insert(path.join("\0").into_bytes(), value.into()));
+    }
+
+    /// What the VMs of the same id share under a key.
+    #[must_use]
+    pub fn shared_data(&self, key: &str) -> Option<Vec<u8>> {
+        with_host(|host| host.shared.get(key.as_bytes()).map(|(value, _)| value.clone()))
+    }
+
+    /// Sets shared data as another VM would.
+    pub fn set_shared_data(&self, key: &str, value: impl Into<Vec<u8>>) {
+        with_host(|host| host.set_shared(key.as_bytes().to_vec(), value.into()));
+    }
+
+    /// Lets another VM be faster: it sets this value just before this VM's next attempt to set one under the same key.
+    pub fn set_shared_data_between(&self, value: impl Into<Vec<u8>>) {
+        with_host(|host| host.set_between = Some(value.into()));
     }
 
     /// Sets the clock, in nanoseconds since the Unix epoch; ticks do not notice. Without it the clock starts at 0.
@@ -237,6 +255,17 @@ impl<'vm> Plugin<'vm> {
         });
         callbacks::context_create(id, self.root.id);
         Stream { id, _plugin: self.clone() }
+    }
+}
+
+impl<'vm> Plugin<'vm> {
+    /// The same request at this plugin's filter, which stands later in the chain: with the properties it has by now.
+    #[must_use]
+    pub fn stream_after(&self, earlier: &Stream<'_>) -> Stream<'vm> {
+        let properties = earlier.with_state(|stream| stream.properties.clone());
+        let stream = self.stream();
+        stream.with_state(|stream| stream.properties = properties);
+        stream
     }
 }
 

@@ -13,6 +13,7 @@ mod destination_rule;
 pub(crate) mod error;
 mod fault;
 mod fault_settings;
+mod guard;
 mod headers;
 mod http_match;
 mod http_route;
@@ -42,6 +43,7 @@ pub use destination_rule::{DestinationRule, Subset};
 pub use error::{ConfigError, ConfigErrorKind, ConfigErrors, Warning};
 pub use fault::{AbortStatus, Fault, FaultAbort, FaultDelay};
 pub use fault_settings::{FaultDelayer, FaultSettings};
+pub use guard::{Endpoints, Guard, Role};
 pub use headers::{Authority, HeaderOperations, Headers};
 pub use http_match::HttpMatch;
 pub use http_route::{Delegate, HttpRoute, HttpRouteDestination};
@@ -64,6 +66,8 @@ use node::Node;
 /// The whole document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {
+    /// Which of the filter's roles this is for.
+    pub role: Role,
     /// Who carries out the rules.
     pub mode: Mode,
     /// Hosts and their rules.
@@ -82,6 +86,8 @@ pub struct Config {
     pub faults: FaultSettings,
     /// What the VirtualService API has no words for.
     pub policies: Vec<Policy>,
+    /// How the guard judges clusters.
+    pub guard: Guard,
 }
 
 /// Who carries out the rules.
@@ -136,6 +142,7 @@ impl Config {
         let mode = fields.get("mode").and_then(|mode| read_mode(&mode)).unwrap_or_default();
         let virtual_services = fields.get("virtualServices");
         let config = Self {
+            role: Role::read(&fields),
             mode,
             virtual_services: virtual_services
                 .iter()
@@ -164,8 +171,9 @@ impl Config {
                 .iter()
                 .flat_map(|list| list.elements().filter_map(|element| Policy::read(&element)).collect::<Vec<_>>())
                 .collect(),
+            guard: fields.get("guard").and_then(|guard| Guard::read(&guard)).unwrap_or_default(),
         };
-        fields.not_supported_yet(&["overrides", "guard", "candidate", "role"]);
+        fields.not_supported_yet(&["overrides", "candidate"]);
         config.check_policies(node);
         review::review(&config, node);
         fields.finish();

@@ -9,6 +9,7 @@ const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
 const BAD_ARGUMENT: u32 = 2;
 const PARSE_FAILURE: u32 = 4;
+const CAS_MISMATCH: u32 = 8;
 const LEVEL_INFO: u32 = 2;
 const PLUGIN_CONFIGURATION: u32 = 7;
 const HTTP_REQUEST: u32 = 0;
@@ -221,6 +222,46 @@ unsafe extern "C" fn proxy_set_property(
     let (path, value) = unsafe { (bytes(path_data, path_size), bytes(value_data, value_size)) };
     call("proxy_set_property", |host| {
         ok_or(NOT_FOUND, host.stream().map(|stream| stream.properties.insert(path, value)).is_some())
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn proxy_get_shared_data(
+    key_data: *const u8,
+    key_size: usize,
+    data: *mut *mut u8,
+    size: *mut usize,
+    cas: *mut u32,
+) -> u32 {
+    // SAFETY: the ABI's contract of pointer and size.
+    let key = unsafe { bytes(key_data, key_size) };
+    returning("proxy_get_shared_data", data, size, |host| {
+        let (value, state) = host.shared.get(&key).ok_or(NOT_FOUND)?;
+        // SAFETY: the ABI's contract of a place for the result.
+        unsafe { cas.write(*state) };
+        Ok(value.clone())
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn proxy_set_shared_data(
+    key_data: *const u8,
+    key_size: usize,
+    value_data: *const u8,
+    value_size: usize,
+    cas: u32,
+) -> u32 {
+    // SAFETY: the ABI's contract of pointer and size.
+    let (key, value) = unsafe { (bytes(key_data, key_size), bytes(value_data, value_size)) };
+    call("proxy_set_shared_data", |host| {
+        if let Some(between) = host.set_between.take() {
+            host.set_shared(key.clone(), between);
+        }
+        let is_current = cas == 0 || host.shared.get(&key).is_some_and(|(_, state)| *state == cas);
+        if is_current {
+            host.set_shared(key, value);
+        }
+        ok_or(CAS_MISMATCH, is_current)
     })
 }
 

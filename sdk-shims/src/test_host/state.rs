@@ -80,6 +80,10 @@ pub(super) struct Host {
     pub(super) calls: BTreeMap<&'static str, usize>,
     pub(super) failures: BTreeMap<&'static str, u32>,
     pub(super) pairs_answer: Option<Vec<u8>>,
+    /// Shared data by key: the value, and the number of its state.
+    pub(super) shared: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
+    /// What another VM sets just before this one does.
+    pub(super) set_between: Option<Vec<u8>>,
 }
 
 thread_local! {
@@ -146,6 +150,11 @@ impl Host {
     pub(super) fn take_answers_due(&mut self) -> Vec<u32> {
         let due = self.streams.iter_mut().map(|(id, stream)| (*id, std::mem::take(&mut stream.answer_is_due)));
         due.filter(|(_, due)| *due).map(|(id, _)| id).collect()
+    }
+
+    pub(super) fn set_shared(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        let state = self.shared.get(&key).map_or(1, |(_, state)| state.saturating_add(1));
+        self.shared.insert(key, (value, state));
     }
 
     pub(super) fn property(&self, path: &[u8]) -> Option<Vec<u8>> {

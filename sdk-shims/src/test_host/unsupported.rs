@@ -18,8 +18,6 @@ type Out = *mut *mut u8;
 
 unsupported! {
     proxy_set_buffer_bytes(u32, usize, usize, In, usize);
-    proxy_get_shared_data(In, usize, Out, *mut usize, *mut u32);
-    proxy_set_shared_data(In, usize, In, usize, u32);
     proxy_register_shared_queue(In, usize, *mut u32);
     proxy_resolve_shared_queue(In, usize, In, usize, *mut u32);
     proxy_dequeue_shared_queue(u32, Out, *mut usize);

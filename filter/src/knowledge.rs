@@ -1,0 +1,290 @@
+//! What is known of clusters: which cannot serve, and which have shown that they can.
+//!
+//! Pure: time is an argument, in nanoseconds since the Unix epoch, the one clock that all workers share. Looking a cluster
+//! up takes no time into account, so that a request costs no host call; the tick removes what has expired.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use canary_routing::{Availability, FallbackReason};
+use sdk_shims::host::{Pairs, encode_pairs};
+
+/// How long a cluster that cannot serve is passed over, in nanoseconds: short enough for one that comes back to be used
+/// at once by human measure, long enough for one that stays away to cost at most one request in so many seconds.
+pub(crate) const PASSED_OVER: u64 = 5_000_000_000;
+/// How long a success says that a cluster can serve, in nanoseconds.
+const PROVEN: u64 = 10_000_000_000;
+/// Successes are noted again after this time, in nanoseconds.
+const RENEWED: u64 = 1_000_000_000;
+/// Most clusters of each kind that are remembered; further ones count as unknown.
+const MOST: usize = 1_024;
+
+/// A cluster that cannot serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Down {
+    pub(crate) reason: FallbackReason,
+    /// When the next request may try again.
+    pub(crate) until: u64,
+}
+
+/// The clusters that cannot serve, as they were at one time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Known(HashMap<String, Down>);
+
+impl Availability for Known {
+    fn unavailable(&self, cluster: &str) -> Option<FallbackReason> {
+        self.0.get(cluster).map(|down| down.reason)
+    }
+}
+
+/// What a VM knows.
+#[derive(Debug, Default)]
+pub(crate) struct Knowledge {
+    known: Rc<Known>,
+    /// What other VMs have not been told yet: a cluster that cannot serve, or `None` for one that can again.
+    untold: HashMap<String, Option<Down>>,
+    /// When each cluster has last served.
+    served: HashMap<String, u64>,
+    /// Clusters that have been seen with endpoints.
+    populated: HashMap<String, ()>,
+    /// When the tick last came.
+    now: u64,
+}
+
+impl Knowledge {
+    /// What is known now; stays as it is while more is learned.
+    pub(crate) fn known(&self) -> Rc<Known> {
+        Rc::clone(&self.known)
+    }
+
+    /// The time of the last tick.
+    pub(crate) const fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// Notes that a cluster cannot serve.
+    pub(crate) fn learn(&mut self, cluster: &str, reason: FallbackReason, now: u64) {
+        self.served.remove(cluster);
+        if reason == FallbackReason::MissingCluster {
+            self.populated.remove(cluster);
+        }
+        let down = Down { reason, until: now.saturating_add(PASSED_OVER) };
+        if insert(&mut Rc::make_mut(&mut self.known).0, cluster, down) {
+            insert(&mut self.untold, cluster, Some(down));
+        }
+    }
+
+    /// Whether a success of the cluster would be news.
+    pub(crate) fn wants_success(&self, cluster: &str) -> bool {
+        let is_fresh = |at: &u64| self.now.abs_diff(*at) < RENEWED;
+        self.known.0.contains_key(cluster) || !self.served.get(cluster).is_some_and(is_fresh)
+    }
+
+    /// Notes that a cluster has served.
+    pub(crate) fn succeed(&mut self, cluster: &str) {
+        insert(&mut self.served, cluster, self.now);
+        if self.known.0.contains_key(cluster) {
+            Rc::make_mut(&mut self.known).0.remove(cluster);
+            insert(&mut self.untold, cluster, None);
+        }
+    }
+
+    /// Whether the cluster has served a short time ago.
+    pub(crate) fn is_proven(&self, cluster: &str) -> bool {
+        self.served.get(cluster).is_some_and(|at| self.now.abs_diff(*at) < PROVEN)
+    }
+
+    /// Notes that a cluster has endpoints.
+    pub(crate) fn populate(&mut self, cluster: &str) {
+        if !self.is_populated(cluster) {
+            insert(&mut self.populated, cluster, ());
+        }
+    }
+
+    /// Whether the cluster has ever been seen with endpoints.
+    pub(crate) fn is_populated(&self, cluster: &str) -> bool {
+        self.populated.contains_key(cluster)
+    }
+
+    /// Takes over what the VMs share, with what this one has to tell on top, at this time. What they are to share from now
+    /// on, where that is something else.
+    pub(crate) fn merge(&mut self, shared: Vec<u8>, now: u64) -> Option<Vec<u8>> {
+        self.now = now;
+        let before = decode(shared);
+        let mut known = before.clone();
+        for (cluster, told) in &self.untold {
+            match told {
+                Some(down) => {
+                    insert(&mut known, cluster, *down);
+                }
+                None => {
+                    known.remove(cluster);
+                }
+            }
+        }
+        // A clock that was set back must not make a short time long.
+        known.retain(|_, down| down.until > now && down.until <= now.saturating_add(PASSED_OVER));
+        self.served.retain(|_, at| now.abs_diff(*at) < PROVEN);
+        if known != self.known.0 {
+            self.known = Rc::new(Known(known.clone()));
+        }
+        (known != before).then(|| encode(&known))
+    }
+
+    /// The other VMs have been told everything.
+    pub(crate) fn told(&mut self) {
+        self.untold.clear();
+    }
+
+    /// Forgets what has expired where the other VMs cannot be asked.
+    pub(crate) fn expire(&mut self, now: u64) {
+        self.now = now;
+        if self.known.0.values().any(|down| down.until <= now) {
+            Rc::make_mut(&mut self.known).0.retain(|_, down| down.until > now);
+        }
+        self.untold.retain(|_, told| told.is_some_and(|down| down.until > now));
+    }
+}
+
+/// False where the map is full.
+fn insert<V>(map: &mut HashMap<String, V>, cluster: &str, value: V) -> bool {
+    if let Some(place) = map.get_mut(cluster) {
+        *place = value;
+        return true;
+    }
+    let has_room = map.len() < MOST;
+    if has_room {
+        map.insert(cluster.to_owned(), value);
+    }
+    has_room
+}
+
+/// The pairs of the ABI: the cluster, and a byte for the reason before eight for the time, little-endian.
+fn encode(known: &HashMap<String, Down>) -> Vec<u8> {
+    let mut entries: Vec<(&[u8], Vec<u8>)> = known
+        .iter()
+        .filter_map(|(cluster, down)| {
+            let code = match down.reason {
+                FallbackReason::MissingCluster => b'm',
+                FallbackReason::NoEndpoints => b'e',
+                FallbackReason::UnknownVersion | FallbackReason::Ejected => return None,
+            };
+            let value = std::iter::once(code).chain(down.until.to_le_bytes()).collect();
+            Some((cluster.as_bytes(), value))
+        })
+        .collect();
+    entries.sort_unstable();
+    encode_pairs(entries.iter().map(|(cluster, value)| (*cluster, value.as_slice())))
+}
+
+/// What is malformed is left out: the next one to write it puts it right.
+fn decode(shared: Vec<u8>) -> HashMap<String, Down> {
+    let pairs = Pairs::parse(shared).unwrap_or_default();
+    let entries = pairs.iter().filter_map(|(cluster, value)| {
+        let (code, until) = value.split_first()?;
+        let reason = match code {
+            b'm' => FallbackReason::MissingCluster,
+            b'e' => FallbackReason::NoEndpoints,
+            _ => return None,
+        };
+        let until = u64::from_le_bytes(until.try_into().ok()?);
+        Some((str::from_utf8(cluster).ok()?.to_owned(), Down { reason, until }))
+    });
+    entries.take(MOST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_000_000_000_000;
+
+    fn knowing(cluster: &str) -> Knowledge {
+        let mut knowledge = Knowledge::default();
+        knowledge.expire(NOW);
+        knowledge.learn(cluster, FallbackReason::NoEndpoints, NOW);
+        knowledge
+    }
+
+    fn reason(knowledge: &Knowledge, cluster: &str) -> Option<FallbackReason> {
+        knowledge.known().unavailable(cluster)
+    }
+
+    #[test]
+    fn what_is_learned_reaches_another_vm_and_expires_there() {
+        let mut teller = knowing("a");
+        let shared = teller.merge(Vec::new(), NOW).unwrap();
+        teller.told();
+        let mut hearer = Knowledge::default();
+        assert_eq!(hearer.merge(shared.clone(), NOW + 1), None);
+        assert_eq!(reason(&hearer, "a"), Some(FallbackReason::NoEndpoints));
+        assert_eq!(reason(&hearer, "b"), None);
+        let left = hearer.merge(shared, NOW + PASSED_OVER).unwrap();
+        assert_eq!(reason(&hearer, "a"), None);
+        assert_eq!(decode(left), HashMap::new());
+    }
+
+    #[test]
+    fn a_success_clears_everywhere_and_proves() {
+        let mut teller = knowing("a");
+        let shared = teller.merge(Vec::new(), NOW).unwrap();
+        teller.told();
+        assert!(teller.wants_success("a") && !teller.is_proven("a"));
+        teller.succeed("a");
+        assert!(!teller.wants_success("a") && teller.is_proven("a"));
+        assert_eq!(reason(&teller, "a"), None);
+        assert_eq!(decode(teller.merge(shared, NOW + 1).unwrap()), HashMap::new());
+        teller.expire(NOW + PROVEN);
+        assert!(!teller.is_proven("a"));
+        teller.succeed("a");
+        teller.learn("a", FallbackReason::MissingCluster, NOW);
+        assert!(!teller.is_proven("a"), "a failure takes the proof away");
+    }
+
+    #[test]
+    fn a_snapshot_stays_as_it_is() {
+        let mut knowledge = knowing("a");
+        let before = knowledge.known();
+        knowledge.learn("b", FallbackReason::MissingCluster, NOW);
+        assert_eq!(before.unavailable("b"), None);
+        assert_eq!(reason(&knowledge, "b"), Some(FallbackReason::MissingCluster));
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut knowledge = Knowledge::default();
+        for number in 0..3 * MOST {
+            let cluster = number.to_string();
+            knowledge.succeed(&cluster);
+            knowledge.populate(&cluster);
+            knowledge.learn(&cluster, FallbackReason::NoEndpoints, NOW);
+            knowledge.succeed(&cluster);
+            knowledge.learn(&cluster, FallbackReason::NoEndpoints, NOW);
+        }
+        assert_eq!((knowledge.known.0.len(), knowledge.populated.len()), (MOST, MOST));
+        assert!(knowledge.served.len() <= MOST && knowledge.untold.len() <= MOST);
+        assert_eq!(reason(&knowledge, "0"), Some(FallbackReason::NoEndpoints));
+        assert_eq!(reason(&knowledge, "3000"), None, "one too many counts as unknown");
+        knowledge.expire(NOW + PASSED_OVER);
+        assert_eq!((knowledge.known.0.len(), knowledge.untold.len()), (0, 0));
+    }
+
+    #[test]
+    fn shared_data_of_every_bad_kind_is_survived() {
+        let pair = |name: &[u8], value: &[u8]| encode_pairs([(name, value)].into_iter());
+        let soon = (NOW + 1).to_le_bytes();
+        let far = [b"m".as_slice(), &(NOW + 2 * PASSED_OVER).to_le_bytes()].concat();
+        for (row, shared) in [
+            ("no pairs", b"\xff\xff\xff\xff".to_vec()),
+            ("no value", pair(b"a", b"")),
+            ("a short time", pair(b"a", b"m123")),
+            ("an unknown reason", pair(b"a", &[b"x".as_slice(), &soon].concat())),
+            ("no UTF-8", pair(b"\xff", &[b"m".as_slice(), &soon].concat())),
+            ("a time too far ahead", pair(b"a", &far)),
+        ] {
+            let mut knowledge = Knowledge::default();
+            knowledge.merge(shared, NOW);
+            assert_eq!(knowledge.known.0, HashMap::new(), "{row}");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What the end of a request says of its cluster.
+
+use canary_routing::FallbackReason;
+use sdk_shims::host::{self, HostError};
+
+use crate::sharing;
+use crate::ticker::Ticker;
+
+const FLAGS: [&str; 2] = ["response", "flags"];
+const CLUSTER_NAME: [&str; 2] = ["xds", "cluster_name"];
+const ADDRESS: [&str; 2] = ["upstream", "address"];
+
+/// `NC`: no cluster of that name.
+const NO_CLUSTER: u64 = 1 << 24;
+/// `UH`: no endpoint that could serve.
+const NO_HEALTHY_UPSTREAM: u64 = 1 << 1;
+
+/// Learns from the request that is ending. `cluster` is where it went to. A refused connection (`UF`) does not make a
+/// cluster missing, nor does any other failure.
+pub(crate) fn end_of_stream(cluster: &str, ticker: &Ticker) -> Result<(), HostError> {
+    let flags = host::property(&FLAGS)?.and_then(|flags| flags.try_into().ok()).map(u64::from_le_bytes);
+    match flags {
+        Some(flags) if flags & NO_CLUSTER != 0 => learn(cluster, FallbackReason::MissingCluster, ticker),
+        Some(flags) if flags & NO_HEALTHY_UPSTREAM != 0 && went_to(cluster)? => {
+            learn(cluster, FallbackReason::NoEndpoints, ticker);
+        }
+        // Only a request that has reached an endpoint says that the cluster can serve.
+        Some(0) if sharing::look(|knowledge| knowledge.wants_success(cluster)) => {
+            if host::property(&ADDRESS)?.is_some() && went_to(cluster)? {
+                sharing::note(|knowledge| knowledge.succeed(cluster));
+            }
+        }
+        Some(_) | None => {}
+    }
+    Ok(())
+}
+
+fn learn(cluster: &str, reason: FallbackReason, ticker: &Ticker) {
+    if ticker.is_running() {
+        sharing::learn(cluster, reason);
+    }
+}
+
+/// Whether a native route has not sent the request elsewhere.
+fn went_to(cluster: &str) -> Result<bool, HostError> {
+    Ok(host::property(&CLUSTER_NAME)?.is_some_and(|name| name == cluster.as_bytes()))
+}
