@@ -28,6 +28,9 @@ pub(crate) struct EnvoyFlags {
     /// Who serves a version: an address, or `none` to leave its cluster out; may be repeated [default: an echo server]
     #[arg(long, value_name = "SERVICE/SUBSET=HOST:PORT|none")]
     pub(crate) upstream: Vec<Upstream>,
+    /// Leave the guard out, which stands before the router where policies have a fallback order
+    #[arg(long)]
+    pub(crate) no_guard: bool,
 }
 
 impl EnvoyFlags {

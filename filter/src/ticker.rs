@@ -42,6 +42,10 @@ impl Ticker {
         if let Err(error) = self.set(self.wanted()) {
             log::error!("{error}: pending delays are left to the configuration before");
         }
+        if watches {
+            // A VM that starts knows at once what the others know.
+            sharing::tick();
+        }
     }
 
     /// Whether what is learned of clusters will be forgotten in time.

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::pushed::PushedFile;
+use crate::{binaries, pushed::PushedFile};
 
 /// The name of the listener, of its filter and of the filter's ECDS resource.
 pub const NAME: &str = "canary";
@@ -16,11 +16,12 @@ const MAX_HEADERS: u32 = 200;
 
 /// The whole bootstrap: clusters from `clusters`, listeners as given.
 #[must_use]
-pub fn bootstrap(clusters: &PushedFile, listeners: &Listeners<'_>) -> Value {
+pub fn bootstrap(clusters: &PushedFile, listeners: &Listeners<'_>, statistics: &Value) -> Value {
     let mut bootstrap = json!({
         "node": {"id": "e2e", "cluster": "e2e"},
         "admin": {"address": loopback(0)},
         "dynamic_resources": {"cds_config": clusters.config_source()},
+        "stats_config": statistics,
     });
     match listeners {
         Listeners::Static(listener) => bootstrap["static_resources"] = json!({"listeners": [listener]}),
@@ -47,12 +48,19 @@ pub struct Surroundings {
     pub after: Vec<Value>,
     /// The routes.
     pub routes: Vec<Value>,
+    /// `stats_config` of the bootstrap.
+    pub statistics: Value,
 }
 
 impl Default for Surroundings {
     /// No other filters. The first route obeys every control header, the second, the native one, knows nothing of them.
     fn default() -> Self {
-        Self { before: Vec::new(), after: Vec::new(), routes: vec![steered_route(), native_route()] }
+        Self {
+            before: Vec::new(),
+            after: Vec::new(),
+            routes: vec![steered_route(), native_route()],
+            statistics: Value::Null,
+        }
     }
 }
 
@@ -144,6 +152,22 @@ pub fn lds_resource(mut listener: Value) -> Value {
 #[must_use]
 pub fn inline_filter(wasm: &Path, document: &Value) -> Value {
     json!({"name": NAME, "typed_config": wasm_config(wasm, document)})
+}
+
+/// A native filter for whose sake Envoy chooses the route anew.
+#[must_use]
+pub fn refresher() -> Value {
+    json!({
+        "name": "envoy.filters.http.rbac",
+        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"},
+    })
+}
+
+/// The filter as a guard that takes this for true of numbers of endpoints.
+#[must_use]
+pub fn guard(endpoints: &str) -> Value {
+    let document = json!({"role": "guard", "guard": {"endpoints": endpoints}});
+    json!({"name": "guard", "typed_config": wasm_config(&binaries::wasm(), &document)})
 }
 
 /// The filter by ECDS.

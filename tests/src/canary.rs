@@ -103,9 +103,9 @@ impl Canary {
             Delivery::Ecds => {
                 let filter = bootstrap::discovered_filter(&configuration);
                 let listener = bootstrap::listener(&filter, &surroundings, &folder.path().join("access.log"));
-                bootstrap::bootstrap(&clusters, &Listeners::Static(&listener))
+                bootstrap::bootstrap(&clusters, &Listeners::Static(&listener), &surroundings.statistics)
             }
-            Delivery::Lds => bootstrap::bootstrap(&clusters, &Listeners::Lds(&configuration)),
+            Delivery::Lds => bootstrap::bootstrap(&clusters, &Listeners::Lds(&configuration), &surroundings.statistics),
         };
         let file = folder.path().join("bootstrap.json");
         fs::write(&file, bootstrap.to_string()).expect("write the bootstrap");

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use canary_routing::config::Endpoints;
 use serde_json::{Value, json};
 
 /// Name of the filter: in the chain, as an ECDS resource, in Envoy's statistics and log.
@@ -9,13 +10,16 @@ pub(crate) const NAME: &str = "canary";
 
 const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 
-/// The filter's own configuration. `document` reaches it as text, so that its numbers and order stay as they are.
-pub(crate) fn typed_config(wasm: &Path, document: &str) -> Value {
+/// Name of the guard: in the chain, in Envoy's log.
+const GUARD: &str = "canary-guard";
+
+/// A filter's own configuration. All in one bootstrap share a VM, since they differ in nothing that the VM is made of. `document` reaches it as text, so that its numbers and order stay as they are.
+fn typed_config(name: &str, wasm: &Path, document: &str) -> Value {
     json!({
         "@type": WASM,
         "config": {
-            "name": NAME,
-            "root_id": NAME,
+            "name": name,
+            "root_id": name,
             // A trap costs one request, then a fresh VM takes over.
             "failure_policy": "FAIL_RELOAD",
             "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": document},
@@ -30,7 +34,24 @@ pub(crate) fn typed_config(wasm: &Path, document: &str) -> Value {
 
 /// The filter with its configuration in place.
 pub(super) fn inline(wasm: &Path, document: &str) -> Value {
-    json!({"name": NAME, "typed_config": typed_config(wasm, document)})
+    json!({"name": NAME, "typed_config": typed_config(NAME, wasm, document)})
+}
+
+/// What goes right before the router: a filter for whose sake Envoy chooses the route anew, where none stands there already,
+/// and the guard.
+pub(super) fn guard(wasm: &Path, endpoints: Endpoints, is_refreshed: bool) -> Vec<Value> {
+    let refresher = json!({
+        "name": "envoy.filters.http.rbac",
+        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"},
+    });
+    let endpoints = match endpoints {
+        Endpoints::Learned => "learned",
+        Endpoints::Trusted => "trusted",
+        Endpoints::Ignored => "ignored",
+    };
+    let document = json!({"role": "guard", "guard": {"endpoints": endpoints}}).to_string();
+    let guard = json!({"name": GUARD, "typed_config": typed_config(GUARD, wasm, &document)});
+    (!is_refreshed).then_some(refresher).into_iter().chain([guard]).collect()
 }
 
 /// The filter whose configuration comes from a file, and anew whenever that file is replaced by a rename.
@@ -48,7 +69,7 @@ pub(crate) fn discovery_response(version: u64, wasm: &Path, document: &str) -> V
         "resources": [{
             "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
             "name": NAME,
-            "typed_config": typed_config(wasm, document),
+            "typed_config": typed_config(NAME, wasm, document),
         }],
     })
 }

@@ -6,7 +6,7 @@ use canary_routing::config::{ControlHeaders, FaultDelayer};
 use serde_json::{Value, json};
 
 use super::{
-    ROUTES,
+    ROUTES, filter,
     native::{FAULT_HEADERS, NativePart},
 };
 
@@ -19,21 +19,25 @@ pub(super) enum Routes<'a> {
 }
 
 /// The listener on 127.0.0.1. `canary` is the entry of the HTTP filter chain that holds the filter.
-pub(super) fn listener(port: u16, native: &NativePart, canary: Value, routes: Routes<'_>) -> Value {
+pub(super) fn listener(port: u16, native: &NativePart, wasm: &Path, canary: Value, routes: Routes<'_>) -> Value {
     json!({
         "name": "canary",
         "address": super::loopback(port),
         "filter_chains": [{"filters": [{
             "name": "envoy.filters.network.http_connection_manager",
-            "typed_config": connection_manager(native, canary, routes),
+            "typed_config": connection_manager(native, wasm, canary, routes),
         }]}],
     })
 }
 
-fn connection_manager(native: &NativePart, canary: Value, routes: Routes<'_>) -> Value {
+fn connection_manager(native: &NativePart, wasm: &Path, canary: Value, routes: Routes<'_>) -> Value {
     let mut filters = vec![canary];
-    if native.faults == FaultDelayer::FaultFilter {
+    let has_fault_filter = native.faults == FaultDelayer::FaultFilter;
+    if has_fault_filter {
         filters.push(fault_filter());
+    }
+    if let Some(endpoints) = native.guard {
+        filters.extend(filter::guard(wasm, endpoints, has_fault_filter));
     }
     filters.push(router(&native.headers));
     let mut manager = json!({

@@ -62,9 +62,12 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Reads a configuration file; everything that is wrong with it comes back in lines `FILE: /pointer: message`.
-    pub(crate) fn load(file: &Path) -> Result<Self, Vec<String>> {
+    /// With `guarded` a guard stands before the router if the document has a use for one.
+    pub(crate) fn load(file: &Path, guarded: bool) -> Result<Self, Vec<String>> {
         let document = Document::load(&file.display().to_string()).map_err(|problem| vec![problem])?;
-        Self::of(document)
+        let mut plan = Self::of(document)?;
+        plan.native.guard = plan.native.guard.filter(|_| guarded);
+        Ok(plan)
     }
 
     fn of(document: Document) -> Result<Self, Vec<String>> {
@@ -100,7 +103,7 @@ pub(crate) enum Source<'a> {
     /// Files that are replaced while Envoy runs.
     Discovery { clusters: &'a Path, routes: &'a Path, filter: &'a Path },
     /// The bootstrap itself.
-    Inline { clusters: Vec<Value>, wasm: &'a Path, document: &'a str },
+    Inline { clusters: Vec<Value>, document: &'a str },
 }
 
 /// The ports on 127.0.0.1; 0 takes a free one.
@@ -111,11 +114,11 @@ pub(crate) struct Ports {
 }
 
 /// The whole bootstrap.
-pub(crate) fn bootstrap(ports: Ports, plan: &Plan, native: &HostPort, source: Source<'_>) -> Value {
+pub(crate) fn bootstrap(ports: Ports, plan: &Plan, wasm: &Path, native: &HostPort, source: Source<'_>) -> Value {
     let node = json!({"id": "canaryctl", "cluster": "canaryctl"});
     let admin = json!({"address": loopback(ports.admin)});
     let native = cluster(NATIVE_CLUSTER, native, &TrafficPolicy::default());
-    let listener = |canary, routes| listener::listener(ports.listener, &plan.native, canary, routes);
+    let listener = |canary, routes| listener::listener(ports.listener, &plan.native, wasm, canary, routes);
     match source {
         Source::Discovery { clusters, routes, filter } => json!({
             "node": node,
@@ -126,7 +129,7 @@ pub(crate) fn bootstrap(ports: Ports, plan: &Plan, native: &HostPort, source: So
                 "listeners": [listener(filter::discovered(filter), Routes::File(routes))],
             },
         }),
-        Source::Inline { mut clusters, wasm, document } => {
+        Source::Inline { mut clusters, document } => {
             clusters.push(native);
             let listener = listener(filter::inline(wasm, document), Routes::Inline(plan.routes()));
             json!({

@@ -2,7 +2,7 @@
 
 use canary_routing::{
     Config,
-    config::{ControlHeaders, FaultDelayer, Mode},
+    config::{ControlHeaders, Endpoints, FaultDelayer, Mode},
 };
 use serde_json::{Value, json};
 
@@ -28,11 +28,20 @@ pub(crate) struct NativePart {
     pub(crate) mode: Mode,
     pub(crate) headers: ControlHeaders,
     pub(crate) faults: FaultDelayer,
+    /// What the guard may believe, where there is one.
+    pub(crate) guard: Option<Endpoints>,
 }
 
 impl NativePart {
     pub(crate) fn of(config: &Config) -> Self {
-        Self { mode: config.mode, headers: config.headers.clone(), faults: config.faults.delay }
+        let has_fallback = config.policies.iter().any(|policy| !policy.fallback.is_empty());
+        Self {
+            mode: config.mode,
+            headers: config.headers.clone(),
+            faults: config.faults.delay,
+            // The clusters here are of kinds whose number of endpoints is true, and no statistic is left out.
+            guard: has_fallback.then(|| config.guard.endpoints.unwrap_or(Endpoints::Trusted)),
+        }
     }
 
     /// The first place where the documents of two native parts differ, as a JSON pointer.
@@ -41,6 +50,8 @@ impl NativePart {
             ("/mode", self.mode != other.mode),
             ("/headers", self.headers != other.headers),
             ("/faults/delay", self.faults != other.faults),
+            ("/policies", self.guard.is_some() != other.guard.is_some()),
+            ("/guard", self.guard != other.guard),
         ];
         places.into_iter().find_map(|(place, differs)| differs.then_some(place))
     }

@@ -33,7 +33,7 @@ impl BootstrapArgs {
     pub(super) fn print(&self) -> Result<(), Vec<String>> {
         let one = |error: String| vec![format!("error: {error}")];
         let ports = self.flags.ports().map_err(one)?;
-        let plan = Plan::load(&self.flags.config)?;
+        let plan = Plan::load(&self.flags.config, !self.flags.no_guard)?;
         bootstrap::check_upstreams(&plan.versions, &self.flags.upstream).map_err(one)?;
         // A path that is given may be one of another machine.
         let wasm = self.flags.wasm.clone().map_or_else(|| Surroundings::of_process().wasm(None), Ok).map_err(one)?;
@@ -108,8 +108,8 @@ impl Rendering {
         }
         let native = stand(NATIVE_CLUSTER, "default")?;
         let document = format!("{:#}", plan.document);
-        let source = Source::Inline { clusters, wasm, document: &document };
-        Ok(Self { bootstrap: bootstrap::bootstrap(ports, plan, &native, source), stands })
+        let source = Source::Inline { clusters, document: &document };
+        Ok(Self { bootstrap: bootstrap::bootstrap(ports, plan, wasm, &native, source), stands })
     }
 }
 
@@ -132,7 +132,7 @@ mod tests {
         });
         let file = directory.join("canary.json");
         std::fs::write(&file, document.to_string()).unwrap();
-        Plan::load(&file).unwrap()
+        Plan::load(&file, true).unwrap()
     }
 
     #[test]

@@ -53,7 +53,7 @@ async fn run(flags: EnvoyFlags) -> Result<ExitCode, String> {
         return Err(format!("--config: {} is no file whose edits could be followed", flags.config.display()));
     }
     let watch = Watch::start(&flags.config).await;
-    let Some(plan) = load(&flags.config) else { return Ok(ExitCode::FAILURE) };
+    let Some(plan) = load(&flags.config, !flags.no_guard) else { return Ok(ExitCode::FAILURE) };
     bootstrap::check_upstreams(&plan.versions, &flags.upstream)?;
     let version = envoy::version(&binary).await?;
     check_free("--port", ports.listener)?;
@@ -63,7 +63,7 @@ async fn run(flags: EnvoyFlags) -> Result<ExitCode, String> {
     let native = Stand::start(NATIVE_CLUSTER, "default").await.map_err(|error| error.to_string())?;
     let mut rollout = Rollout::new(&files, &wasm, &flags.upstream);
     rollout.prepare(&plan).await.map_err(|failure| failure.to_string())?;
-    write_bootstrap(&files, ports, &plan, &native)?;
+    write_bootstrap(&files, ports, &plan, &wasm, &native)?;
     let launch = Launch {
         binary: &binary,
         bootstrap: &files.bootstrap(),
@@ -71,8 +71,13 @@ async fn run(flags: EnvoyFlags) -> Result<ExitCode, String> {
         concurrency: flags.concurrency,
     };
     let mut envoy = Envoy::start(&launch).map_err(|error| format!("{}: {error}", binary.display()))?;
-    let desk =
-        Desk { file: &flags.config, envoy: format!("Envoy {version} ({})", binary.display()), wasm: &wasm, native };
+    let desk = Desk {
+        file: &flags.config,
+        envoy: format!("Envoy {version} ({})", binary.display()),
+        wasm: &wasm,
+        guarded: !flags.no_guard,
+        native,
+    };
     let outcome = tokio::select! {
         () = stop => Ok(ExitCode::SUCCESS),
         ended = envoy.ended() => Err(match ended {
@@ -86,8 +91,8 @@ async fn run(flags: EnvoyFlags) -> Result<ExitCode, String> {
 }
 
 /// Reads the configuration; `None` when it is refused, and then everything that is wrong has been shown.
-fn load(file: &Path) -> Option<Plan> {
-    match Plan::load(file) {
+fn load(file: &Path, guarded: bool) -> Option<Plan> {
+    match Plan::load(file, guarded) {
         Ok(plan) => Some(plan),
         Err(errors) => {
             errors.iter().for_each(console::complain);
@@ -105,9 +110,9 @@ fn check_free(flag: &str, port: u16) -> Result<(), String> {
     })
 }
 
-fn write_bootstrap(files: &Files, ports: Ports, plan: &Plan, native: &Stand) -> Result<(), String> {
+fn write_bootstrap(files: &Files, ports: Ports, plan: &Plan, wasm: &Path, native: &Stand) -> Result<(), String> {
     let source = Source::Discovery { clusters: &files.clusters(), routes: &files.routes(), filter: &files.filter() };
-    let bootstrap = bootstrap::bootstrap(ports, plan, &native.address.into(), source);
+    let bootstrap = bootstrap::bootstrap(ports, plan, wasm, &native.address.into(), source);
     files.write(&files.bootstrap(), &bootstrap).map_err(|error| format!("cannot write the bootstrap: {error}"))
 }
 
@@ -116,6 +121,7 @@ struct Desk<'a> {
     file: &'a Path,
     envoy: String,
     wasm: &'a Path,
+    guarded: bool,
     native: Stand,
 }
 
@@ -130,7 +136,7 @@ impl Desk<'_> {
         let mut number: u64 = 1;
         loop {
             watch.changed().await;
-            let Some(plan) = load(self.file) else {
+            let Some(plan) = load(self.file, self.guarded) else {
                 console::complain(format_args!("edit refused; configuration {number} stays in force"));
                 continue;
             };

@@ -7,6 +7,7 @@ mod delays;
 mod failing_host;
 mod fixture;
 mod forwarding;
+mod guard;
 mod native_faults;
 mod replies;
 mod requests;

@@ -7,6 +7,7 @@ mod bootstrap;
 mod control_headers;
 mod documents;
 mod examples;
+mod fallback;
 mod push;
 mod steering;
 mod websocket;
@@ -64,6 +65,10 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> impl IntoIterator<Item = 
         websocket::stays_open_through_a_change,
         bootstrap::for_readers_serves_as_it_is,
         examples::bookinfo_answers_as_its_tables_say,
+        fallback::a_cluster_that_does_not_exist,
+        fallback::a_cluster_without_endpoints,
+        fallback::a_cluster_that_comes_later,
+        fallback::nothing_healthy_is_moved,
     )
 }
 
