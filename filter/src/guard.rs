@@ -130,8 +130,8 @@ fn give_way(handover: &Handover, reason: FallbackReason) -> Action {
         }
     };
     let request = HostRequest::new(&handover.request);
-    let abandoned = table.decide_among(&request, &handover.draws, &*handover.known);
-    let mut decision = table.decide_among(&request, &handover.draws, &Proven(reason));
+    let decide = |available: &dyn Availability| handover::decide(table, &request, &handover.draws, available);
+    let (abandoned, mut decision) = (decide(&*handover.known), decide(&Proven(reason)));
     if let (Outcome::Forward(from), Outcome::Forward(to)) = (&abandoned.outcome, &decision.outcome) {
         if from.cluster == to.cluster {
             return Action::Continue;

@@ -7,11 +7,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use canary_routing::{Draws, RouteTable};
+use canary_routing::{Availability, Decision, Draws, RouteTable};
 use sdk_shims::entropy;
 use sdk_shims::host::{self, HostError, Pairs};
 
 use crate::knowledge::Known;
+use crate::request::HostRequest;
 use crate::response::ResponseChange;
 use crate::ticker::Ticker;
 
@@ -56,6 +57,16 @@ thread_local! {
 pub(crate) fn init() {
     HANDOVERS.take();
     VM.set(None);
+}
+
+/// The decision, compiled once for both roles.
+pub(crate) fn decide<'t>(
+    table: &'t RouteTable,
+    request: &HostRequest<'_>,
+    draws: &Draws,
+    available: &dyn Availability,
+) -> Decision<'t> {
+    table.decide_among(request, draws, available)
 }
 
 /// Hands the running stream over.

@@ -72,7 +72,7 @@ impl HttpContext for Stream {
         };
         let request = HostRequest::new(&lines);
         let (draws, known) = (draws(), sharing::look(|knowledge| knowledge.known()));
-        let decision = table.decide_among(&request, &draws, &*known);
+        let decision = handover::decide(&table, &request, &draws, &*known);
         apply::apply(&decision, &request, &table);
         let is_native = apply::leaves_faults_to_envoy(&decision, &table);
         let cluster = guarded_cluster(&decision);

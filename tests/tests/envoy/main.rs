@@ -68,7 +68,8 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> impl IntoIterator<Item = 
         fallback::a_cluster_that_does_not_exist,
         fallback::a_cluster_without_endpoints,
         fallback::a_cluster_that_comes_later,
-        fallback::nothing_healthy_is_moved,
+        fallback::nothing_is_moved_where_the_number_is_dead,
+        fallback::nothing_is_moved_from_an_aggregate_cluster,
     )
 }
 
