@@ -1,5 +1,5 @@
 //! What `canaryctl explain`, `validate` and `render virtualservice` print, held against files.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
+#![expect(clippy::unwrap_used, reason = "test code")]
 
 use std::{
     fs,
