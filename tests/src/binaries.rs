@@ -42,6 +42,21 @@ pub fn wasm() -> PathBuf {
     path
 }
 
+/// The command-line tool: `$CANARYCTL`, else what stands beside the tests in the target folder.
+///
+/// # Panics
+/// When it is not there.
+#[must_use]
+pub fn canaryctl() -> PathBuf {
+    let beside = || {
+        let test = env::current_exe().expect("the path of this program");
+        test.ancestors().nth(2).expect("a target folder").join("canaryctl")
+    };
+    let path = env::var_os("CANARYCTL").map_or_else(beside, PathBuf::from);
+    assert!(path.is_file(), "{} is not there: run `make build`", path.display());
+    path
+}
+
 /// The root of the project.
 #[must_use]
 pub fn workspace() -> &'static Path {

@@ -8,22 +8,25 @@ use serde_json::Value;
 
 #[test]
 fn every_row_is_decided_as_its_table_says() {
-    for name in example::names() {
-        let example = Example::read(&name);
+    for example in examples() {
         let config = example.config();
         for row in &example.rows {
-            check(&config, row, &format!("{name}: {}", row.name()));
+            check(&config, row, &format!("{}: {}", example.name, row.name()));
         }
     }
 }
 
 #[test]
 fn every_example_is_listed_by_the_readme_of_its_group() {
-    for name in example::names() {
-        let (group, step) = name.split_once('/').expect("a group and a step");
+    for example in examples() {
+        let (group, step) = example.name.split_once('/').expect("a group and a step");
         let readme = fs::read_to_string(example::path(group).join("README.md")).expect("a README of the group");
         assert!(readme.contains(&format!("[{step}]({step}/config.yaml)")), "{group}/README.md does not list {step}");
     }
+}
+
+fn examples() -> Vec<Example> {
+    example::groups().iter().flat_map(|group| example::of_group(group)).collect()
 }
 
 fn check(config: &Config, row: &Row, what: &str) {
