@@ -4,11 +4,12 @@
 //! picks, and ends with the test that started it. The harness panics with a reason when the world is not as a test
 //! needs it.
 //!
-//! - [`binaries`]: which Envoys and which .wasm the tests are about
+//! - [`binaries`]: which Envoys, which .wasm and which canaryctl the tests are about
 //! - [`envoy`]: a running Envoy and what it says of itself
 //! - [`bootstrap`], [`canary`]: the Envoy with the filter, its configuration and upstreams that most tests use
 //! - [`pushed`]: configuration files that a running Envoy takes up
 //! - [`upstream`], [`client`], [`load`]: the two ends of a request, and many requests
+//! - [`examples`]: the folders of `envoy-configs/examples`
 //! - [`proportion`]: what may be said of a share after so many requests
 
 pub mod binaries;
@@ -16,6 +17,7 @@ pub mod bootstrap;
 pub mod canary;
 pub mod client;
 pub mod envoy;
+pub mod examples;
 pub mod load;
 pub mod proportion;
 pub mod pushed;

@@ -1,11 +1,11 @@
 //! The examples: their configurations, and what their tables of requests promise.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use e2e::{
-    binaries,
     canary::{Canary, Delivery, NATIVE},
     client::Get,
+    examples::{self, read_yaml},
 };
 use serde_json::{Map, Value};
 
@@ -16,21 +16,16 @@ use crate::{
 };
 
 pub(crate) async fn bookinfo_answers_as_its_tables_say(subject: &Subject) {
-    let folder = binaries::workspace().join("envoy-configs/examples/bookinfo");
-    let steps = fs::read_dir(&folder).expect("the examples").map(|entry| entry.expect("an entry").path());
-    let mut steps: Vec<_> = steps.filter(|path| path.is_dir()).collect();
-    steps.sort();
-    assert!(!steps.is_empty(), "no example in {}", folder.display());
-    for step in steps {
+    for step in examples::folders(&examples::root().join("bookinfo")) {
         check(subject, &step).await;
     }
 }
 
 async fn check(subject: &Subject, step: &Path) {
-    let configuration = read(&step.join("config.yaml"));
+    let configuration = read_yaml(&step.join("config.yaml"));
     let upstreams = upstreams(&configuration);
     let names: Vec<_> = upstreams.iter().map(String::as_str).chain([NATIVE]).collect();
-    let rows = read(&step.join("requests.yaml"));
+    let rows = read_yaml(&step.join("requests.yaml"));
     // A draw cannot be pinned in a running proxy; the row with the shares is about all of them.
     let rows: Vec<_> = list(&rows).iter().filter(|row| row.get("draws").is_none()).collect();
     assert!(!rows.is_empty(), "no request in {}", step.display());
@@ -100,11 +95,6 @@ fn seen_by(configuration: &Value, caller: &Value) -> Value {
         document["proxy"][key] = value.clone();
     }
     document
-}
-
-fn read(path: &Path) -> Value {
-    let yaml = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    serde_saphyr::from_str(&yaml).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 fn list(value: &Value) -> &[Value] {
