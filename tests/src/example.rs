@@ -69,8 +69,8 @@ impl Example {
     /// If a file is missing or holds something else.
     #[must_use]
     pub fn read(name: &str) -> Self {
-        let document = read(&path(name).join("config.yaml"));
-        let requests = read(&path(name).join("requests.yaml"));
+        let document = read_yaml(&path(name).join("config.yaml"));
+        let requests = read_yaml(&path(name).join("requests.yaml"));
         let questions = Question::read_all(&requests).unwrap_or_else(|errors| panic!("{name}: {errors}"));
         let rows: Vec<_> = questions.into_iter().map(|question| Row::of(name, question)).collect();
         assert!(!rows.is_empty(), "{name}: no requests");
@@ -154,7 +154,12 @@ fn folders(folder: &Path) -> Vec<String> {
     names
 }
 
-fn read(path: &Path) -> Value {
+/// A YAML file of one document.
+///
+/// # Panics
+/// If it is not there, or is not YAML.
+#[must_use]
+pub fn read_yaml(path: &Path) -> Value {
     let yaml = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_saphyr::from_str(&yaml).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

@@ -4,7 +4,7 @@
 //! picks, and ends with the test that started it. The harness panics with a reason when the world is not as a test
 //! needs it.
 //!
-//! - [`binaries`]: which Envoys and which .wasm the tests are about
+//! - [`binaries`]: which Envoys, which .wasm and which canaryctl the tests are about
 //! - [`envoy`]: a running Envoy and what it says of itself
 //! - [`bootstrap`], [`canary`]: the Envoy with the filter, its configuration and upstreams that most tests use
 //! - [`example`]: the examples of `envoy-configs/examples`
