@@ -44,12 +44,9 @@ async fn check_example(canary: &Canary, example: &Example) {
     for document in callers {
         canary.take(&document).await;
         for row in rows.iter().filter(|row| seen_by(&example.document, row) == document) {
-            for protocol in PROTOCOLS {
-                let id = format!("{} {protocol:?} {}", example.name, row.name());
-                match row.expect.get("shares") {
-                    Some(shares) => check_shares(canary, protocol, row, shares, &id).await,
-                    None => check(canary, protocol, row, &id).await,
-                }
+            match row.expect.get("shares") {
+                Some(shares) => check_shares(canary, row, shares, &format!("{}: {}", example.name, row.name())).await,
+                None => check_both(canary, row, &example.name).await,
             }
         }
     }
@@ -78,10 +75,16 @@ fn request(row: &Row) -> Request {
     asked.headers.iter().fold(request, |request, (name, value)| request.header(name, value))
 }
 
-async fn check_shares(canary: &Canary, protocol: Protocol, row: &Row, shares: &Value, id: &str) {
+async fn check_both(canary: &Canary, row: &Row, example: &str) {
+    let ids = PROTOCOLS.map(|protocol| format!("{example}: {protocol:?}: {}", row.name()));
+    let [http1, http2] = PROTOCOLS;
+    tokio::join!(check(canary, http1, row, &ids[0]), check(canary, http2, row, &ids[1]));
+}
+
+async fn check_shares(canary: &Canary, row: &Row, shares: &Value, id: &str) {
     let weights = shares.as_object().expect("shares are an object");
     let sum: f64 = weights.values().filter_map(Value::as_f64).sum();
-    let outcome = Load::start(canary.address, protocol, &request(row), CONNECTIONS, REQUESTS).finish().await;
+    let outcome = Load::start(canary.address, Protocol::Http1, &request(row), CONNECTIONS, REQUESTS).finish().await;
     for (key, weight) in weights {
         let share = weight.as_f64().expect("a weight") / sum;
         let hits = match key.parse() {

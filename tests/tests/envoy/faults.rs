@@ -145,7 +145,7 @@ pub(crate) async fn surplus_delays_are_skipped_and_counted(subject: &Subject) {
 
 pub(crate) async fn a_new_configuration_ends_old_delays_on_time(subject: &Subject) {
     const REQUESTS: usize = 1000;
-    const MILLIS: u64 = 3000;
+    const MILLIS: u64 = 5000;
     let document = faults(json!([delayed("/", &format!("{MILLIS}ms"))]), 10_000);
     let canary = Canary::start(&subject.binary, Delivery::Ecds, &document, &UPSTREAMS).await;
     let taken = canary.envoy.stat(ECDS_TAKEN).await;
