@@ -178,7 +178,7 @@ fn document_to(subset: &str) -> Value {
 pub(crate) async fn clients_that_go_leave_nothing_behind(subject: &Subject) {
     const BATCH: usize = 500;
     const BATCHES: usize = 10;
-    /// What the process may have grown by, over 4,500 requests: far less than 2 KiB for each.
+    /// What the process may have grown by, over 4,000 requests: 2 KiB for each, less than a stream takes.
     const GROWTH_KIB: u64 = 8 * 1024;
     let document = faults(json!([delayed("/late", "30s"), {"route": to("v1")}]), 1_000_000);
     let canary = Canary::start(&subject.binary, Delivery::Ecds, &document, &UPSTREAMS).await;
