@@ -22,18 +22,27 @@ const ACTIVE: &str = "http.canary.downstream_rq_active";
 const ECDS_TAKEN: &str = "extension_config_discovery.http_filter.canary.update_success";
 const DELAYS_SKIPPED: &str = "wasmcustom.canary_delays_skipped_total";
 
-/// Asserts that a request went on after its delay, 5 % up or down: to the upstream, or with an answer of the proxy. By the
+/// Asserts that a request went on after its delay, 5 % of 2 s up or down (5 % of a longer one): to the upstream, or with an answer of the proxy. By the
 /// clock of the proxy, for how busy the machine is, is not the filter's business.
 pub(crate) fn assert_on_time(entry: &Value, millis: u64, what: &str) {
     let took = entry["sent_after"].as_u64().or_else(|| entry["answered_after"].as_u64());
     let took = took.unwrap_or_else(|| panic!("{what}: no time in {entry}"));
-    assert!(took.abs_diff(millis) <= millis / 20, "{what}: went on after {took} ms where the delay is {millis} ms");
+    assert!(
+        took.abs_diff(millis) <= (millis / 20).max(100),
+        "{what}: went on after {took} ms where the delay is {millis} ms"
+    );
 }
+
+/// What a busy machine may add to what a client sees.
+const PATIENT: Duration = Duration::from_millis(500);
 
 /// Asserts that a client waited for a delay, and not much longer.
 pub(crate) fn assert_waited(took: Duration, millis: u64, what: &str) {
     let expected = Duration::from_millis(millis);
-    assert!(took >= expected - expected / 100 && took < expected * 3 / 2, "{what}: took {took:?}, not {expected:?}");
+    assert!(
+        took >= expected - expected / 100 && took < expected * 3 / 2 + PATIENT,
+        "{what}: took {took:?}, not {expected:?}"
+    );
 }
 
 fn shop(path: &str) -> Request {
