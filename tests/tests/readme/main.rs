@@ -204,6 +204,8 @@ fn the_table_of_canaryctl_has_its_commands() {
     known.retain(|name| *name != "help");
     known.sort_unstable();
     named.sort();
+    // `render` has two rows, one for each thing that it prints.
+    named.dedup();
     assert_eq!(named, known, "commands of the README and of canaryctl");
 }
 
