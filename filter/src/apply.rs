@@ -173,7 +173,14 @@ fn steer_cluster<'d>(
         lines.push(("x-envoy-original-path", Cow::Borrowed(request.path())));
     }
     if let Some(authority) = forward.authority.filter(|authority| authority.as_bytes() != request.authority()) {
-        lines.push((names.host().unwrap_or(":authority"), bytes(authority)));
+        match names.host() {
+            Some(name) => lines.push((name, bytes(authority))),
+            // What Envoy does itself for a route with `host_rewrite_header`.
+            None => {
+                lines.push((":authority", bytes(authority)));
+                lines.push(("x-envoy-original-host", Cow::Borrowed(request.authority())));
+            }
+        }
     }
     if let Some(timeout) = forward.timeout {
         lines.push(("x-envoy-upstream-rq-timeout-ms", decimal(timeout.as_millis())));

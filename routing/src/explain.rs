@@ -12,7 +12,6 @@ use crate::config::{self, Config, ConfigErrors, Retries};
 use crate::decision::{Decision, Forward, LocalReply, Outcome};
 use crate::draws::{Draws, Fraction};
 use crate::header_change::HeaderChange;
-use crate::host;
 use crate::request::Request;
 use crate::table::RouteTable;
 
@@ -168,12 +167,6 @@ impl Question {
             "mirrors": forward.map_or(&[][..], |forward| &forward.mirrors).iter().map(|cluster| json!({"cluster": cluster})).collect::<Vec<_>>(),
             "fallback": forward.and_then(describe_fallback),
         })
-    }
-
-    /// The port that the request counts as having where a destination does not say another.
-    #[must_use]
-    pub fn port(&self) -> Option<u16> {
-        self.request.port.or_else(|| host::split_port(&self.request.authority).1)
     }
 }
 

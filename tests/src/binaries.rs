@@ -1,4 +1,4 @@
-//! Which Envoys and which .wasm the tests are about.
+//! Which Envoys, which .wasm and which canaryctl the tests are about.
 
 use std::{
     env,
@@ -42,10 +42,37 @@ pub fn wasm() -> PathBuf {
     path
 }
 
+/// canaryctl: `$CANARYCTL`, else the one that was built into the folder of this test's profile.
+///
+/// # Panics
+/// When it is not there.
+#[must_use]
+pub fn canaryctl() -> PathBuf {
+    let named = env::var_os("CANARYCTL").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let path = named.unwrap_or_else(|| ancestor_of_test(2).join("canaryctl"));
+    assert!(path.is_file(), "{} is not there: run `make build`, or set CANARYCTL", path.display());
+    path.canonicalize().expect("an absolute path")
+}
+
+/// Where this test was built, and everything else is.
+///
+/// # Panics
+/// When the running test is not in cargo's `PROFILE/deps` of it.
+#[must_use]
+pub fn target_directory() -> PathBuf {
+    ancestor_of_test(3)
+}
+
 /// The root of the project.
 #[must_use]
 pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is a folder of the workspace")
+}
+
+/// The test is `TARGET_DIRECTORY/PROFILE/deps/TEST`.
+fn ancestor_of_test(levels: usize) -> PathBuf {
+    let test = env::current_exe().expect("the path of this test");
+    test.ancestors().nth(levels).unwrap_or_else(|| panic!("{} is not in a target directory", test.display())).to_owned()
 }
 
 fn cached(version: &str) -> Result<EnvoyBinary, String> {

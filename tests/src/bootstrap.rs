@@ -241,7 +241,9 @@ fn json_access_log(path: &Path) -> Value {
                 "details": "%RESPONSE_CODE_DETAILS%",
                 "flags": "%RESPONSE_FLAGS%",
                 "cluster": "%UPSTREAM_CLUSTER%",
-                "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+                // Milliseconds until the request's last byte went to the upstream, and until the answer's went to the client.
+                "sent_after": "%REQUEST_TX_DURATION%",
+                "answered_after": "%DURATION%",
             }},
         },
     })

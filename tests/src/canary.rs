@@ -39,7 +39,7 @@ pub fn cluster_name(upstream: &str) -> String {
 }
 
 /// An upstream to start, and the clusters that lead to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Backend {
     /// The upstream's name.
     pub name: String,
@@ -119,6 +119,14 @@ impl Canary {
         self.configuration.push(&[resource(self.delivery, &self.surroundings, &self.folder, document)]);
     }
 
+    /// Pushes another document by ECDS, and waits until every worker thread has it. It must differ from the one before.
+    pub async fn take(&self, document: &Value) {
+        let reloads = format!("extension_config_discovery.http_filter.{NAME}.config_reload");
+        let before = self.envoy.stat(&reloads).await;
+        self.configure(document);
+        self.envoy.wait_for_stat(&reloads, before + 1).await;
+    }
+
     /// Starts another upstream and pushes its cluster.
     pub async fn add_upstream(&mut self, name: &str) {
         let Backend { name, clusters: names } = Backend::of(name);
@@ -159,10 +167,17 @@ impl Canary {
 
     /// The access log's entry of the request with this x-test-id.
     pub async fn access_log(&self, id: &str) -> Value {
+        self.access_logs(id, 1).await.remove(0)
+    }
+
+    /// The access log's entries of the requests with this x-test-id, once there are so many.
+    pub async fn access_logs(&self, id: &str, count: usize) -> Vec<Value> {
         let path = self.folder.path().join("access.log");
-        wait::until(&format!("the access log's entry of {id}"), async || {
+        wait::until(&format!("the access log's entries of {id}"), async || {
             let log = fs::read_to_string(&path).ok()?;
-            log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find(|entry| entry["id"] == id)
+            let entries = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let entries: Vec<_> = entries.filter(|entry| entry["id"] == id).collect();
+            (entries.len() >= count).then_some(entries)
         })
         .await
     }

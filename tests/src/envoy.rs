@@ -102,6 +102,17 @@ impl Envoy {
         wait::until(&format!("{name} ≥ {value}"), async || (self.stat(name).await >= value).then_some(())).await;
     }
 
+    /// The resident memory of the process.
+    ///
+    /// # Panics
+    /// If the kernel does not say.
+    pub fn resident_kib(&self) -> u64 {
+        let id = self.process.lock().expect("no panic while asking").id();
+        let status = fs::read_to_string(format!("/proc/{id}/status")).expect("the state of a process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the resident memory");
+        line.trim().trim_end_matches(" kB").trim().parse().expect("a number of KiB")
+    }
+
     /// What Envoy has logged.
     #[must_use]
     pub fn log(&self) -> String {

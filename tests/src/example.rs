@@ -1,6 +1,9 @@
 //! The examples of `envoy-configs/examples`: configurations, and requests with what must come of them.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use canary_routing::{Config, config::DestinationKey, explain::Question};
 use serde_json::{Map, Value};
@@ -10,14 +13,11 @@ use crate::{
     canary::{Backend, NATIVE},
 };
 
-/// Group and name of the folder, such as `bookinfo/03-jason`.
-pub type Name = String;
-
 /// One folder with `config.yaml` and `requests.yaml`.
 #[derive(Debug)]
 pub struct Example {
-    /// Its name.
-    pub name: Name,
+    /// Group and name of the folder, such as `bookinfo/03-jason`.
+    pub name: String,
     /// `config.yaml`.
     pub document: Value,
     /// `requests.yaml`.
@@ -38,22 +38,27 @@ pub struct Row {
     pub expect: Map<String, Value>,
 }
 
-/// The examples there are, by name.
+/// The groups of examples.
 ///
 /// # Panics
-/// If a folder holds something else.
+/// If there are none.
 #[must_use]
-pub fn names() -> Vec<Name> {
-    let groups = folders(&binaries::workspace().join("envoy-configs/examples"));
-    groups
-        .iter()
-        .flat_map(|group| folders(&path(group)).into_iter().map(move |step| format!("{group}/{step}")))
-        .collect()
+pub fn groups() -> Vec<String> {
+    folders(&binaries::workspace().join("envoy-configs/examples"))
+}
+
+/// The examples of a group.
+///
+/// # Panics
+/// If there are none, or if a file is missing or holds something else.
+#[must_use]
+pub fn of_group(group: &str) -> Vec<Example> {
+    folders(&path(group)).iter().map(|step| Example::read(&format!("{group}/{step}"))).collect()
 }
 
 /// The folder of a group or of an example.
 #[must_use]
-pub fn path(name: &str) -> std::path::PathBuf {
+pub fn path(name: &str) -> PathBuf {
     binaries::workspace().join("envoy-configs/examples").join(name)
 }
 
@@ -64,8 +69,8 @@ impl Example {
     /// If a file is missing or holds something else.
     #[must_use]
     pub fn read(name: &str) -> Self {
-        let document = read(&path(name).join("config.yaml"));
-        let requests = read(&path(name).join("requests.yaml"));
+        let document = read_yaml(&path(name).join("config.yaml"));
+        let requests = read_yaml(&path(name).join("requests.yaml"));
         let questions = Question::read_all(&requests).unwrap_or_else(|errors| panic!("{name}: {errors}"));
         let rows: Vec<_> = questions.into_iter().map(|question| Row::of(name, question)).collect();
         assert!(!rows.is_empty(), "{name}: no requests");
@@ -149,7 +154,12 @@ fn folders(folder: &Path) -> Vec<String> {
     names
 }
 
-fn read(path: &Path) -> Value {
+/// A YAML file of one document.
+///
+/// # Panics
+/// If it is not there, or is not YAML.
+#[must_use]
+pub fn read_yaml(path: &Path) -> Value {
     let yaml = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_saphyr::from_str(&yaml).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

@@ -4,10 +4,11 @@
 //! picks, and ends with the test that started it. The harness panics with a reason when the world is not as a test
 //! needs it.
 //!
-//! - [`binaries`]: which Envoys and which .wasm the tests are about
+//! - [`binaries`]: which Envoys, which .wasm and which canaryctl the tests are about
 //! - [`envoy`]: a running Envoy and what it says of itself
 //! - [`bootstrap`], [`canary`]: the Envoy with the filter, its configuration and upstreams that most tests use
 //! - [`example`]: the examples of `envoy-configs/examples`
+//! - [`canaryctl`]: the command-line tool
 //! - [`pushed`]: configuration files that a running Envoy takes up
 //! - [`upstream`] (obeying [`directives`]), [`client`], [`load`]: the two ends of a request, and many requests
 //! - [`proportion`]: what may be said of a share after so many requests
@@ -15,6 +16,7 @@
 pub mod binaries;
 pub mod bootstrap;
 pub mod canary;
+pub mod canaryctl;
 pub mod client;
 pub mod directives;
 pub mod envoy;

@@ -1,4 +1,4 @@
-//! Many requests over a few connections, bounded in number and time.
+//! Many requests: over a few connections, bounded in number and time, or all at the same time.
 
 use std::{
     collections::BTreeMap,
@@ -13,22 +13,29 @@ use std::{
 use tokio::task::JoinSet;
 
 use crate::{
-    client::{Connection, Protocol, Request, SendError},
+    client::{Answer, Connection, Protocol, Request, SendError},
     wait,
 };
 
 /// No load goes on for longer, whatever its test does.
 const LONGEST: Duration = Duration::from_secs(40);
 
+/// Requests at the same time on one HTTP/2 connection.
+const STREAMS: usize = 100;
+
 /// What came of the requests so far.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
     /// Answers with status 200 by the upstream that gave them.
     pub served_by: BTreeMap<String, u64>,
-    /// Everything else: other statuses, broken connections.
+    /// Answers with other statuses, by status.
+    pub refused: BTreeMap<u16, u64>,
+    /// Everything else than status 200: those answers, and broken connections.
     pub failures: Vec<String>,
     /// Connections that had to be opened.
     pub connections: u64,
+    /// How long each answer with status 200 took.
+    pub durations: Vec<Duration>,
 }
 
 impl Outcome {
@@ -36,6 +43,23 @@ impl Outcome {
     #[must_use]
     pub fn served(&self, upstream: &str) -> u64 {
         self.served_by.get(upstream).copied().unwrap_or(0)
+    }
+
+    /// The duration that 99 % of the answers with status 200 did not exceed.
+    ///
+    /// # Panics
+    /// If there are none.
+    #[must_use]
+    pub fn p99(&self) -> Duration {
+        let mut durations = self.durations.clone();
+        durations.sort();
+        durations[durations.len() * 99 / 100]
+    }
+
+    /// Requests answered with this status, which is not 200.
+    #[must_use]
+    pub fn refused(&self, status: u16) -> u64 {
+        self.refused.get(&status).copied().unwrap_or(0)
     }
 
     /// Requests with an answer of status 200.
@@ -123,6 +147,7 @@ async fn request(
     outcome: &Mutex<Outcome>,
 ) {
     let note = |change: &dyn Fn(&mut Outcome)| change(&mut outcome.lock().expect("no worker has panicked"));
+    let begin = Instant::now();
     let mut kept = connection.take().filter(Connection::is_open);
     loop {
         let reused = kept.is_some();
@@ -138,13 +163,55 @@ async fn request(
         };
         match current.send(get).await {
             Ok(answer) if answer.status == 200 => {
-                note(&|outcome| *outcome.served_by.entry(answer.served_by.clone()).or_default() += 1);
+                let took = begin.elapsed();
+                note(&|outcome| {
+                    *outcome.served_by.entry(answer.served_by.clone()).or_default() += 1;
+                    outcome.durations.push(took);
+                });
                 *connection = (!answer.closes).then_some(current);
                 return;
             }
-            Ok(answer) => return note(&|outcome| outcome.failures.push(format!("{answer:?}"))),
+            Ok(answer) => {
+                note(&|outcome| {
+                    *outcome.refused.entry(answer.status).or_default() += 1;
+                    outcome.failures.push(format!("{answer:?}"));
+                });
+                *connection = (!answer.closes).then_some(current);
+                return;
+            }
             Err(SendError::NotSent(_)) if reused => {}
             Err(error) => return note(&|outcome| outcome.failures.push(format!("{error:?}"))),
         }
     }
+}
+
+/// Sends `count` requests at the same time: over HTTP/2 on as few connections as take a hundred each, over HTTP/1.1 on one
+/// each. Gives each answer with the time it took.
+///
+/// # Panics
+/// If one has none.
+pub async fn burst(
+    address: SocketAddr,
+    protocol: Protocol,
+    request: &Request,
+    count: usize,
+) -> Vec<(Duration, Answer)> {
+    let mut connections: Vec<Connection> = Vec::new();
+    for number in 0..count {
+        let shared = connections.last().filter(|_| number % STREAMS != 0).and_then(Connection::shared);
+        connections.push(match shared {
+            Some(connection) => connection,
+            None => Connection::open(address, protocol).await.expect("a connection"),
+        });
+    }
+    let mut clients = JoinSet::new();
+    for mut connection in connections {
+        let request = request.clone();
+        clients.spawn(async move {
+            let begin = Instant::now();
+            let answer = connection.send(&request).await.expect("an answer");
+            (begin.elapsed(), answer)
+        });
+    }
+    clients.join_all().await
 }

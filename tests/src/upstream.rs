@@ -152,7 +152,7 @@ async fn serve(stream: TcpStream, state: Arc<State>) {
     });
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().max_headers(1000);
-    server.http2().max_header_list_size(1024 * 1024);
+    server.http2().max_header_list_size(1024 * 1024).max_concurrent_streams(None);
     // A peer that goes away ends its connection; what that did to requests is the client's to say.
     let _ = server.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
 }

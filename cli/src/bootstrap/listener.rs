@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     ROUTES, filter,
-    native::{FAULT_HEADERS, NativePart},
+    native::{NativePart, removals},
 };
 
 /// Where the connection manager gets its routes from.
@@ -67,16 +67,11 @@ fn connection_manager(native: &NativePart, wasm: &Path, canary: Value, routes: R
 /// Before any filter sees the request. The filter overwrites or removes what a client sends under these names by itself;
 /// this is a second lock.
 fn strip_clients_copies(native: &NativePart) -> Value {
-    let faults = match native.faults {
-        FaultDelayer::FaultFilter => &FAULT_HEADERS[..],
-        FaultDelayer::Timer => &[],
-    };
-    let names = native.headers.names().chain(faults.iter().copied());
     json!({
         "name": "envoy.http.early_header_mutation.header_mutation",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-            "mutations": super::native::removals(names),
+            "mutations": removals(native.reserved_headers()),
         },
     })
 }
@@ -103,7 +98,7 @@ fn router(headers: &ControlHeaders) -> Value {
             "name": "envoy.filters.http.header_mutation",
             "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
-                "mutations": {"request_mutations": super::native::removals([host])},
+                "mutations": {"request_mutations": removals([host])},
             },
         });
         let codec = json!({
@@ -137,4 +132,45 @@ fn access_log(headers: &ControlHeaders) -> Value {
             }},
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use canary_routing::Config;
+
+    use super::*;
+    use crate::documents::Document;
+
+    #[test]
+    fn the_bootstrap_for_readers_has_the_same_native_part() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../envoy-configs/bootstrap.yaml");
+        let for_readers = Document::load(file).unwrap().value;
+        let config = Config::read(&json!({"faults": {"delay": "faultFilter"}})).unwrap().0;
+        let native = NativePart::of(&config);
+        let routes = Routes::Inline(native.routes(&config, &[]));
+        let own = connection_manager(&native, Path::new("canary_filter.wasm"), json!({}), routes);
+        let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+        for place in [
+            "/normalize_path",
+            "/upgrade_configs",
+            "/early_header_mutation_extensions/0/name",
+            "/http_filters/1",
+            "/http_filters/2",
+            "/route_config/virtual_hosts/0/routes/0/match",
+            "/route_config/virtual_hosts/0/routes/0/route",
+            "/route_config/virtual_hosts/0/routes/0/request_headers_to_remove",
+        ] {
+            assert!(own.pointer(place).is_some(), "{place}");
+            assert_eq!(for_readers.pointer(&format!("{manager}{place}")), own.pointer(place), "{place}");
+        }
+        let removed = |manager: &Value| {
+            let place = "/early_header_mutation_extensions/0/typed_config/mutations";
+            let mutations = manager.pointer(place).and_then(Value::as_array).unwrap();
+            let mut names: Vec<_> =
+                mutations.iter().map(|mutation| mutation["remove"].as_str().unwrap().to_owned()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(removed(for_readers.pointer(manager).unwrap()), removed(&own));
+    }
 }

@@ -10,13 +10,13 @@ use super::{ANY_HOST, NATIVE_CLUSTER, Version, version_routes};
 
 /// The mark that a mirrored copy carries, and nothing else does.
 pub(super) const SHADOW_HEADER: &str = "x-canary-shadow";
-/// How Envoy's fault filter is told what to do; it honours a client's copies as well, and removes none.
-pub(super) const FAULT_HEADERS: [&str; 8] = [
-    "x-envoy-fault-delay-request",
+/// How the filter tells Envoy's fault filter what to do.
+const FAULT_REQUESTS: [&str; 3] =
+    ["x-envoy-fault-delay-request", "x-envoy-fault-abort-request", "x-envoy-fault-abort-grpc-request"];
+/// What else that filter honours.
+const FAULT_LIMITS: [&str; 5] = [
     "x-envoy-fault-delay-request-percentage",
-    "x-envoy-fault-abort-request",
     "x-envoy-fault-abort-request-percentage",
-    "x-envoy-fault-abort-grpc-request",
     "x-envoy-fault-abort-grpc-request-percentage",
     "x-envoy-fault-throughput-response",
     "x-envoy-fault-throughput-response-percentage",
@@ -64,6 +64,20 @@ impl NativePart {
         }
     }
 
+    /// What no client may say: the control headers, and where Envoy's fault filter is in the chain, those that it honours.
+    pub(super) fn reserved_headers(&self) -> impl Iterator<Item = &str> {
+        let faults = [self.of_fault_filter(&FAULT_REQUESTS), self.of_fault_filter(&FAULT_LIMITS)];
+        self.headers.names().chain(faults.into_iter().flatten().copied())
+    }
+
+    /// The names, if Envoy's fault filter is in the chain.
+    fn of_fault_filter<'n>(&self, names: &'n [&'n str]) -> &'n [&'n str] {
+        match self.faults {
+            FaultDelayer::FaultFilter => names,
+            FaultDelayer::Timer => &[],
+        }
+    }
+
     /// The route configuration for the versions of a document.
     pub(crate) fn routes(&self, config: &Config, versions: &[Version]) -> Value {
         let virtual_hosts = match self.mode {
@@ -106,12 +120,8 @@ impl NativePart {
         if let (Some(host), Some(fields)) = (self.headers.host(), route.as_object_mut()) {
             fields.insert("host_rewrite_header".to_owned(), json!(host));
         }
-        let faults = match self.faults {
-            FaultDelayer::FaultFilter => &FAULT_HEADERS[..],
-            FaultDelayer::Timer => &[],
-        };
         let consumed = [Some(cluster), self.headers.explain(), Some(SHADOW_HEADER)].into_iter().flatten();
-        let consumed: Vec<&str> = consumed.chain(faults.iter().copied()).collect();
+        let consumed: Vec<&str> = consumed.chain(self.of_fault_filter(&FAULT_REQUESTS).iter().copied()).collect();
         json!({
             "name": "steered",
             "match": {"prefix": "/", "headers": [{"name": cluster, "present_match": true}]},
@@ -216,8 +226,8 @@ mod tests {
             (
                 "removed with the fault filter",
                 fault_filter(),
-                "request_headers_to_remove/10".to_owned(),
-                json!("x-envoy-fault-throughput-response-percentage"),
+                "request_headers_to_remove/5".to_owned(),
+                json!("x-envoy-fault-abort-grpc-request"),
             ),
         ] {
             let route = routes(document).pointer("/virtual_hosts/0/routes/0").cloned().unwrap();

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt::Write as _};
 
 use canary_routing::{
     Config, Decision, Forward, HeaderChange, LocalReply, Outcome, RouteTable,
-    config::{Mode, Retries},
+    config::{ControlHeaders, Mode, Retries},
     explain::Question,
     table::Chance,
 };
@@ -35,18 +35,22 @@ pub(super) fn explain(document: &Document, config: &Config, question: &Question)
     let open = question.draws.is_none();
     let mirrors = route.filter(|_| open).map(|route| mirror_shares(&config, &route.rule)).unwrap_or_default();
     for chance in &chances {
-        let _ = writeln!(text, "  {}", headline(chance));
-        for detail in details(&chance.decision, &mirrors) {
+        let _ = writeln!(text, "  {}", headline(chance, table.mode()));
+        let details = match table.mode() {
+            Mode::Cluster => details(&chance.decision, &mirrors),
+            Mode::Version => named_version(&chance.decision, table.headers()),
+        };
+        for detail in details {
             let _ = writeln!(text, "           {detail}");
         }
     }
-    if let (Mode::Version, Some(_)) = (config.mode, route) {
+    if let (Mode::Version, Some(_)) = (table.mode(), route) {
         let _ = writeln!(text, "  mode     version: the filter only names the version, the native route does the rest");
     }
     text
 }
 
-fn headline(chance: &Chance<'_>) -> String {
+fn headline(chance: &Chance<'_>, mode: Mode) -> String {
     let share = Share(chance.share);
     let share = if share.is_all() { String::new() } else { format!("{share} ") };
     match &chance.decision.outcome {
@@ -59,8 +63,20 @@ fn headline(chance: &Chance<'_>) -> String {
         ),
         Outcome::LocalReply(reply) => format!("reply    {share}{} ({})", reply.status, reply.details),
         Outcome::Untouched if chance.decision.route.is_some() => format!("untouched: {share}the native route answers"),
-        Outcome::Untouched => "untouched: no VirtualService takes this host, the proxy's own routes serve".to_owned(),
+        Outcome::Untouched => match mode {
+            Mode::Cluster => "untouched: no VirtualService takes this host, the proxy's own routes serve".to_owned(),
+            Mode::Version => "untouched: no rule takes this request, the proxy's own routes serve".to_owned(),
+        },
     }
+}
+
+/// What the filter does in version mode.
+fn named_version(decision: &Decision<'_>, headers: &ControlHeaders) -> Vec<String> {
+    let (Outcome::Forward(forward), Some(header)) = (&decision.outcome, headers.version()) else { return Vec::new() };
+    vec![match &forward.destination.subset {
+        Some(subset) => format!("header {header}: {subset}"),
+        None => format!("no header {header}"),
+    }]
 }
 
 fn details(decision: &Decision<'_>, mirrors: &[Share]) -> Vec<String> {

@@ -90,7 +90,7 @@ fn metadata(document: &Value, service: &VirtualService, before: &[Value]) -> Val
     let is_taken = |name: &str| before.iter().any(|object| object.pointer("/metadata/name") == Some(&json!(name)));
     let numbered = (2_u32..).map(|number| format!("{base}-{number}"));
     let name = std::iter::once(base.to_owned()).chain(numbered).find(|name| !is_taken(name));
-    json!({"name": name})
+    json!({"name": name, "namespace": service.metadata.namespace})
 }
 
 /// Whether the version header alone tells the destinations of a rule apart.

@@ -1,6 +1,9 @@
 //! What Envoy writes, made readable: a line for each request, and the filter's own messages.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
@@ -33,6 +36,10 @@ impl Access {
     fn line(&self) -> String {
         let shown = |field: &Option<String>| field.clone().filter(|value| value != "-");
         let or_dash = |field: &Option<String>| shown(field).unwrap_or_else(|| "-".to_owned());
+        let details = shown(&self.details).filter(|details| details != "via_upstream");
+        // Envoy names the cluster of the route that it would have taken.
+        let answered_before = |details: &String| details.starts_with("canary_") || details == "fault_filter_abort";
+        let cluster = shown(&self.cluster).filter(|_| !details.as_ref().is_some_and(answered_before));
         let mut line = format!(
             "{} {} {}{} → {}  {} {}",
             or_dash(&self.time),
@@ -40,10 +47,9 @@ impl Access {
             or_dash(&self.authority),
             shown(&self.path).unwrap_or_default(),
             or_dash(&self.version),
-            shown(&self.cluster).unwrap_or_else(|| or_dash(&self.steered_to)),
+            cluster.unwrap_or_else(|| or_dash(&self.steered_to)),
             self.status.filter(|status| *status > 0).map_or("-".to_owned(), |status| status.to_string()),
         );
-        let details = shown(&self.details).filter(|details| details != "via_upstream");
         for extra in [details, shown(&self.flags)].into_iter().flatten() {
             line.push(' ');
             line.push_str(&extra);
@@ -96,15 +102,31 @@ pub(super) async fn show_decisions(stdout: impl AsyncRead + Unpin) {
 
 /// Shows Envoy's own log, the filter's messages among it, until it ends.
 pub(super) async fn show_messages(stderr: impl AsyncRead + Unpin) {
-    let mut last = (String::new(), Instant::now());
+    let mut shown = Shown::default();
     each_line(stderr, |line| {
         let message = message(line);
-        if message != last.0 || last.1.elapsed() > SAME_MESSAGE {
+        if shown.is_new(&message, Instant::now()) {
             console::complain(&message);
-            last = (message, Instant::now());
         }
     })
     .await;
+}
+
+/// What was shown within the last second, the oldest first.
+#[derive(Default)]
+struct Shown(VecDeque<(String, Instant)>);
+
+impl Shown {
+    fn is_new(&mut self, message: &str, now: Instant) -> bool {
+        while self.0.front().is_some_and(|(_, at)| now.duration_since(*at) > SAME_MESSAGE) {
+            self.0.pop_front();
+        }
+        let is_new = self.0.iter().all(|(shown, _)| shown != message);
+        if is_new {
+            self.0.push_back((message.to_owned(), now));
+        }
+        is_new
+    }
 }
 
 async fn each_line(stream: impl AsyncRead + Unpin, mut show: impl FnMut(&str)) {
@@ -143,6 +165,18 @@ mod tests {
                 "12:00:00.000 POST other/ → -  native 200 1ms",
             ),
             (
+                "answered by the filter",
+                r#"{"time":"12:00:00.000","method":"GET","authority":"reviews","path":"/old","version":null,"steered_to":null,
+                    "cluster":"native","status":301,"details":"canary_redirect","flags":"-","duration_ms":0}"#,
+                "12:00:00.000 GET reviews/old → -  - 301 canary_redirect 0ms",
+            ),
+            (
+                "aborted by the fault filter",
+                r#"{"time":"12:00:00.000","method":"GET","authority":"reviews","path":"/","version":null,"steered_to":null,
+                    "cluster":"native","status":418,"details":"fault_filter_abort","flags":"DI,FI","duration_ms":200}"#,
+                "12:00:00.000 GET reviews/ → -  - 418 fault_filter_abort DI,FI 200ms",
+            ),
+            (
                 "client gone",
                 r#"{"time":"12:00:00.000","method":"GET","authority":"reviews","path":"/","version":"v1","cluster":"c",
                     "status":0,"details":"downstream_remote_disconnect","flags":"DC","duration_ms":5}"#,
@@ -162,6 +196,22 @@ mod tests {
             ("something else", "starting", "starting"),
         ] {
             assert_eq!(decision(&line.replace('\n', "")), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_several_virtual_machines_say_is_shown_once() {
+        let start = Instant::now();
+        let mut shown = Shown::default();
+        for (name, message, millis, is_new) in [
+            ("first", "a", 0, true),
+            ("another", "b", 10, true),
+            ("first again", "a", 900, false),
+            ("another again", "b", 1_000, false),
+            ("first, later", "a", 1_001, true),
+            ("another, later", "b", 1_011, true),
+        ] {
+            assert_eq!(shown.is_new(message, start + Duration::from_millis(millis)), is_new, "{name}");
         }
     }
 

@@ -166,11 +166,17 @@ pub(crate) struct Connection(BufReader<TcpStream>);
 /// What came back.
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    headers: Vec<(String, String)>,
     /// The JSON body; null where it is none.
     pub(crate) body: Value,
 }
 
 impl Answer {
+    /// The values of a header, in order.
+    pub(crate) fn header(&self, name: &str) -> Vec<&str> {
+        self.headers.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect()
+    }
+
     /// `reviews v2`: which echo server answered.
     pub(crate) fn who(&self) -> String {
         let text = |name: &str| self.body[name].as_str().unwrap_or("?").to_owned();
@@ -202,6 +208,7 @@ impl Connection {
         assert!(self.0.read_line(&mut line).unwrap() > 0, "the connection was closed");
         let status = line.split(' ').nth(1).unwrap().parse().unwrap();
         let mut length = 0;
+        let mut headers = Vec::new();
         loop {
             line.clear();
             self.0.read_line(&mut line).unwrap();
@@ -214,9 +221,10 @@ impl Connection {
                 "connection" => assert_ne!(value, "close", "Envoy wants to close the connection"),
                 _ => {}
             }
+            headers.push((name.to_owned(), value.to_owned()));
         }
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).unwrap();
-        Answer { status, body: serde_json::from_slice(&body).unwrap_or_default() }
+        Answer { status, headers, body: serde_json::from_slice(&body).unwrap_or_default() }
     }
 }

@@ -8,6 +8,7 @@
 )]
 
 mod desk;
+mod fields;
 
 use std::{
     fs,
@@ -317,16 +318,24 @@ fn envoy() -> String {
 fn a_rendered_bootstrap_is_one_that_envoy_takes() {
     let envoy = envoy();
     let directory = tempfile::tempdir().unwrap();
-    fs::write(directory.path().join("canary.yaml"), reviews("v2")).unwrap();
-    for (format, file) in [("yaml", "bootstrap.yaml"), ("json", "bootstrap.json")] {
+    for (name, format, more) in [
+        ("YAML", "yaml", ""),
+        ("JSON", "json", ""),
+        ("version mode", "json", "mode: version\n"),
+        ("fault filter", "json", "faults: {delay: faultFilter}\n"),
+        ("few headers", "json", "headers: {mirror: '', host: '', explain: '', version: ''}\n"),
+    ] {
+        fs::write(directory.path().join("canary.yaml"), reviews("v2") + more).unwrap();
         let mut render = canaryctl();
         render.args(["render", "bootstrap", "--config", "canary.yaml", "--output", format, "--wasm"]).arg(wasm());
         let rendered = render.current_dir(directory.path()).output().unwrap();
-        assert!(rendered.status.success(), "{}", String::from_utf8_lossy(&rendered.stderr));
-        fs::write(directory.path().join(file), rendered.stdout).unwrap();
+        assert!(rendered.status.success(), "{name}: {}", String::from_utf8_lossy(&rendered.stderr));
+        let file = format!("bootstrap.{format}");
+        fs::write(directory.path().join(&file), rendered.stdout).unwrap();
         let mut validate = Command::new(&envoy);
-        let checked = validate.args(["--mode", "validate", "-c", file]).current_dir(directory.path()).output().unwrap();
-        assert!(checked.status.success(), "{format}: {}", String::from_utf8_lossy(&checked.stderr));
+        let validate = validate.args(["--mode", "validate", "-c", &file]);
+        let checked = validate.current_dir(directory.path()).output().unwrap();
+        assert!(checked.status.success(), "{name}: {}", String::from_utf8_lossy(&checked.stderr));
     }
 }
 

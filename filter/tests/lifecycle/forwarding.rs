@@ -68,8 +68,8 @@ fn requests() {
             json!({"rewrite": {"authority": "ratings"}}),
             off,
             &[],
-            vec![(":authority", "ratings")],
-            3,
+            vec![(":authority", "ratings"), ("x-envoy-original-host", "reviews")],
+            4,
         ),
         ("timeout", json!({"timeout": "1.5s"}), none(), &[], vec![("x-envoy-upstream-rq-timeout-ms", "1500")], 3),
         (

@@ -3,6 +3,7 @@
 use super::http_route::HttpRoute;
 use super::node::{Fields, Node};
 use super::object::{self, Metadata};
+use super::proxy;
 use super::syntax;
 use crate::host;
 
@@ -39,12 +40,7 @@ impl VirtualService {
     /// Whether objects of a namespace may refer to this one.
     #[must_use]
     pub fn is_exported_to(&self, namespace: &str) -> bool {
-        self.export_to.is_empty()
-            || self.export_to.iter().any(|target| match target.as_str() {
-                "*" => true,
-                "." => namespace == self.metadata.namespace,
-                target => namespace == target,
-            })
+        proxy::is_exported(&self.export_to, &self.metadata.namespace, |target| target == namespace)
     }
 
     fn read_spec(fields: &Fields<'_>, metadata: Metadata) -> Option<Self> {

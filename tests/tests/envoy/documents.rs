@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::{actions, faults, grpc};
+
 /// Host whose requests are split 90/10 over v1 and v2.
 pub(crate) const NINETY_TEN: &str = "ninety-ten.example";
 /// Host whose requests are split 50/30/20 over v1, v2 and v3.
@@ -11,11 +13,21 @@ pub(crate) const REVIEWS_ONLY: &str = "reviews-only.example";
 /// Host that no VirtualService takes.
 pub(crate) const UNKNOWN: &str = "unknown.example";
 
-/// By header, cookie, weight and default; see the hosts above.
-pub(crate) fn bookinfo() -> Value {
+/// For every claim that leaves the configuration alone: the hosts above, and those of other modules.
+pub(crate) fn shared() -> Value {
+    let mut hosts = bookinfo();
+    hosts.extend(actions::hosts());
+    hosts.extend([faults::host(), grpc::host()]);
+    let mut document = document(&hosts);
+    document["faults"] = json!({"maxActive": 1000});
+    document
+}
+
+/// By header, cookie, weight and default.
+fn bookinfo() -> Vec<(&'static str, Value)> {
     let by_user =
         |name: &str, matches: Value, subset: &str| json!({"name": name, "match": matches, "route": to(subset)});
-    document(&[
+    vec![
         (
             "reviews",
             json!([
@@ -28,7 +40,7 @@ pub(crate) fn bookinfo() -> Value {
         (NINETY_TEN, json!([{"route": split(&[("v1", 90), ("v2", 10)])}])),
         (THREE_VERSIONS, json!([{"route": split(&[("v1", 50), ("v2", 30), ("v3", 20)])}])),
         (REVIEWS_ONLY, json!([{"match": [{"uri": {"prefix": "/reviews"}}], "route": to("v1")}])),
-    ])
+    ]
 }
 
 /// Every request for `reviews` to one version.
@@ -36,7 +48,8 @@ pub(crate) fn all_to(subset: &str) -> Value {
     document(&[("reviews", json!([{"route": to(subset)}]))])
 }
 
-fn document(hosts: &[(&str, Value)]) -> Value {
+/// One VirtualService for each host, with its rules.
+pub(crate) fn document(hosts: &[(&str, Value)]) -> Value {
     let virtual_services = hosts.iter().map(|(host, http)| {
         json!({"metadata": {"name": host, "namespace": "default"}, "spec": {"hosts": [host], "http": http}})
     });
@@ -56,11 +69,13 @@ fn document(hosts: &[(&str, Value)]) -> Value {
     })
 }
 
-fn to(subset: &str) -> Value {
+/// The route to one version of reviews.
+pub(crate) fn to(subset: &str) -> Value {
     json!([{"destination": {"host": "reviews", "subset": subset}}])
 }
 
-fn split(shares: &[(&str, u32)]) -> Value {
+/// The route to several versions by weight.
+pub(crate) fn split(shares: &[(&str, u32)]) -> Value {
     let one = |(subset, weight): &(&str, u32)| json!({"destination": {"host": "reviews", "subset": subset}, "weight": weight});
     shares.iter().map(one).collect()
 }

@@ -3,13 +3,20 @@
 //! Names are `<Envoy version>::<module>::<claim>`. Each module is one subject, with its claims as tables where there
 //! are several.
 
+mod actions;
 mod bootstrap;
 mod control_headers;
+mod course;
 mod documents;
 mod examples;
 mod fallback;
+mod faults;
+mod grpc;
+mod jwt;
+mod mirrors;
 mod push;
 mod steering;
+mod version_mode;
 mod websocket;
 mod weights;
 
@@ -18,6 +25,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use e2e::{
     binaries::{self, EnvoyBinary},
     canary::{Canary, Delivery, UPSTREAMS},
+    example,
 };
 use libtest_mimic::{Arguments, Trial};
 use tokio::{
@@ -37,7 +45,7 @@ struct Subject {
 impl Subject {
     async fn shared(&self) -> &Canary {
         self.shared
-            .get_or_init(async || Canary::start(&self.binary, Delivery::Ecds, &documents::bookinfo(), &UPSTREAMS).await)
+            .get_or_init(async || Canary::start(&self.binary, Delivery::Ecds, &documents::shared(), &UPSTREAMS).await)
             .await
     }
 }
@@ -48,8 +56,8 @@ macro_rules! trials {
     };
 }
 
-fn trials(runtime: &Handle, subject: &Arc<Subject>) -> impl IntoIterator<Item = Trial> {
-    trials!(
+fn trials(runtime: &Handle, subject: &Arc<Subject>) -> Vec<Trial> {
+    let mut trials = Vec::from(trials!(
         runtime,
         subject,
         steering::picks_the_version_that_the_rule_names,
@@ -63,14 +71,46 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> impl IntoIterator<Item = 
         push::by_lds,
         push::a_version_that_was_not_there,
         websocket::stays_open_through_a_change,
+        websocket::takes_delays_and_rewrites,
         bootstrap::for_readers_serves_as_it_is,
-        examples::bookinfo_answers_as_its_tables_say,
+        actions::redirects,
+        actions::direct_responses,
+        actions::rewrites,
+        actions::retries,
+        actions::timeouts,
+        actions::header_operations,
+        actions::cors,
+        actions::bodies_pass_whole,
+        faults::delays_are_on_time,
+        faults::aborts_are_told_in_the_access_log,
+        faults::surplus_delays_are_skipped_and_counted,
+        faults::a_new_configuration_ends_old_delays_on_time,
+        faults::clients_that_go_leave_nothing_behind,
+        faults::by_the_native_fault_filter,
+        grpc::an_abort_is_a_status_to_a_grpc_client,
+        grpc::an_abort_is_one_frame_of_headers,
+        grpc::statuses_are_retried,
+        mirrors::gets_its_share,
+        mirrors::goes_to_each_of_three,
+        mirrors::copies_are_marked_and_say_nothing_of_the_filter,
+        mirrors::that_hangs_slows_nobody,
+        version_mode::does_nothing_twice,
+        version_mode::keeps_shares,
+        jwt::claims_pick_the_version,
+        course::the_chain_fails_for_luffy_and_is_slow_for_others,
+        course::the_circuit_breaks,
         fallback::a_cluster_that_does_not_exist,
         fallback::a_cluster_without_endpoints,
         fallback::a_cluster_that_comes_later,
         fallback::nothing_is_moved_where_the_number_is_dead,
         fallback::nothing_is_moved_from_an_aggregate_cluster,
-    )
+    ));
+    for group in example::groups() {
+        let claim = format!("examples::{group}");
+        let test = async move |subject: &Subject| examples::answer_as_their_tables_say(subject, &group).await;
+        trials.push(trial(runtime, subject, &claim, test));
+    }
+    trials
 }
 
 fn trial<F>(runtime: &Handle, subject: &Arc<Subject>, claim: &str, test: F) -> Trial

@@ -1,5 +1,7 @@
 //! Upgraded connections.
 
+use std::time::{Duration, Instant};
+
 use e2e::{
     canary::{Canary, Delivery, UPSTREAMS},
     client::{self, Protocol, Request},
@@ -7,7 +9,7 @@ use e2e::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::{Subject, documents::all_to};
+use crate::{Subject, documents::all_to, steering::TEST_ID};
 
 pub(crate) async fn stays_open_through_a_change(subject: &Subject) {
     let canary = Canary::start(&subject.binary, Delivery::Ecds, &all_to("v1"), &UPSTREAMS).await;
@@ -28,6 +30,19 @@ pub(crate) async fn stays_open_through_a_change(subject: &Subject) {
     assert_eq!(served_by, "v2", "a new upgrade takes the new decision");
     assert_echo(&mut after, "of the new version").await;
     assert_echo(&mut before, "beside the new one").await;
+}
+
+pub(crate) async fn takes_delays_and_rewrites(subject: &Subject) {
+    let canary = subject.shared().await;
+    let _log = canary.envoy.show_log_on_panic();
+    let request = Request::new("late.example", "/chat").header(TEST_ID, "WebSocket");
+    let begin = Instant::now();
+    let (mut stream, served_by) = client::open_websocket(canary.address, request).await;
+    assert!(begin.elapsed() >= Duration::from_millis(200), "opened after {:?}", begin.elapsed());
+    assert_eq!(served_by, "v2");
+    assert_echo(&mut stream, "after a delay").await;
+    let recorded = canary.upstream("v2").recorded(TEST_ID, "WebSocket").remove(0);
+    assert_eq!((recorded.path.as_str(), recorded.authority.as_str()), ("/newchat", "inner.example"));
 }
 
 async fn assert_echo(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), text: &str) {

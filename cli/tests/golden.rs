@@ -1,0 +1,142 @@
+//! What `canaryctl explain`, `validate` and `render virtualservice` print, held against files.
+#![expect(clippy::unwrap_used, reason = "test code")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+fn canaryctl(args: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } =
+        Command::new(env!("CARGO_BIN_EXE_canaryctl")).args(args).current_dir(folder()).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+/// The lines of a golden file and of what was printed, the first difference named.
+fn assert_same(name: &str, found: &str, file: &str) {
+    let wanted = fs::read_to_string(folder().join(file)).unwrap();
+    for (number, (found, wanted)) in (1..).zip(found.lines().zip(wanted.lines())) {
+        assert_eq!(found, wanted, "{name}: {file}:{number}");
+    }
+    assert_eq!(found.lines().count(), wanted.lines().count(), "{name}: {file}: lines");
+}
+
+#[test]
+fn explain_shows_everything_that_may_happen() {
+    for (name, config, golden) in [
+        ("cluster mode", "rules.yaml", "explain.txt"),
+        ("version mode", "version_mode.yaml", "explain_version_mode.txt"),
+    ] {
+        let (code, found, problems) = canaryctl(&["explain", "--config", config, "--requests", "requests.yaml"]);
+        assert_eq!((code, problems.as_str()), (0, ""), "{name}");
+        assert_same(name, &found, golden);
+    }
+}
+
+#[test]
+fn draws_decide_what_is_left_to_chance() {
+    let fault = "http://reviews/fault";
+    let rate = "http://reviews/rate";
+    for (name, url, draws, shown, hidden) in [
+        ("no fault", fault, vec!["delay=0.5", "abort=0.5"], "forward  to v1", "delay"),
+        ("delay alone", fault, vec!["delay=0.49", "abort=0.5"], "after a delay of 1.5s", "reply"),
+        ("abort alone", fault, vec!["delay=0.5", "abort=0.000009"], "reply    200", "delay"),
+        ("draws not given are 0", fault, vec!["split=0.5"], "gRPC status 14", "forward"),
+        ("split", rate, vec!["split=0.67"], "forward  to v2", "forward  to v1"),
+        ("every mirror", rate, vec!["split=0"], "mirror to cluster outbound|80|v2", "mirror to cluster outbound|80|v1"),
+        (
+            "the second mirror",
+            rate,
+            vec!["mirror=0", "mirror=0.2"],
+            "mirror to cluster outbound|80|v3",
+            "outbound|80|v2",
+        ),
+    ] {
+        let mut args = vec!["explain", "--config", "rules.yaml", "GET", url];
+        args.extend(draws.iter().flat_map(|draw| ["--draw", *draw]));
+        let (code, found, problems) = canaryctl(&args);
+        assert_eq!((code, problems.as_str()), (0, ""), "{name}");
+        assert!(found.contains(shown), "{name}: {found}");
+        assert!(!found.contains(hidden), "{name}: {found}");
+    }
+    for (name, draws, error) in [
+        ("unknown", vec!["sticky=0"], "unknown draw sticky; known: split, abort, delay, mirror"),
+        ("out of range", vec!["split=1"], "in [0, 1)"),
+        ("a fourth mirror", vec!["mirror=0"; 4], "mirror=… is given more than 3 times"),
+    ] {
+        let mut args = vec!["explain", "--config", "rules.yaml", "GET", rate];
+        args.extend(draws.iter().flat_map(|draw| ["--draw", *draw]));
+        let (code, _, problems) = canaryctl(&args);
+        assert!(code != 0 && problems.contains(error), "{name}: {problems}");
+    }
+}
+
+#[test]
+fn validate_tells_errors_and_what_is_not_carried_out() {
+    for (name, args, expected_code, lines) in [
+        (
+            "not carried out",
+            vec!["validate", "streams.yaml"],
+            0,
+            vec![
+                "streams.yaml: document 2: /: note: kind Gateway is skipped",
+                "streams.yaml: document 1: /spec/tls: warning: accepted, but not carried out: an HTTP filter sees HTTP requests only",
+                "streams.yaml: document 1: /spec/tcp: warning: accepted, but not carried out: an HTTP filter sees HTTP requests only",
+                "streams.yaml: document 1: /spec/http/0/match/0/statPrefix: warning: accepted, but not carried out: ",
+                "streams.yaml: document 1: /spec/http/0/retries/backoff: warning: accepted, but not carried out: ",
+                "streams.yaml: document 1: /spec/http/1: warning: virtualService rule not used: ",
+            ],
+        ),
+        ("warnings as errors", vec!["validate", "--strict", "streams.yaml"], 1, vec!["/spec/tcp: warning: "]),
+        (
+            "errors, all at once",
+            vec!["validate", "wrong.yaml"],
+            1,
+            vec![
+                "wrong.yaml: /virtualServices/0/http/0/fault/delay/fixedDelay: ",
+                "wrong.yaml: /virtualServices/0/http/0/fault/abort/httpStatus: ",
+                "wrong.yaml: /virtualServices/0/http/0/mirrorPercentage/value: ",
+                "wrong.yaml: /virtualServices/0/http/1: HTTP route cannot contain both route and redirect",
+                "wrong.yaml: /virtualServices/0/http/1/redirect",
+                "wrong.yaml: /virtualServices/0/http/2/rewrite",
+                "wrong.yaml: /virtualServices/0/http/2/timeouts: unknown field",
+            ],
+        ),
+    ] {
+        let (code, found, _) = canaryctl(&args);
+        assert_eq!(code, expected_code, "{name}: {found}");
+        for line in lines {
+            assert!(found.contains(line), "{name}: no {line:?} in\n{found}");
+        }
+    }
+}
+
+#[test]
+fn virtual_services_for_version_mode_are_printed_whole() {
+    for name in ["manifest", "unchanged"] {
+        let config = format!("virtual_services/{name}.yaml");
+        let golden = format!("virtual_services/{name}.rendered.yaml");
+        let (code, found, problems) = canaryctl(&["render", "virtualservice", "--config", &config]);
+        assert_eq!(code, 0, "{name}: {problems}");
+        assert_eq!(problems.contains("note: mode is cluster"), name == "manifest", "{name}: {problems}");
+        assert_same(name, &found, &golden);
+        let (code, found, problems) = canaryctl(&["validate", &golden]);
+        assert_eq!(code, 0, "{name}: {found}{problems}");
+    }
+    for (name, config, error) in [
+        ("nothing to print", "requests.yaml", "requests.yaml: "),
+        ("errors", "wrong.yaml", "wrong.yaml: /virtualServices/0/http/2/timeouts: unknown field"),
+        ("nothing in it", "empty.yaml", "empty.yaml: there is no VirtualService in it"),
+        ("no file", "absent.yaml", "absent.yaml: No such file"),
+    ] {
+        let (code, found, problems) = canaryctl(&["render", "virtualservice", "--config", config]);
+        assert_eq!((code, found.as_str()), (1, ""), "{name}");
+        assert!(problems.contains(error), "{name}: {problems}");
+    }
+}

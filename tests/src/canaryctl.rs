@@ -1,0 +1,89 @@
+//! The command-line tool as a child process.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::binaries;
+
+/// A `canaryctl echo`. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Echo {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Echo {
+    /// Starts one for `SERVICE[/VERSION]` that calls these URLs for every request, through `proxy`.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn start(version: &str, calls: &[&str], proxy: SocketAddr) -> Self {
+        let (service, version) = version.split_once('/').unwrap_or((version, "v1"));
+        let mut process = Command::new(binaries::canaryctl())
+            .args(["echo", "--listen", "127.0.0.1:0", "--service", service, "--version", version])
+            .args(["--via", &proxy.to_string()])
+            .args(calls.iter().flat_map(|url| ["--call", url]))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("start canaryctl echo");
+        let mut line = String::new();
+        let output = process.stdout.take().expect("its output");
+        BufReader::new(output).read_line(&mut line).expect("its first line");
+        let address = line.trim().rsplit(' ').next().and_then(|address| address.parse().ok());
+        let address = address.unwrap_or_else(|| panic!("canaryctl echo does not say where it listens: {line:?}"));
+        Self { process, address }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The clusters that `canaryctl render bootstrap` makes of a configuration whose versions, `SERVICE[/VERSION]`, are served
+/// at these addresses; those of other versions are left out.
+///
+/// # Panics
+/// If it fails.
+#[must_use]
+pub fn rendered_clusters(config: &Path, servers: &BTreeMap<&str, SocketAddr>) -> Vec<Value> {
+    let output = Command::new(binaries::canaryctl())
+        .args(["render", "bootstrap", "--output", "json", "--config"])
+        .arg(config)
+        .arg("--wasm")
+        .arg(binaries::wasm())
+        .args(servers.iter().flat_map(|(version, address)| ["--upstream".to_owned(), format!("{version}={address}")]))
+        .output()
+        .expect("run canaryctl render");
+    assert!(output.status.success(), "canaryctl render: {}", String::from_utf8_lossy(&output.stderr));
+    let bootstrap: Value = serde_json::from_slice(&output.stdout).expect("a bootstrap");
+    let clusters = bootstrap["static_resources"]["clusters"].as_array().expect("clusters").iter();
+    let served = |cluster: &&Value| {
+        let endpoint = &cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"];
+        let port = endpoint["address"]["socket_address"]["port_value"].as_u64();
+        servers.values().any(|address| Some(u64::from(address.port())) == port)
+    };
+    let resource = |cluster: &Value| {
+        let mut cluster = cluster.clone();
+        cluster["@type"] = "type.googleapis.com/envoy.config.cluster.v3.Cluster".into();
+        cluster
+    };
+    clusters.filter(served).map(resource).collect()
+}

@@ -1,0 +1,90 @@
+//! The parts of a Markdown file that can be checked.
+
+/// A fenced block.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Block {
+    /// The tag behind the fence.
+    pub(crate) language: String,
+    /// The number of its first line in the file.
+    pub(crate) line: usize,
+    /// What is between the fences.
+    pub(crate) text: String,
+}
+
+/// A command with the output that is expected of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// For `sh`.
+    pub(crate) command: String,
+    /// Patterns, line by line.
+    pub(crate) expected: Vec<String>,
+}
+
+const FENCE: &str = "```";
+const PROMPT: &str = "$ ";
+
+/// The fenced blocks in order.
+pub(crate) fn blocks(markdown: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut open: Option<Block> = None;
+    for (index, line) in markdown.lines().enumerate() {
+        match (line.strip_prefix(FENCE), open.as_mut()) {
+            (Some(language), None) => {
+                open = Some(Block { language: language.to_owned(), line: index + 2, text: String::new() });
+            }
+            (Some(_), Some(_)) => blocks.extend(open.take()),
+            (None, Some(block)) => {
+                block.text.push_str(line);
+                block.text.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    assert_eq!(open, None, "a block without an end");
+    blocks
+}
+
+/// Everything but the fenced blocks.
+pub(crate) fn prose(markdown: &str) -> String {
+    markdown.split(FENCE).step_by(2).collect()
+}
+
+/// Where the links and images of a text point.
+pub(crate) fn links(prose: &str) -> Vec<&str> {
+    prose.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0)).collect()
+}
+
+/// The words of a text that are set as code.
+pub(crate) fn words_of_code(prose: &str) -> impl Iterator<Item = &str> {
+    prose.split('`').skip(1).step_by(2).flat_map(|code| code.split([' ', '=']))
+}
+
+/// The commands of a `console` block.
+pub(crate) fn steps(block: &Block) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for line in block.text.lines() {
+        match (line.strip_prefix(PROMPT), steps.last_mut()) {
+            (Some(command), _) => steps.push(Step { command: command.to_owned(), expected: Vec::new() }),
+            (None, Some(step)) => step.expected.push(line.to_owned()),
+            (None, None) => panic!("line {}: output without a command: {line}", block.line),
+        }
+    }
+    assert!(!steps.is_empty(), "line {}: no command", block.line);
+    steps
+}
+
+#[test]
+fn the_parts_of_a_file_are_found() {
+    let markdown = "a [b](c.md) `d/e`\n```console\n$ f\ng [h](i)\n$ j\n```\n![k](l#m)\n```yaml\nn: o\n```\n`p q=r/s`\n";
+    let block = |language: &str, line, text: &str| Block { language: language.to_owned(), line, text: text.to_owned() };
+    let found = blocks(markdown);
+    assert_eq!(found, [block("console", 3, "$ f\ng [h](i)\n$ j\n"), block("yaml", 9, "n: o\n")]);
+    let step = |command: &str, expected: &[&str]| Step {
+        command: command.to_owned(),
+        expected: expected.iter().map(|line| (*line).to_owned()).collect(),
+    };
+    assert_eq!(steps(&found[0]), [step("f", &["g [h](i)"]), step("j", &[])]);
+    let prose = prose(markdown);
+    assert_eq!(links(&prose), ["c.md", "l#m"]);
+    assert_eq!(words_of_code(&prose).collect::<Vec<_>>(), ["d/e", "p", "q", "r/s"]);
+}
