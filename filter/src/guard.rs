@@ -5,21 +5,23 @@
 //! has served a short time ago, else the default, once. What it finds is known to the first filter from then on.
 
 use std::cell::Cell;
+use std::rc::Rc;
 
 use canary_routing::config::Endpoints;
-use canary_routing::{Availability, FallbackReason, Outcome};
+use canary_routing::{Availability, Decision, FallbackReason, FaultScope, Outcome, RouteTable};
 use sdk_shims::host::{self, HostError};
 use sdk_shims::log;
 use sdk_shims::traits::{Context, HttpContext};
 use sdk_shims::types::Action;
 
 use crate::apply;
-use crate::delays::Ending;
+use crate::delays::{Ending, Pending};
 use crate::fallbacks;
-use crate::handover::{self, Found, Handover};
+use crate::handover::{self, Applied, Found, Handover};
 use crate::request::HostRequest;
 use crate::response::ResponseChange;
 use crate::sharing;
+use crate::ticker::Ticker;
 
 const CLUSTER_NAME: [&str; 2] = ["xds", "cluster_name"];
 const ENDPOINTS: [&str; 2] = ["upstream", "num_endpoints"];
@@ -36,18 +38,54 @@ pub(crate) fn init() {
 
 /// A request at the guard.
 pub(crate) struct Guard {
+    context: u32,
     /// What its own document says of the number of endpoints.
     endpoints: Option<Endpoints>,
+    ticker: Rc<Ticker>,
+    delay: Option<Pending>,
 }
 
 impl Guard {
-    pub(crate) const fn new(endpoints: Option<Endpoints>) -> Self {
-        Self { endpoints }
+    pub(crate) const fn new(context: u32, endpoints: Option<Endpoints>, ticker: Rc<Ticker>) -> Self {
+        Self { context, endpoints, ticker, delay: None }
+    }
+
+    /// Moves the request if its cluster cannot serve, and carries out the faults of the version that serves.
+    fn guard(&mut self, handover: &Handover, applied: &Applied) -> Result<Action, HostError> {
+        let request = HostRequest::new(&applied.request);
+        let unavailable = self.judge(&handover.cluster.borrow(), &applied.table)?;
+        if let Some(reason) = unavailable {
+            give_way(handover, applied, &request, reason)?;
+        }
+        if !applied.leaves_faults {
+            return Ok(Action::Continue);
+        }
+        let proven = unavailable.map(Proven);
+        let available: &dyn Availability = proven.as_ref().map_or(&*applied.known, |proven| proven);
+        let faults = applied.table.decide_within(FaultScope::AtGuard, &request, &applied.draws, available);
+        Ok(self.carry_out(faults, handover, &applied.table))
+    }
+
+    fn carry_out(&mut self, faults: Decision<'_>, handover: &Handover, table: &RouteTable) -> Action {
+        let ending = match faults.outcome {
+            Outcome::LocalReply(reply) => {
+                handover.response.take();
+                Ending::Reply(reply)
+            }
+            Outcome::Forward(_) | Outcome::Untouched => Ending::Resume,
+        };
+        let Some(delay) = faults.delay else { return ending.at_once() };
+        match Pending::begin(self.context, delay, ending, table.faults().max_active, &self.ticker) {
+            Ok(pending) => {
+                self.delay = Some(pending);
+                Action::Pause
+            }
+            Err(ending) => ending.at_once(),
+        }
     }
 
     /// Why the cluster that the request is about to go to cannot serve.
-    fn judge(&self, handover: &Handover) -> Result<Option<FallbackReason>, HostError> {
-        let cluster = handover.cluster.borrow();
+    fn judge(&self, cluster: &str, table: &RouteTable) -> Result<Option<FallbackReason>, HostError> {
         let Some(resolved) = host::property(&CLUSTER_NAME)? else { return Ok(Some(FallbackReason::MissingCluster)) };
         if resolved != cluster.as_bytes() {
             tell(
@@ -55,7 +93,7 @@ impl Guard {
             );
             return Ok(None);
         }
-        let endpoints = self.endpoints.or(handover.table.guard().endpoints).unwrap_or_default();
+        let endpoints = self.endpoints.or(table.guard().endpoints).unwrap_or_default();
         if endpoints == Endpoints::Ignored {
             return Ok(None);
         }
@@ -63,9 +101,9 @@ impl Guard {
         let count = count.and_then(|count| count.try_into().ok()).map(u64::from_le_bytes);
         let is_empty = match (count, endpoints) {
             (Some(0), Endpoints::Trusted) => true,
-            (Some(0), _) => sharing::look(|knowledge| knowledge.is_populated(&cluster)),
+            (Some(0), _) => sharing::look(|knowledge| knowledge.is_populated(cluster)),
             (Some(_), Endpoints::Learned) => {
-                sharing::note(|knowledge| knowledge.populate(&cluster));
+                sharing::note(|knowledge| knowledge.populate(cluster));
                 false
             }
             (Some(_) | None, _) => false,
@@ -78,22 +116,21 @@ impl Context for Guard {}
 
 impl HttpContext for Guard {
     fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        let judged = handover::find().and_then(|found| match found {
-            Found::Nothing => Ok(None),
+        let action = handover::find().and_then(|found| match found {
+            Found::Nothing => Ok(Action::Continue),
             Found::Elsewhere => {
                 tell("the filter before the guard runs in another VM; both need the same vm_id, code and VM configuration");
-                Ok(None)
+                Ok(Action::Continue)
             }
-            Found::Here(handover) => Ok(self.judge(&handover)?.map(|reason| (handover, reason))),
+            Found::Here(handover) => match handover.take() {
+                Some(applied) => self.guard(&handover, &applied),
+                None => Ok(Action::Continue),
+            },
         });
-        match judged {
-            Ok(None) => Action::Continue,
-            Ok(Some((handover, reason))) => give_way(&handover, reason),
-            Err(error) => {
-                log::error!("{error}: the guard lets the request pass");
-                Action::Continue
-            }
-        }
+        action.unwrap_or_else(|error| {
+            log::error!("{error}: the guard lets the request pass");
+            Action::Continue
+        })
     }
 }
 
@@ -115,43 +152,31 @@ impl Availability for Proven {
     }
 }
 
-/// Moves a request from a cluster that cannot serve. The abandoned version's delay has happened already; the delay of the
-/// version that serves does not happen any more, its abort does.
-fn give_way(handover: &Handover, reason: FallbackReason) -> Action {
-    let table = &*handover.table;
+/// Moves a request from a cluster that cannot serve.
+fn give_way(
+    handover: &Handover,
+    applied: &Applied,
+    request: &HostRequest<'_>,
+    reason: FallbackReason,
+) -> Result<(), HostError> {
     if handover.ticker.is_running() {
         sharing::learn(&handover.cluster.borrow(), reason);
     }
-    let current = match host::request_headers() {
-        Ok(current) => current,
-        Err(error) => {
-            log::error!("{error}: the guard lets the request pass");
-            return Action::Continue;
+    let current = host::request_headers()?;
+    let table = &*applied.table;
+    let way =
+        |available: &dyn Availability| table.decide_within(FaultScope::Nothing, request, &applied.draws, available);
+    let (abandoned, chosen) = (way(&*applied.known), way(&Proven(reason)));
+    match (&abandoned.outcome, &chosen.outcome) {
+        (Outcome::Forward(from), Outcome::Forward(to)) if from.cluster != to.cluster => {
+            fallbacks::count(&to.destination, from.destination.subset.as_deref(), reason);
         }
-    };
-    let request = HostRequest::new(&handover.request);
-    let decide = |available: &dyn Availability| handover::decide(table, &request, &handover.draws, available);
-    let (abandoned, mut decision) = (decide(&*handover.known), decide(&Proven(reason)));
-    if let (Outcome::Forward(from), Outcome::Forward(to)) = (&abandoned.outcome, &decision.outcome) {
-        if from.cluster == to.cluster {
-            return Action::Continue;
-        }
-        fallbacks::count(&to.destination, from.destination.subset.as_deref(), reason);
+        _ => return Ok(()),
     }
-    // The fault filter is behind: aborts are the guard's own to carry out.
-    let abort = decision.abort.take();
-    decision.delay = None;
-    apply::replace(&abandoned, &decision, &request, &current, table);
-    match decision.outcome {
-        Outcome::Forward(forward) => {
-            handover.response.replace(ResponseChange::of_forward(forward.response_headers));
-            handover.cluster.replace(forward.cluster.into_owned());
-            Action::Continue
-        }
-        Outcome::LocalReply(reply) if abort.is_some() => {
-            handover.response.take();
-            Ending::Reply(reply).at_once()
-        }
-        Outcome::LocalReply(_) | Outcome::Untouched => Action::Continue,
+    apply::replace(&abandoned, &chosen, request, &current, table);
+    if let Outcome::Forward(forward) = chosen.outcome {
+        handover.response.replace(ResponseChange::of_forward(forward.response_headers));
+        handover.cluster.replace(forward.cluster.into_owned());
     }
+    Ok(())
 }

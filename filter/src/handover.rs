@@ -7,30 +7,46 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use canary_routing::{Availability, Decision, Draws, RouteTable};
+use canary_routing::{Draws, RouteTable};
 use sdk_shims::entropy;
 use sdk_shims::host::{self, HostError, Pairs};
 
 use crate::knowledge::Known;
-use crate::request::HostRequest;
 use crate::response::ResponseChange;
 use crate::ticker::Ticker;
 
 /// The property with the token.
 const PROPERTY: &str = "canary_stream";
 
-/// A decision that was applied, as what it takes to make it again: the same request, draws and knowledge give the same one.
+/// A stream that a guard may see.
 pub(crate) struct Handover {
-    pub(crate) table: Rc<RouteTable>,
     pub(crate) ticker: Rc<Ticker>,
-    /// The request's headers as the client sent them.
-    pub(crate) request: Pairs,
-    pub(crate) draws: Draws,
-    pub(crate) known: Rc<Known>,
+    guarded: Rc<Guarded>,
+    /// Until a guard has passed the stream on, or its response has come: streams may last, and header maps may be large.
+    applied: RefCell<Option<Applied>>,
     /// The cluster that the request is on its way to.
     pub(crate) cluster: RefCell<String>,
     /// Changes of the response that are due.
     pub(crate) response: RefCell<Vec<ResponseChange>>,
+}
+
+/// A decision that was applied, as what it takes to make it again: the same request, draws and knowledge give the same one.
+pub(crate) struct Applied {
+    pub(crate) table: Rc<RouteTable>,
+    /// The request's headers as the client sent them.
+    pub(crate) request: Pairs,
+    pub(crate) draws: Draws,
+    pub(crate) known: Rc<Known>,
+    /// Whether faults are left to the guard.
+    pub(crate) leaves_faults: bool,
+}
+
+/// Whether a guard stands behind a filter. Where the VM has one it is expected to, until a request has come back that no
+/// guard has seen.
+#[derive(Default)]
+pub(crate) struct Guarded {
+    /// How many guards the VM had had when that happened.
+    missed: Cell<u32>,
 }
 
 /// What a token stands for.
@@ -51,22 +67,59 @@ thread_local! {
     static HANDOVERS: RefCell<HashMap<u32, Rc<Handover>>> = RefCell::default();
     /// Tells this VM's tokens from those of others.
     static VM: Cell<Option<u64>> = const { Cell::new(None) };
+    /// How often a guard has been configured in this VM.
+    static GUARDS: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Forgets the VM that this thread had before.
 pub(crate) fn init() {
     HANDOVERS.take();
     VM.set(None);
+    GUARDS.set(0);
 }
 
-/// The decision, compiled once for both roles.
-pub(crate) fn decide<'t>(
-    table: &'t RouteTable,
-    request: &HostRequest<'_>,
-    draws: &Draws,
-    available: &dyn Availability,
-) -> Decision<'t> {
-    table.decide_among(request, draws, available)
+/// A guard has been configured.
+pub(crate) fn announce_guard() {
+    GUARDS.set(GUARDS.get().saturating_add(1));
+}
+
+impl Guarded {
+    /// Whether a guard will see the requests that are handed over.
+    pub(crate) fn is_expected(&self) -> bool {
+        GUARDS.get() > self.missed.get()
+    }
+}
+
+impl Handover {
+    pub(crate) const fn new(
+        ticker: Rc<Ticker>,
+        guarded: Rc<Guarded>,
+        applied: Applied,
+        cluster: String,
+        response: Vec<ResponseChange>,
+    ) -> Self {
+        Self {
+            ticker,
+            guarded,
+            applied: RefCell::new(Some(applied)),
+            cluster: RefCell::new(cluster),
+            response: RefCell::new(response),
+        }
+    }
+
+    /// What was handed over, for the guard; `None` where another guard has had it.
+    pub(crate) fn take(&self) -> Option<Applied> {
+        self.guarded.missed.set(0);
+        self.applied.take()
+    }
+
+    /// The response has come: no guard will see the request any more. `was_routed` says whether it has got as far as the
+    /// router, in front of which a guard would have stood.
+    pub(crate) fn close(&self, was_routed: impl FnOnce() -> bool) {
+        if self.applied.take().is_some() && self.guarded.is_expected() && was_routed() {
+            self.guarded.missed.set(GUARDS.get());
+        }
+    }
 }
 
 /// Hands the running stream over.

@@ -1,11 +1,10 @@
 //! One request: read, decide, apply; and what its end says of the cluster that served it.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
-use canary_routing::{Decision, Draws, Forward, Fraction, Outcome, RouteTable};
+use canary_routing::{Decision, Draws, FaultScope, Forward, Fraction, Outcome, RouteTable};
 use sdk_shims::entropy;
-use sdk_shims::host::{self, Pairs};
+use sdk_shims::host;
 use sdk_shims::log;
 use sdk_shims::traits::{Context, HttpContext};
 use sdk_shims::types::Action;
@@ -13,8 +12,7 @@ use sdk_shims::types::Action;
 use crate::apply;
 use crate::delays::{Ending, Pending};
 use crate::fallbacks;
-use crate::handover::{self, Handover, Registered};
-use crate::knowledge::Known;
+use crate::handover::{self, Applied, Guarded, Handover, Registered};
 use crate::observe;
 use crate::request::HostRequest;
 use crate::response::ResponseChange;
@@ -26,6 +24,7 @@ pub(crate) struct Stream {
     context: u32,
     table: Rc<RouteTable>,
     ticker: Rc<Ticker>,
+    guarded: Rc<Guarded>,
     response: Vec<ResponseChange>,
     delay: Option<Pending>,
     /// Of a request whose version another may stand in for.
@@ -34,21 +33,15 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) const fn new(context: u32, table: Rc<RouteTable>, ticker: Rc<Ticker>) -> Self {
-        Self { context, table, ticker, response: Vec::new(), delay: None, handover: None, registered: None }
+    pub(crate) const fn new(context: u32, table: Rc<RouteTable>, ticker: Rc<Ticker>, guarded: Rc<Guarded>) -> Self {
+        Self { context, table, ticker, guarded, response: Vec::new(), delay: None, handover: None, registered: None }
     }
 
     /// Keeps what the guard, and the end of the stream, need.
-    fn hand_over(&mut self, cluster: String, request: Pairs, draws: Draws, known: Rc<Known>) {
-        let handover = Rc::new(Handover {
-            table: Rc::clone(&self.table),
-            ticker: Rc::clone(&self.ticker),
-            request,
-            draws,
-            known,
-            cluster: RefCell::new(cluster),
-            response: RefCell::new(std::mem::take(&mut self.response)),
-        });
+    fn hand_over(&mut self, cluster: String, applied: Applied) {
+        let (ticker, guarded) = (Rc::clone(&self.ticker), Rc::clone(&self.guarded));
+        let response = std::mem::take(&mut self.response);
+        let handover = Rc::new(Handover::new(ticker, guarded, applied, cluster, response));
         match handover::register(self.context, Rc::clone(&handover)) {
             Ok(registered) => self.registered = Some(registered),
             Err(error) => log::error!("{error}: the request passes unguarded"),
@@ -72,10 +65,11 @@ impl HttpContext for Stream {
         };
         let request = HostRequest::new(&lines);
         let (draws, known) = (draws(), sharing::look(|knowledge| knowledge.known()));
-        let decision = handover::decide(&table, &request, &draws, &*known);
+        let faults = if self.guarded.is_expected() { FaultScope::BeforeGuard } else { FaultScope::All };
+        let decision = table.decide_within(faults, &request, &draws, &*known);
         apply::apply(&decision, &request, &table);
         let is_native = apply::leaves_faults_to_envoy(&decision, &table);
-        let cluster = guarded_cluster(&decision);
+        let (cluster, leaves_faults) = (guarded_cluster(&decision), decision.leaves_faults);
         let ending = match decision.outcome {
             Outcome::Untouched => Ending::Resume,
             Outcome::Forward(forward) => {
@@ -90,7 +84,7 @@ impl HttpContext for Stream {
             Outcome::LocalReply(reply) => Ending::Reply(reply),
         };
         if let Some(cluster) = cluster {
-            self.hand_over(cluster, lines, draws, known);
+            self.hand_over(cluster, Applied { table: Rc::clone(&table), request: lines, draws, known, leaves_faults });
         }
         let Some(delay) = decision.delay.filter(|_| !is_native) else { return ending.at_once() };
         match Pending::begin(self.context, delay, ending, table.faults().max_active, &self.ticker) {
@@ -104,8 +98,11 @@ impl HttpContext for Stream {
 
     /// Comes for the upstream's response and for Envoy's own answers; those of this filter need no change.
     fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        let guarded = self.handover.as_ref().map(|handover| handover.response.take());
-        for change in guarded.unwrap_or_else(|| std::mem::take(&mut self.response)) {
+        let handed_over = self.handover.as_ref().map(|handover| {
+            handover.close(observe::was_routed);
+            handover.response.take()
+        });
+        for change in handed_over.unwrap_or_else(|| std::mem::take(&mut self.response)) {
             change.carry_out();
         }
         Action::Continue

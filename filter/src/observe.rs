@@ -2,6 +2,7 @@
 
 use canary_routing::FallbackReason;
 use sdk_shims::host::{self, HostError};
+use sdk_shims::log;
 
 use crate::sharing;
 use crate::ticker::Ticker;
@@ -18,8 +19,7 @@ const NO_HEALTHY_UPSTREAM: u64 = 1 << 1;
 /// Learns from the request that is ending. `cluster` is where it went to. A refused connection (`UF`) does not make a
 /// cluster missing, nor does any other failure.
 pub(crate) fn end_of_stream(cluster: &str, ticker: &Ticker) -> Result<(), HostError> {
-    let flags = host::property(&FLAGS)?.and_then(|flags| flags.try_into().ok()).map(u64::from_le_bytes);
-    match flags {
+    match flags()? {
         Some(flags) if flags & NO_CLUSTER != 0 => learn(cluster, FallbackReason::MissingCluster, ticker),
         Some(flags) if flags & NO_HEALTHY_UPSTREAM != 0 && went_to(cluster)? => {
             learn(cluster, FallbackReason::NoEndpoints, ticker);
@@ -33,6 +33,22 @@ pub(crate) fn end_of_stream(cluster: &str, ticker: &Ticker) -> Result<(), HostEr
         Some(_) | None => {}
     }
     Ok(())
+}
+
+/// Whether the request whose response has come has got as far as the router.
+pub(crate) fn was_routed() -> bool {
+    let was_routed = || {
+        let was_refused = flags()?.is_some_and(|flags| flags & (NO_CLUSTER | NO_HEALTHY_UPSTREAM) != 0);
+        Ok::<_, HostError>(was_refused || host::property(&ADDRESS)?.is_some())
+    };
+    was_routed().unwrap_or_else(|error| {
+        log::error!("{error}: nobody knows whether a guard would have seen the request");
+        false
+    })
+}
+
+fn flags() -> Result<Option<u64>, HostError> {
+    Ok(host::property(&FLAGS)?.and_then(|flags| flags.try_into().ok()).map(u64::from_le_bytes))
 }
 
 fn learn(cluster: &str, reason: FallbackReason, ticker: &Ticker) {

@@ -10,6 +10,7 @@ use sdk_shims::traits::{Context, HttpContext, RootContext};
 use sdk_shims::types::ContextType;
 
 use crate::guard::Guard;
+use crate::handover::{self, Guarded};
 use crate::http::Stream;
 use crate::metrics;
 use crate::ticker::Ticker;
@@ -18,6 +19,7 @@ use crate::ticker::Ticker;
 pub(crate) struct Root {
     plan: Plan,
     ticker: Rc<Ticker>,
+    guarded: Rc<Guarded>,
 }
 
 /// What a configuration comes to.
@@ -31,7 +33,8 @@ enum Plan {
 impl Default for Root {
     /// Knows no host, so every request is left to the native routes.
     fn default() -> Self {
-        Self { plan: Plan::Filter(Rc::new(RouteTable::compile(&Config::default()))), ticker: Rc::default() }
+        let plan = Plan::Filter(Rc::new(RouteTable::compile(&Config::default())));
+        Self { plan, ticker: Rc::default(), guarded: Rc::default() }
     }
 }
 
@@ -51,6 +54,9 @@ impl RootContext for Root {
         let accepted = plan.is_some();
         if let Some(plan) = plan {
             self.ticker.configured(matches!(&plan, Plan::Filter(table) if table.has_fallback()));
+            if matches!(plan, Plan::Guard(_)) {
+                handover::announce_guard();
+            }
             self.plan = plan;
             metrics::define();
         }
@@ -63,8 +69,11 @@ impl RootContext for Root {
 
     fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
         Some(match &self.plan {
-            Plan::Filter(table) => Box::new(Stream::new(context_id, Rc::clone(table), Rc::clone(&self.ticker))),
-            Plan::Guard(endpoints) => Box::new(Guard::new(*endpoints)),
+            Plan::Filter(table) => {
+                let (ticker, guarded) = (Rc::clone(&self.ticker), Rc::clone(&self.guarded));
+                Box::new(Stream::new(context_id, Rc::clone(table), ticker, guarded))
+            }
+            Plan::Guard(endpoints) => Box::new(Guard::new(context_id, *endpoints, Rc::clone(&self.ticker))),
         })
     }
 

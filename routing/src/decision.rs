@@ -17,8 +17,24 @@ pub struct Decision<'t> {
     pub delay: Option<Duration>,
     /// The local reply is an injected fault of this kind.
     pub abort: Option<AbortStatus>,
+    /// Whether faults are left to a guard ([`FaultScope::BeforeGuard`]).
+    pub leaves_faults: bool,
     /// What to do.
     pub outcome: Outcome<'t>,
+}
+
+/// Which faults a decision holds. A guard behind the filter sees which version serves in the end, so those that depend on
+/// the version are left to it, for requests that may be moved to another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultScope {
+    /// All.
+    All,
+    /// Those that are the same whichever version serves, as long as nothing left to the guard has to come before them.
+    BeforeGuard,
+    /// Those left to the guard.
+    AtGuard,
+    /// None: it is the way of the request alone that is asked for.
+    Nothing,
 }
 
 /// The three kinds of ending.

@@ -6,7 +6,7 @@ use crate::answer;
 use crate::availability::{Availability, FallbackReason};
 use crate::config::{AbortStatus, FaultAbort, FaultDelay, Mode};
 use crate::cors::{self, Verdict};
-use crate::decision::{Decision, Fallback, Forward, LocalReply, Outcome, Reason};
+use crate::decision::{Decision, Fallback, FaultScope, Forward, LocalReply, Outcome, Reason};
 use crate::draws::Draws;
 use crate::header_change::{self, HeaderChange, Step};
 use crate::path;
@@ -18,6 +18,7 @@ use crate::version::{Asked, HostPolicy, Normalised};
 /// One request under the rule that matched it.
 pub(crate) struct Resolver<'t, 'r, R> {
     pub(crate) table: &'t RouteTable,
+    pub(crate) faults: FaultScope,
     /// As the client sent it.
     pub(crate) request: &'r R,
     /// As the rules see it.
@@ -37,6 +38,17 @@ struct Pick<'t> {
     fallback: Option<Fallback<'t>>,
 }
 
+/// Faults that are left to a guard.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Left {
+    delay: bool,
+    abort: bool,
+}
+
+impl Left {
+    const NOTHING: Self = Self { delay: false, abort: false };
+}
+
 impl<'t, R: RequestView> Resolver<'t, '_, R> {
     pub(crate) fn resolve(&self, available: &(impl Availability + ?Sized)) -> Decision<'t> {
         let action = &self.route.action;
@@ -50,7 +62,9 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
             let outcome = pick.map_or(Outcome::Untouched, |(_, pick)| self.name_version(pick));
             return Decision::of(Some(self.route), outcome);
         }
+        let left = pick.as_ref().map_or(Left::NOTHING, |(forwarding, pick)| self.left_to_guard(forwarding, pick));
         let (delay, abort) = self.faults(pick.as_ref().map(|(_, pick)| pick));
+        let (delay, abort) = (delay.filter(|_| self.holds(left.delay)), abort.filter(|_| self.holds(left.abort)));
         let outcome = match (&action.kind, abort, pick) {
             (_, Some(status), pick) => {
                 let steps = pick.map_or(&action.reply_headers, |(_, pick)| &pick.treatment.response_headers);
@@ -66,7 +80,8 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
             (Kind::Forward(_), None, Some((forwarding, pick))) => self.forward(forwarding, pick),
             (Kind::Forward(_), None, None) => Outcome::LocalReply(LocalReply::NO_RULE),
         };
-        Decision { route: Some(self.route), delay, abort, outcome }
+        let leaves_faults = self.faults == FaultScope::BeforeGuard && left != Left::NOTHING;
+        Decision { route: Some(self.route), delay, abort, leaves_faults, outcome }
     }
 
     /// The version that the client named, where a destination of the rule has its host; else the draw's.
@@ -134,6 +149,35 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
         let delay = delay.filter(|delay| delay.percentage.holds(self.draws.delay));
         let abort = abort.filter(|abort| abort.percentage.holds(self.draws.abort));
         (delay.map(|delay| delay.fixed_delay.min(self.table.faults.max_delay)), abort.map(|abort| abort.status))
+    }
+
+    /// What a guard carries out where there is one: a fault that some version of the host has of its own, and an abort that
+    /// comes after such a delay.
+    fn left_to_guard(&self, forwarding: &Forwarding, pick: &Pick<'t>) -> Left {
+        let Some(policy) = pick.policy else { return Left::NOTHING };
+        // An abort goes before a preflight's answer, but neither is for a version to give.
+        let is_answered_here = || {
+            let verdict = forwarding.cors.as_ref().map(|policy| cors::check(policy, self.request));
+            matches!(verdict, Some(Verdict::Reply(_)))
+        };
+        let delay = policy.has_delays();
+        let abort = delay || policy.has_aborts();
+        // At the guard the version that serves may be the last of the order.
+        let may_move = self.faults == FaultScope::AtGuard || pick.has_alternative();
+        if !abort || !may_move || is_answered_here() {
+            return Left::NOTHING;
+        }
+        Left { delay, abort }
+    }
+
+    /// Whether the decision is to hold a fault that is left to a guard or not.
+    fn holds(&self, left: bool) -> bool {
+        match self.faults {
+            FaultScope::All => true,
+            FaultScope::BeforeGuard => !left,
+            FaultScope::AtGuard => left,
+            FaultScope::Nothing => false,
+        }
     }
 
     fn forward(&self, forwarding: &'t Forwarding, pick: Pick<'t>) -> Outcome<'t> {

@@ -8,7 +8,7 @@ use crate::config::{
     Clusters, Config, ControlHeaders, Fault, FaultSettings, Guard, HttpMatch, HttpRoute, Mode, Percentage, Proxy,
     Redirect, VirtualService,
 };
-use crate::decision::{Decision, LocalReply, Outcome};
+use crate::decision::{Decision, FaultScope, LocalReply, Outcome};
 use crate::draws::{Draws, Fraction};
 use crate::host;
 use crate::host_index::HostIndex;
@@ -112,6 +112,18 @@ impl RouteTable {
         draws: &Draws,
         available: &(impl Availability + ?Sized),
     ) -> Decision<'t> {
+        self.decide_within(FaultScope::All, request, draws, available)
+    }
+
+    /// The same with these faults only.
+    #[must_use]
+    pub fn decide_within<'t>(
+        &'t self,
+        faults: FaultScope,
+        request: &impl RequestView,
+        draws: &Draws,
+        available: &(impl Availability + ?Sized),
+    ) -> Decision<'t> {
         let (host, authority_port) = host::split_port(request.authority());
         let port = request.port().or(authority_port).unwrap_or(DEFAULT_PORT);
         let virtual_host = self.hosts.find(host).and_then(|index| self.virtual_hosts.get(index));
@@ -119,7 +131,9 @@ impl RouteTable {
         let Some((virtual_host, routes)) = found else { return Decision::of(None, Outcome::Untouched) };
         let seen = Normalised::new(request, &virtual_host.policies);
         match routes.iter().find(|route| route.applies_to(port) && route.is_match(&seen)) {
-            Some(route) => Resolver { table: self, request, seen: &seen, route, port, draws }.resolve(available),
+            Some(route) => {
+                Resolver { table: self, faults, request, seen: &seen, route, port, draws }.resolve(available)
+            }
             // In version mode the proxy's own routes answer where no rule matches.
             None if self.mode == Mode::Version => Decision::of(None, Outcome::Untouched),
             None => Decision::of(None, Outcome::LocalReply(LocalReply::NO_RULE)),
@@ -218,7 +232,7 @@ impl RouteTable {
 
 impl<'t> Decision<'t> {
     pub(crate) fn of(route: Option<&'t Route>, outcome: Outcome<'t>) -> Self {
-        Self { route, delay: None, abort: None, outcome }
+        Self { route, delay: None, abort: None, leaves_faults: false, outcome }
     }
 }
 

@@ -96,6 +96,16 @@ impl HostPolicy {
         self.faults.iter().map(|fault| &fault.fault)
     }
 
+    /// Whether a version has a delay of its own.
+    pub(crate) fn has_delays(&self) -> bool {
+        self.faults().any(|fault| fault.delay.is_some())
+    }
+
+    /// Whether a version has an abort of its own.
+    pub(crate) fn has_aborts(&self) -> bool {
+        self.faults().any(|fault| fault.abort.is_some())
+    }
+
     /// The fault of a version.
     pub(crate) fn fault(&self, subset: Option<&str>) -> Option<&Fault> {
         self.faults.iter().find(|fault| Some(fault.subset.as_str()) == subset).map(|fault| &fault.fault)
