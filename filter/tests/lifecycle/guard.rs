@@ -9,7 +9,7 @@ use sdk_shims::test_host::{Plugin, Stream, Vm};
 use sdk_shims::types::Action;
 use serde_json::{Value, json};
 
-const NO_CLUSTER: u64 = 1 << 24;
+pub(crate) const NO_CLUSTER: u64 = 1 << 24;
 const NO_HEALTHY_UPSTREAM: u64 = 2;
 const CONNECTION_FAILURE: u64 = 32;
 const SHARED: &str = "canary_clusters";
@@ -20,7 +20,7 @@ const TICK: Duration = Duration::from_millis(101);
 const PASSED_OVER: Duration = Duration::from_millis(5_101);
 
 /// All to v3; where that cannot serve to v2, then v1.
-fn config(more: Value) -> String {
+pub(crate) fn config(more: Value) -> String {
     let rule = json!({
         "route": [{"destination": {"host": "reviews", "subset": "v3"},
                    "headers": {"request": {"set": {"x-of-v3": "1"}, "add": {"x-both": "3"}, "remove": ["x-gone"]},
@@ -39,18 +39,18 @@ fn guard_document(endpoints: &str) -> String {
 }
 
 /// Where a request is sent to by its headers.
-fn cluster(stream: &Stream<'_>) -> String {
+pub(crate) fn cluster(stream: &Stream<'_>) -> String {
     String::from_utf8(stream.request_lines("x-canary-cluster").concat()).unwrap()
 }
 
-fn decided<'vm>(plugin: &Plugin<'vm>) -> Stream<'vm> {
+pub(crate) fn decided<'vm>(plugin: &Plugin<'vm>) -> Stream<'vm> {
     let mut stream = plugin.stream();
     stream.request_headers(get("reviews", "/old", &[("x-gone", b"0"), ("x-both", b"0")]), true);
     stream
 }
 
 /// Passes a request on to the guard, which sees this resolved cluster and number of endpoints.
-fn guarded<'vm>(
+pub(crate) fn guarded<'vm>(
     guard: &Plugin<'vm>,
     first: &Stream<'_>,
     resolved: Option<&str>,
@@ -65,7 +65,7 @@ fn guarded<'vm>(
     (stream, action)
 }
 
-fn end(mut stream: Stream<'_>, flags: u64, resolved: Option<&str>) {
+pub(crate) fn end(mut stream: Stream<'_>, flags: u64, resolved: Option<&str>) {
     stream.set_property(&["response", "flags"], flags.to_le_bytes());
     if let Some(resolved) = resolved {
         stream.set_property(&["xds", "cluster_name"], resolved);
@@ -83,7 +83,7 @@ fn succeed(plugin: &Plugin<'_>, subset: &str) {
     end(stream, 0, Some(&reviews(subset)));
 }
 
-fn started() -> Vm {
+pub(crate) fn started() -> Vm {
     let vm = start();
     vm.set_time(START);
     vm
@@ -357,12 +357,48 @@ fn names_of_counters_are_bounded() {
 }
 
 #[test]
-fn the_fault_of_the_version_that_serves_happens() {
+fn kinds_of_fallbacks_beyond_the_bound_share_a_counter() {
+    let subsets: Vec<_> = (0..300).map(|number| format!("v{number}")).collect();
+    let policy =
+        json!({"hosts": ["reviews"], "defaultSubset": "v1", "versionHeader": {"name": "want", "versions": subsets}});
     let vm = started();
-    let policy = json!({"policies": [{"hosts": ["reviews"], "fallback": ["v3", "v1"],
-        "faults": [{"subset": "v1", "fault": {"abort": {"httpStatus": 418, "percentage": {"value": 100}}}}]}]});
-    let (filter, guard) = (vm.plugin(config(policy)).unwrap(), vm.plugin(r#"{"role":"guard"}"#).unwrap());
-    let first = decided(&filter);
-    let (second, action) = guarded(&guard, &first, None, 0);
-    assert_eq!((action, second.local_response().unwrap().status), (Action::Pause, 418));
+    let filter = vm.plugin(document(json!({}), json!({"policies": [policy]}))).unwrap();
+    let ask = |subset: &str| {
+        let mut stream = filter.stream();
+        stream.request_headers(get("reviews", "/", &[("want", subset.as_bytes())]), true);
+        stream
+    };
+    for subset in subsets.iter().filter(|subset| *subset != "v1") {
+        let first = ask(subset);
+        assert_eq!(cluster(&first), reviews(subset));
+        end(first, NO_CLUSTER, None);
+        for _ in 0..2 {
+            assert_eq!(cluster(&ask(subset)), reviews("v1"));
+        }
+    }
+    let counter = |from: &str| {
+        vm.metric(&format!("canary_fallbacks_total.reviews_default_svc_cluster_local.{from}.v1.missing-cluster"))
+    };
+    assert_eq!((counter("v0"), counter("v256"), counter("v257")), (Some(2), Some(2), None));
+    assert_eq!(vm.metric("canary_fallbacks_total.overflow"), Some(2 * 43));
+}
+
+#[test]
+fn what_was_handed_over_is_let_go_once_nobody_needs_it() {
+    for (row, has_passed) in [("a guard has passed it on", true), ("its response has come", false)] {
+        let vm = started();
+        let (filter, guard) = (vm.plugin(config(json!({}))).unwrap(), vm.plugin(r#"{"role":"guard"}"#).unwrap());
+        let mut first = decided(&filter);
+        if has_passed {
+            drop(guarded(&guard, &first, Some(&reviews("v3")), 1));
+        } else {
+            first.response_headers([(":status", "200")], false);
+        }
+        let (late, _) = guarded(&guard, &first, None, 0);
+        assert_eq!(cluster(&late), reviews("v3"), "{row}: a guard could not decide again");
+        drop(late);
+        end(first, NO_CLUSTER, None);
+        assert_eq!(cluster(&decided(&filter)), reviews("v2"), "{row}: the end still knows the cluster");
+        assert!(vm.logged(LogLevel::Warn).is_empty(), "{row}: {:?}", vm.log());
+    }
 }

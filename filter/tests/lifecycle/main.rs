@@ -8,6 +8,7 @@ mod failing_host;
 mod fixture;
 mod forwarding;
 mod guard;
+mod guard_faults;
 mod native_faults;
 mod replies;
 mod requests;
