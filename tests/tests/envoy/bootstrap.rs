@@ -1,6 +1,6 @@
 //! `envoy-configs/bootstrap.yaml` and `envoy-configs/ecds.yaml`, as a reader copies them.
 
-use std::{fs, os::unix::fs::symlink};
+use std::{fs, net::SocketAddr, os::unix::fs::symlink};
 
 use e2e::{
     binaries,
@@ -8,6 +8,7 @@ use e2e::{
     envoy::Envoy,
     upstream::Upstream,
 };
+use tempfile::TempDir;
 
 use crate::{
     Subject,
@@ -19,35 +20,64 @@ const UPSTREAMS: [(&str, u16); 4] = [("v1", 9081), ("v2", 9082), ("v3", 9083), (
 /// Its own ports, which the kernel picks here.
 const LISTENING: [u16; 2] = [9901, 10000];
 
-pub(crate) async fn for_readers_serves_as_it_is(subject: &Subject) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    for sub_folder in ["envoy-configs", "dist"] {
-        fs::create_dir(folder.path().join(sub_folder)).expect("a folder");
-    }
-    let read = |name: &str| fs::read_to_string(binaries::workspace().join(name)).expect(name);
-    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect(name);
-    symlink(binaries::wasm(), folder.path().join("dist/canary_filter.wasm")).expect("a link to the filter");
-    write("envoy-configs/ecds.yaml", &read("envoy-configs/ecds.yaml"));
+/// A running copy of the files for readers. Everything ends when it is dropped.
+struct Copy {
+    envoy: Envoy,
+    address: SocketAddr,
+    upstreams: Vec<Upstream>,
+    _folder: TempDir,
+}
 
-    let mut bootstrap = read("envoy-configs/bootstrap.yaml");
-    let mut substitute = |port: u16, actual: u16| {
-        let (written, wanted) = (format!("port_value: {port}}}"), format!("port_value: {actual}}}"));
-        assert_eq!(bootstrap.matches(&written).count(), 1, "{written} in bootstrap.yaml");
-        bootstrap = bootstrap.replace(&written, &wanted);
+impl Copy {
+    /// With the bootstrap changed.
+    async fn start(subject: &Subject, change: impl FnOnce(String) -> String) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for sub_folder in ["envoy-configs", "dist"] {
+            fs::create_dir(folder.path().join(sub_folder)).expect("a folder");
+        }
+        let read = |name: &str| fs::read_to_string(binaries::workspace().join(name)).expect(name);
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect(name);
+        symlink(binaries::wasm(), folder.path().join("dist/canary_filter.wasm")).expect("a link to the filter");
+        write("envoy-configs/ecds.yaml", &read("envoy-configs/ecds.yaml"));
+
+        let mut bootstrap = change(read("envoy-configs/bootstrap.yaml"));
+        let mut substitute = |port: u16, actual: u16| {
+            let (written, wanted) = (format!("port_value: {port}}}"), format!("port_value: {actual}}}"));
+            assert_eq!(bootstrap.matches(&written).count(), 1, "{written} in bootstrap.yaml");
+            bootstrap = bootstrap.replace(&written, &wanted);
+        };
+        let mut upstreams = Vec::new();
+        for (name, port) in UPSTREAMS {
+            let upstream = Upstream::start(name).await;
+            substitute(port, upstream.address().port());
+            upstreams.push(upstream);
+        }
+        for port in LISTENING {
+            substitute(port, 0);
+        }
+        write("envoy-configs/bootstrap.yaml", &bootstrap);
+
+        let envoy = Envoy::start(&subject.binary, folder.path(), "envoy-configs/bootstrap.yaml".as_ref()).await;
+        let address = envoy.listener("http").await;
+        Self { envoy, address, upstreams, _folder: folder }
+    }
+}
+
+pub(crate) async fn for_readers_has_a_guard(subject: &Subject) {
+    let without_v3 = |bootstrap: String| {
+        let (written, wanted) = ("- name: reviews-v3\n", "- name: reviews-v3-that-comes-later\n");
+        assert_eq!(bootstrap.matches(written).count(), 1, "{written} in bootstrap.yaml");
+        bootstrap.replace(written, wanted)
     };
-    let mut upstreams = Vec::new();
-    for (name, port) in UPSTREAMS {
-        let upstream = Upstream::start(name).await;
-        substitute(port, upstream.address().port());
-        upstreams.push(upstream);
-    }
-    for port in LISTENING {
-        substitute(port, 0);
-    }
-    write("envoy-configs/bootstrap.yaml", &bootstrap);
+    let copy = Copy::start(subject, without_v3).await;
+    let _log = copy.envoy.show_log_on_panic();
+    let get = Request::new("reviews", "/").header("end-user", "test-1");
+    let answer = client::send(copy.address, PROTOCOLS[0], &get).await;
+    assert_eq!((answer.status, answer.served_by.as_str()), (200, "v1"), "the first request for a missing version");
+}
 
-    let envoy = Envoy::start(&subject.binary, folder.path(), "envoy-configs/bootstrap.yaml".as_ref()).await;
-    let address = envoy.listener("http").await;
+pub(crate) async fn for_readers_serves_as_it_is(subject: &Subject) {
+    let Copy { address, upstreams, envoy: _envoy, _folder } = Copy::start(subject, |bootstrap| bootstrap).await;
     let version = |version: &str| vec![("x-canary-version".to_owned(), version.to_owned())];
     let rows = [
         ("jason", Request::new("reviews", "/").header("end-user", "jason"), "v2", version("v2")),

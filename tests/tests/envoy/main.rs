@@ -73,6 +73,7 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> Vec<Trial> {
         websocket::stays_open_through_a_change,
         websocket::takes_delays_and_rewrites,
         bootstrap::for_readers_serves_as_it_is,
+        bootstrap::for_readers_has_a_guard,
         actions::redirects,
         actions::direct_responses,
         actions::rewrites,
