@@ -101,6 +101,7 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> Vec<Trial> {
         course::the_chain_fails_for_luffy_and_is_slow_for_others,
         course::the_circuit_breaks,
         fallback::a_cluster_that_does_not_exist,
+        fallback::a_cluster_that_does_not_exist_by_http2,
         fallback::a_cluster_without_endpoints,
         fallback::a_cluster_that_comes_later,
         fallback::nothing_is_moved_where_the_number_is_dead,
