@@ -62,7 +62,10 @@ impl RouteTable {
             faults: config.faults,
             guard: config.guard,
             has_fallback: config.policies.iter().any(|policy| !policy.fallback.is_empty()),
-            has_accrual: config.policies.iter().any(|policy| policy.failure_accrual.is_some()),
+            has_accrual: config
+                .policies
+                .iter()
+                .any(|policy| policy.failure_accrual.is_some() && policy.fallback.len() > 1),
         };
         let policies = HostPolicy::compile_all(config);
         for service in config.services_in_order() {
@@ -194,7 +197,7 @@ impl RouteTable {
         self.has_fallback
     }
 
-    /// Whether a policy says what failures do to a version.
+    /// Whether a policy says what failures do to a version in whose place another may stand.
     #[must_use]
     pub fn has_accrual(&self) -> bool {
         self.has_accrual

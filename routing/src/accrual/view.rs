@@ -46,14 +46,15 @@ impl View {
         &self.state
     }
 
-    /// Whether a success would change anything.
+    /// Whether the result of a request of a generation would change anything.
     #[must_use]
-    pub fn wants_success(&self, settings: &FailureAccrual, now: u64) -> bool {
-        match self.standing(now) {
-            Standing::Ejected => false,
-            Standing::OnTrial => true,
-            Standing::Serving => self.state.consecutive > 0 || settings.failure_ratio.is_some(),
-        }
+    pub fn wants(&self, generation: Generation, verdict: Verdict, settings: &FailureAccrual, now: u64) -> bool {
+        let is_news = match (self.standing(now), verdict) {
+            (Standing::Ejected, _) => false,
+            (Standing::OnTrial, _) | (Standing::Serving, Verdict::Failure) => true,
+            (Standing::Serving, Verdict::Success) => self.state.consecutive > 0 || settings.failure_ratio.is_some(),
+        };
+        is_news && generation == self.state.generation
     }
 
     /// Counts the result of a request of a generation.
@@ -65,11 +66,10 @@ impl View {
         now: u64,
         jitter: Fraction,
     ) {
-        let standing = self.standing(now);
-        if generation != self.state.generation || standing == Standing::Ejected {
+        if !self.wants(generation, verdict, settings, now) {
             return;
         }
-        self.untold.count(standing, verdict, settings);
+        self.untold.count(self.standing(now), verdict, settings);
         let change = self.state.record(verdict, settings, now, jitter);
         self.turn(change);
     }
