@@ -65,6 +65,8 @@ struct Version {
     view: View,
     /// Who it is, and what its policy says; unknown where only other VMs have sent it requests.
     known_as: Option<KnownAs>,
+    /// Requests on their way: as long as there are any it is remembered.
+    requests: u32,
     /// Requests of its trial that wait for an answer.
     trials: u32,
     /// This VM has ejected it, and tells when the trial begins.
@@ -115,6 +117,7 @@ impl Accruals {
         let version = self.versions.entry(Rc::clone(&cluster)).or_default();
         version.meet(destination, settings);
         let is_trial = version.view.standing(self.now) == Standing::OnTrial;
+        version.requests = version.requests.saturating_add(1);
         version.trials = version.trials.saturating_add(is_trial.into());
         let generation = version.view.generation();
         self.refresh(&cluster);
@@ -130,6 +133,13 @@ impl Accruals {
             version.trials = version.trials.saturating_sub(1);
         }
         self.refresh(&Rc::clone(&sent.cluster));
+    }
+
+    /// The request has ended.
+    pub(crate) fn end(&mut self, sent: &Sent) {
+        if let Some(version) = self.versions.get_mut(&sent.cluster) {
+            version.requests = version.requests.saturating_sub(1);
+        }
     }
 
     /// Whether a verdict would change anything.
@@ -166,7 +176,7 @@ impl Accruals {
     /// Puts everything in order after time has passed.
     fn settle(&mut self, now: u64) {
         self.now = now;
-        self.versions.retain(|_, version| version.trials > 0 || !version.view.state().is_forgettable(now));
+        self.versions.retain(|_, version| version.requests > 0 || !version.view.state().is_forgettable(now));
         for version in self.versions.values_mut() {
             if version.tells_of_trial && version.view.standing(now) != Standing::Ejected {
                 version.tells_of_trial = false;

@@ -106,6 +106,7 @@ impl Drop for Flight {
         // Where the thread is about to end, so does everything that a request would leave behind.
         if sharing::is_there() && WAITING.try_with(|_| ()).is_ok() {
             self.answered();
+            sharing::accruals(|accruals| accruals.end(&self.sent.borrow()));
         }
     }
 }

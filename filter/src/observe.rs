@@ -68,6 +68,7 @@ pub(crate) fn end_of_stream(handover: &Handover) -> Result<(), HostError> {
 
 /// What the flags and the status say of the version, if that would change anything.
 fn judge(flags: u64, flight: &Flight, handover: &Handover) -> Result<Option<Verdict>, HostError> {
+    flight.answered();
     let verdict = if flags & flag::SAYS_NOTHING != 0 {
         None
     } else if flags & flag::FAILED != 0 {
