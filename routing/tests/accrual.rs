@@ -1,6 +1,6 @@
 //! Failure accrual as a state machine: every threshold, boundary and turn, and what workers make of each other's news.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "test code")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 use std::time::Duration;
 
@@ -8,6 +8,8 @@ use canary_routing::accrual::{Accrual, Change, Standing, Verdict, View, Why};
 use canary_routing::config::FailureAccrual;
 use canary_routing::{Config, Fraction};
 use serde_json::{Value, json};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 /// 2026-11-21, at the beginning of a second.
 const START: u64 = 1_795_219_200_000_000_000;
