@@ -59,30 +59,34 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
             }
             Kind::Redirect(_) | Kind::DirectResponse(_) => None,
         };
-        if self.table.mode == Mode::Version {
-            let outcome = pick.map_or(Outcome::Untouched, |(_, pick)| self.name_version(pick));
-            return Decision::of(Some(self.route), outcome);
-        }
         let left = pick.as_ref().map_or(Left::NOTHING, |(forwarding, pick)| self.left_to_guard(forwarding, pick));
         let (delay, abort) = self.faults(pick.as_ref().map(|(_, pick)| pick));
         let (delay, abort) = (delay.filter(|_| self.holds(left.delay)), abort.filter(|_| self.holds(left.abort)));
-        let outcome = match (&action.kind, abort, pick) {
-            (_, Some(status), pick) => {
+        let outcome = match (abort, self.table.mode) {
+            (Some(status), Mode::Cluster) => {
                 let steps = pick.map_or(&action.reply_headers, |(_, pick)| &pick.treatment.response_headers);
                 self.reply(answer::abort(status), steps)
             }
-            (Kind::Redirect(redirect), None, _) => {
-                let location = answer::redirect(redirect, self.route.matcher.as_ref(), self.request, self.port);
-                self.reply(location, &action.reply_headers)
-            }
-            (Kind::DirectResponse(response), None, _) => {
-                self.reply(answer::direct_response(response), &action.reply_headers)
-            }
-            (Kind::Forward(_), None, Some((forwarding, pick))) => self.forward(forwarding, pick),
-            (Kind::Forward(_), None, None) => Outcome::LocalReply(LocalReply::NO_RULE),
+            (Some(status), Mode::Version) => Outcome::LocalReply(answer::abort(status)),
+            (None, Mode::Cluster) => self.act(&action.kind, pick),
+            (None, Mode::Version) => pick.map_or(Outcome::Untouched, |(_, pick)| self.name_version(pick)),
         };
         let leaves_faults = self.faults == FaultScope::BeforeGuard && left != Left::NOTHING;
         Decision { route: Some(self.route), delay, abort, leaves_faults, outcome }
+    }
+
+    /// What the rule asks for, in cluster mode.
+    fn act(&self, kind: &'t Kind, pick: Option<(&'t Forwarding, Pick<'t>)>) -> Outcome<'t> {
+        let reply_headers = &self.route.action.reply_headers;
+        match (kind, pick) {
+            (Kind::Redirect(redirect), _) => {
+                let location = answer::redirect(redirect, self.route.matcher.as_ref(), self.request, self.port);
+                self.reply(location, reply_headers)
+            }
+            (Kind::DirectResponse(response), _) => self.reply(answer::direct_response(response), reply_headers),
+            (Kind::Forward(_), Some((forwarding, pick))) => self.forward(forwarding, pick),
+            (Kind::Forward(_), None) => Outcome::LocalReply(LocalReply::NO_RULE),
+        }
     }
 
     /// The version that the client named, where a destination of the rule has its host; else the draw's.
@@ -166,12 +170,14 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
         (!is_served).then_some(reason)
     }
 
-    /// The fault of the version that serves counts in place of the rule's of the same kind.
+    /// The fault of the version that serves counts in place of the rule's of the same kind; in version mode the rule's is
+    /// for the native route.
     fn faults(&self, pick: Option<&Pick<'t>>) -> (Option<std::time::Duration>, Option<AbortStatus>) {
         let of_version = pick.and_then(|pick| pick.policy?.fault(pick.destination.subset.as_deref()));
-        let of_rule = &self.route.action.fault;
-        let delay: Option<FaultDelay> = of_version.and_then(|fault| fault.delay).or(of_rule.delay);
-        let abort: Option<FaultAbort> = of_version.and_then(|fault| fault.abort).or(of_rule.abort);
+        let of_rule = Some(&self.route.action.fault).filter(|_| self.table.mode == Mode::Cluster);
+        let faults = || of_version.into_iter().chain(of_rule);
+        let delay: Option<FaultDelay> = faults().find_map(|fault| fault.delay);
+        let abort: Option<FaultAbort> = faults().find_map(|fault| fault.abort);
         let delay = delay.filter(|delay| delay.percentage.holds(self.draws.delay));
         let abort = abort.filter(|abort| abort.percentage.holds(self.draws.abort));
         (delay.map(|delay| delay.fixed_delay.min(self.table.faults.max_delay)), abort.map(|abort| abort.status))
@@ -183,6 +189,9 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
         let Some(policy) = pick.policy else { return Left::NOTHING };
         // An abort goes before a preflight's answer, but neither is for a version to give.
         let is_answered_here = || {
+            if self.table.mode == Mode::Version {
+                return false;
+            }
             let verdict = forwarding.cors.as_ref().map(|policy| cors::check(policy, self.request));
             matches!(verdict, Some(Verdict::Reply(_)))
         };
