@@ -112,12 +112,39 @@ pub const SHADOW: &str = "x-canary-shadow";
 /// A listener with the filter.
 #[must_use]
 pub fn listener(filter: &Value, surroundings: &Surroundings, access_log: &Path) -> Value {
+    let filters: Vec<_> = surroundings.before.iter().chain([filter]).chain(&surroundings.after).cloned().collect();
+    http_listener(filters, ("route_config", routes(&json!(surroundings.routes))), access_log)
+}
+
+/// A listener without the filter, whose routes come from a file.
+#[must_use]
+pub fn native_listener(routes: &PushedFile, access_log: &Path) -> Value {
+    let routes = json!({"route_config_name": NAME, "config_source": routes.config_source()});
+    http_listener(Vec::new(), ("rds", routes), access_log)
+}
+
+/// The resource that [`native_listener`] waits for.
+#[must_use]
+pub fn rds_resource(list: &Value) -> Value {
+    let mut resource = routes(list);
+    resource["@type"] = json!("type.googleapis.com/envoy.config.route.v3.RouteConfiguration");
+    resource
+}
+
+fn routes(list: &Value) -> Value {
+    json!({
+        "name": NAME,
+        "validate_clusters": false,
+        "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": list}],
+    })
+}
+
+fn http_listener(mut filters: Vec<Value>, (source, routes): (&str, Value), access_log: &Path) -> Value {
     let router = json!({
         "name": "envoy.filters.http.router",
         "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
     });
-    let filters: Vec<_> =
-        surroundings.before.iter().chain([filter]).chain(&surroundings.after).chain([&router]).collect();
+    filters.push(router);
     json!({
         "name": NAME,
         "address": loopback(0),
@@ -132,10 +159,7 @@ pub fn listener(filter: &Value, surroundings: &Surroundings, access_log: &Path) 
                 "upgrade_configs": [{"upgrade_type": "websocket"}],
                 "access_log": [json_access_log(access_log)],
                 "http_filters": filters,
-                "route_config": {
-                    "validate_clusters": false,
-                    "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": surroundings.routes}],
-                },
+                source: routes,
             },
         }]}],
     })
@@ -210,6 +234,30 @@ pub fn cluster(name: &str, endpoint: SocketAddr) -> Value {
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [
             {"endpoint": {"address": loopback(endpoint.port())}},
         ]}]},
+    })
+}
+
+/// A cluster like [`cluster`] whose endpoints come from a file.
+#[must_use]
+pub fn discovered_cluster(name: &str, endpoints: &PushedFile) -> Value {
+    let mut cluster = cluster(name, SocketAddr::from(([127, 0, 0, 1], 0)));
+    cluster["type"] = json!("EDS");
+    cluster["eds_cluster_config"] = json!({"eds_config": endpoints.config_source()});
+    if let Some(fields) = cluster.as_object_mut() {
+        fields.remove("load_assignment");
+    }
+    cluster
+}
+
+/// The resource that [`discovered_cluster`] waits for.
+#[must_use]
+pub fn eds_resource(name: &str, endpoints: &[SocketAddr]) -> Value {
+    let endpoints: Vec<_> =
+        endpoints.iter().map(|endpoint| json!({"endpoint": {"address": loopback(endpoint.port())}})).collect();
+    json!({
+        "@type": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+        "cluster_name": name,
+        "endpoints": [{"lb_endpoints": endpoints}],
     })
 }
 

@@ -8,6 +8,7 @@ mod bootstrap;
 mod control_headers;
 mod course;
 mod documents;
+mod drills;
 mod examples;
 mod fallback;
 mod faults;
@@ -25,7 +26,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use e2e::{
     binaries::{self, EnvoyBinary},
     canary::{Canary, Delivery, UPSTREAMS},
-    example,
+    example, scale,
 };
 use libtest_mimic::{Arguments, Trial};
 use tokio::{
@@ -33,8 +34,6 @@ use tokio::{
     sync::OnceCell,
     time::timeout,
 };
-
-const LONGEST_TRIAL: Duration = Duration::from_secs(120);
 
 /// One Envoy version, and a proxy of it for all trials that leave the configuration alone.
 struct Subject {
@@ -51,8 +50,8 @@ impl Subject {
 }
 
 macro_rules! trials {
-    ($runtime:expr, $subject:expr, $($module:ident::$claim:ident),+ $(,)?) => {
-        [$(trial($runtime, $subject, concat!(stringify!($module), "::", stringify!($claim)), $module::$claim)),+]
+    ($runtime:expr, $subject:expr, $($claim:path),+ $(,)?) => {
+        [$(trial($runtime, $subject, stringify!($claim), $claim)),+]
     };
 }
 
@@ -104,6 +103,15 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> Vec<Trial> {
         fallback::a_cluster_that_comes_later,
         fallback::nothing_is_moved_where_the_number_is_dead,
         fallback::nothing_is_moved_from_an_aggregate_cluster,
+        drills::absent::a_cluster_that_does_not_exist,
+        drills::absent::a_cluster_without_endpoints,
+        drills::absent::comes_and_goes,
+        drills::absent::a_subset_before_its_cluster,
+        drills::rollout::costs_nothing_in_the_right_order,
+        drills::rollout::costs_nothing_in_the_wrong_order,
+        drills::rollout::costs_requests_without_the_filter,
+        drills::version_header::of_every_kind_is_served,
+        drills::version_header::guards_native_routes,
     ));
     for group in example::groups() {
         let claim = format!("examples::{group}");
@@ -118,10 +126,11 @@ where
     F: AsyncFn(&Subject) + Send + 'static,
 {
     let (runtime, subject) = (runtime.clone(), Arc::clone(subject));
+    let longest = scale::pick(Duration::from_secs(120), Duration::from_secs(900));
     Trial::test(format!("{}::{claim}", subject.binary.version), move || {
         runtime
-            .block_on(async { timeout(LONGEST_TRIAL, test(&subject)).await })
-            .map_err(|_| format!("not done after {LONGEST_TRIAL:?}").into())
+            .block_on(async { timeout(longest, test(&subject)).await })
+            .map_err(|_| format!("not done after {longest:?}").into())
     })
 }
 
