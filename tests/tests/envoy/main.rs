@@ -112,6 +112,8 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> Vec<Trial> {
         drills::rollout::costs_requests_without_the_filter,
         drills::version_header::of_every_kind_is_served,
         drills::version_header::guards_native_routes,
+        drills::broken::leaves_other_versions_alone,
+        drills::memory::stays_flat_while_versions_come_and_go,
     ));
     for group in example::groups() {
         let claim = format!("examples::{group}");

@@ -2,6 +2,8 @@
 //! the same with native routes alone, which must lose requests.
 
 pub(crate) mod absent;
+pub(crate) mod broken;
+pub(crate) mod memory;
 
 pub(crate) mod rollout;
 pub(crate) mod version_header;

@@ -16,9 +16,11 @@ use crate::{
 };
 
 const CONNECTIONS: u64 = 2;
-const PAUSE: Duration = Duration::from_millis(8);
+const PAUSE: Duration = Duration::from_millis(5);
 /// Requests of each kind of client after each change.
-const ENOUGH: u64 = 80;
+const ENOUGH: u64 = 100;
+/// Requests that show a version to serve.
+const FEW: u64 = 5;
 const HOST: &str = "reviews";
 const VERSIONS: [&str; 3] = ["v1", "v2", "v3"];
 
@@ -103,18 +105,20 @@ async fn roll(proxy: &Canary, order: Order, documents: impl Fn(&[(&str, u32)]) -
 }
 
 async fn go_on(loads: &[Load]) {
-    for load in loads {
-        load.go_on_for(ENOUGH).await;
+    let goals: Vec<_> = loads.iter().map(|load| load.so_far().all() + ENOUGH).collect();
+    for (load, goal) in loads.iter().zip(goals) {
+        load.until("requests after a change", |outcome| outcome.all() >= goal).await;
     }
 }
 
 /// Waits until every version with a share has served clients of each kind.
 async fn until_served(loads: &[Load], shares: &[(&str, u32)]) {
-    for load in loads {
-        for (version, _) in shares {
-            let goal = load.so_far().served(version) + 5;
-            load.until(&format!("{version} serves"), |outcome| outcome.served(version) >= goal).await;
-        }
+    let before: Vec<_> = loads.iter().map(Load::so_far).collect();
+    for (load, before) in loads.iter().zip(before) {
+        load.until(&format!("{shares:?} serve"), |outcome| {
+            shares.iter().all(|(version, _)| outcome.served(version) >= before.served(version) + FEW)
+        })
+        .await;
     }
 }
 
