@@ -7,7 +7,7 @@
 use std::cell::Cell;
 
 use canary_routing::config::Endpoints;
-use canary_routing::{Availability, FallbackReason, Outcome};
+use canary_routing::{Availability, Decision, FallbackReason, Outcome};
 use sdk_shims::host::{self, HostError};
 use sdk_shims::log;
 use sdk_shims::traits::{Context, HttpContext};
@@ -19,7 +19,7 @@ use crate::fallbacks;
 use crate::handover::{self, Found, Handover};
 use crate::request::HostRequest;
 use crate::response::ResponseChange;
-use crate::sharing;
+use crate::sharing::{self, Snapshot};
 
 const CLUSTER_NAME: [&str; 2] = ["xds", "cluster_name"];
 const ENDPOINTS: [&str; 2] = ["upstream", "num_endpoints"];
@@ -104,14 +104,40 @@ fn tell(what: &str) {
 }
 
 /// What the guard may choose from: versions that have served a short time ago.
-struct Proven(FallbackReason);
+struct Proven {
+    known: Snapshot,
+    /// Why the others cannot.
+    reason: FallbackReason,
+    /// Ejected ones serve where even the default cannot.
+    takes_ejected: bool,
+}
 
 impl Availability for Proven {
     fn unavailable(&self, cluster: &str) -> Option<FallbackReason> {
-        sharing::look(|knowledge| {
-            let known = knowledge.known().unavailable(cluster);
-            known.or_else(|| (!knowledge.is_proven(cluster)).then_some(self.0))
-        })
+        match self.known.unavailable(cluster) {
+            Some(FallbackReason::Ejected) if !self.takes_ejected => Some(self.reason),
+            Some(known) => Some(known),
+            None => (!sharing::look(|knowledge| knowledge.is_proven(cluster))).then_some(self.reason),
+        }
+    }
+}
+
+/// The decision in place of one whose cluster cannot serve: for a version that has proven itself, else for the default, else
+/// for one that is merely ejected.
+fn decide_again<'t>(handover: &'t Handover, request: &HostRequest<'_>, reason: FallbackReason) -> Decision<'t> {
+    let known = sharing::snapshot();
+    let decide = |takes_ejected| {
+        let proven = Proven { known: known.clone(), reason, takes_ejected };
+        handover::decide(&handover.table, request, &handover.draws, &proven)
+    };
+    let decision = decide(false);
+    let cannot_serve = |cluster: &str| {
+        known.unavailable(cluster).is_some_and(|why| why != FallbackReason::Ejected)
+            || *handover.cluster.borrow() == cluster
+    };
+    match &decision.outcome {
+        Outcome::Forward(forward) if cannot_serve(&forward.cluster) => decide(true),
+        _ => decision,
     }
 }
 
@@ -130,8 +156,8 @@ fn give_way(handover: &Handover, reason: FallbackReason) -> Action {
         }
     };
     let request = HostRequest::new(&handover.request);
-    let decide = |available: &dyn Availability| handover::decide(table, &request, &handover.draws, available);
-    let (abandoned, mut decision) = (decide(&*handover.known), decide(&Proven(reason)));
+    let abandoned = handover::decide(table, &request, &handover.draws, &handover.known);
+    let mut decision = decide_again(handover, &request, reason);
     if let (Outcome::Forward(from), Outcome::Forward(to)) = (&abandoned.outcome, &decision.outcome) {
         if from.cluster == to.cluster {
             return Action::Continue;
@@ -144,8 +170,10 @@ fn give_way(handover: &Handover, reason: FallbackReason) -> Action {
     apply::replace(&abandoned, &decision, &request, &current, table);
     match decision.outcome {
         Outcome::Forward(forward) => {
-            handover.response.replace(ResponseChange::of_forward(forward.response_headers));
-            handover.cluster.replace(forward.cluster.into_owned());
+            let mut forward = *forward;
+            let response = std::mem::take(&mut forward.response_headers);
+            handover.response.replace(ResponseChange::of_forward(response));
+            handover.redirect(forward);
             Action::Continue
         }
         Outcome::LocalReply(reply) if abort.is_some() => {

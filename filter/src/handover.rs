@@ -7,13 +7,14 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use canary_routing::{Availability, Decision, Draws, RouteTable};
+use canary_routing::{Availability, Decision, Draws, Forward, RouteTable};
 use sdk_shims::entropy;
 use sdk_shims::host::{self, HostError, Pairs};
 
-use crate::knowledge::Known;
+use crate::flight::Flight;
 use crate::request::HostRequest;
 use crate::response::ResponseChange;
+use crate::sharing::Snapshot;
 use crate::ticker::Ticker;
 
 /// The property with the token.
@@ -26,9 +27,13 @@ pub(crate) struct Handover {
     /// The request's headers as the client sent them.
     pub(crate) request: Pairs,
     pub(crate) draws: Draws,
-    pub(crate) known: Rc<Known>,
+    pub(crate) known: Snapshot,
     /// The cluster that the request is on its way to.
     pub(crate) cluster: RefCell<String>,
+    /// Where the failures of its version count.
+    pub(crate) flight: RefCell<Option<Flight>>,
+    /// Whether the client has sent all of the request.
+    pub(crate) is_complete: Cell<bool>,
     /// Changes of the response that are due.
     pub(crate) response: RefCell<Vec<ResponseChange>>,
 }
@@ -45,6 +50,33 @@ pub(crate) enum Found {
 
 /// A handover as long as its stream lives.
 pub(crate) struct Registered(u32);
+
+impl Handover {
+    /// The request goes elsewhere, under nobody's delay.
+    pub(crate) fn redirect(&self, forward: Forward<'_>) {
+        let flight = if self.ticker.is_running() { Flight::begin(&forward, None) } else { None };
+        self.flight.replace(flight);
+        self.cluster.replace(forward.cluster.into_owned());
+        if self.is_complete.get() {
+            self.complete();
+        }
+    }
+
+    /// The client has sent all of the request.
+    pub(crate) fn complete(&self) {
+        self.is_complete.set(true);
+        if let Some(flight) = &*self.flight.borrow() {
+            flight.wait();
+        }
+    }
+
+    /// The answer has begun.
+    pub(crate) fn answered(&self) {
+        if let Some(flight) = &*self.flight.borrow() {
+            flight.answered();
+        }
+    }
+}
 
 thread_local! {
     /// By the contexts of the first filter. A VM is one thread, so these are the VM's.

@@ -1,6 +1,6 @@
 //! One request: read, decide, apply; and what its end says of the cluster that served it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use canary_routing::{Decision, Draws, Forward, Fraction, Outcome, RouteTable};
@@ -13,12 +13,12 @@ use sdk_shims::types::Action;
 use crate::apply;
 use crate::delays::{Ending, Pending};
 use crate::fallbacks;
+use crate::flight::Flight;
 use crate::handover::{self, Handover, Registered};
-use crate::knowledge::Known;
 use crate::observe;
 use crate::request::HostRequest;
 use crate::response::ResponseChange;
-use crate::sharing;
+use crate::sharing::{self, Snapshot};
 use crate::ticker::Ticker;
 
 /// A request under the table that was in force when it began.
@@ -39,7 +39,8 @@ impl Stream {
     }
 
     /// Keeps what the guard, and the end of the stream, need.
-    fn hand_over(&mut self, cluster: String, request: Pairs, draws: Draws, known: Rc<Known>) {
+    fn hand_over(&mut self, sent: (String, Option<Flight>), request: Pairs, draws: Draws, known: Snapshot) {
+        let (cluster, flight) = sent;
         let handover = Rc::new(Handover {
             table: Rc::clone(&self.table),
             ticker: Rc::clone(&self.ticker),
@@ -47,6 +48,8 @@ impl Stream {
             draws,
             known,
             cluster: RefCell::new(cluster),
+            flight: RefCell::new(flight),
+            is_complete: Cell::new(false),
             response: RefCell::new(std::mem::take(&mut self.response)),
         });
         match handover::register(self.context, Rc::clone(&handover)) {
@@ -57,10 +60,26 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// The cluster of a request whose version another may stand in for, and where the version's failures count.
+    fn guarded(&self, decision: &Decision<'_>) -> Option<(String, Option<Flight>)> {
+        let Outcome::Forward(forward) = &decision.outcome else { return None };
+        let flight = if self.ticker.is_running() { Flight::begin(forward, decision.delay) } else { None };
+        forward.has_alternative.then(|| (forward.cluster.clone().into_owned(), flight))
+    }
+
+    /// The client has sent all of the request.
+    fn complete_if(&self, end_of_stream: bool) {
+        if let Some(handover) = self.handover.as_ref().filter(|_| end_of_stream) {
+            handover.complete();
+        }
+    }
+}
+
 impl Context for Stream {}
 
 impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
+    fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
         let table = Rc::clone(&self.table);
         let lines = match host::request_headers() {
             Ok(lines) => lines,
@@ -71,11 +90,11 @@ impl HttpContext for Stream {
             }
         };
         let request = HostRequest::new(&lines);
-        let (draws, known) = (draws(), sharing::look(|knowledge| knowledge.known()));
-        let decision = handover::decide(&table, &request, &draws, &*known);
+        let (draws, known) = (draws(), sharing::snapshot());
+        let decision = handover::decide(&table, &request, &draws, &known);
         apply::apply(&decision, &request, &table);
         let is_native = apply::leaves_faults_to_envoy(&decision, &table);
-        let cluster = guarded_cluster(&decision);
+        let sent = self.guarded(&decision);
         let ending = match decision.outcome {
             Outcome::Untouched => Ending::Resume,
             Outcome::Forward(forward) => {
@@ -89,8 +108,9 @@ impl HttpContext for Stream {
             }
             Outcome::LocalReply(reply) => Ending::Reply(reply),
         };
-        if let Some(cluster) = cluster {
-            self.hand_over(cluster, lines, draws, known);
+        if let Some(sent) = sent {
+            self.hand_over(sent, lines, draws, known);
+            self.complete_if(end_of_stream);
         }
         let Some(delay) = decision.delay.filter(|_| !is_native) else { return ending.at_once() };
         match Pending::begin(self.context, delay, ending, table.faults().max_active, &self.ticker) {
@@ -102,9 +122,22 @@ impl HttpContext for Stream {
         }
     }
 
+    fn on_http_request_body(&mut self, _size: usize, end_of_stream: bool) -> Action {
+        self.complete_if(end_of_stream);
+        Action::Continue
+    }
+
+    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        self.complete_if(true);
+        Action::Continue
+    }
+
     /// Comes for the upstream's response and for Envoy's own answers; those of this filter need no change.
     fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        let guarded = self.handover.as_ref().map(|handover| handover.response.take());
+        let guarded = self.handover.as_ref().map(|handover| {
+            handover.answered();
+            handover.response.take()
+        });
         for change in guarded.unwrap_or_else(|| std::mem::take(&mut self.response)) {
             change.carry_out();
         }
@@ -113,18 +146,10 @@ impl HttpContext for Stream {
 
     fn on_log(&mut self) {
         if let Some(handover) = &self.handover
-            && let Err(error) = observe::end_of_stream(&handover.cluster.borrow(), &self.ticker)
+            && let Err(error) = observe::end_of_stream(handover)
         {
             log::error!("{error}: nothing is learned from a request");
         }
-    }
-}
-
-/// The cluster of a request whose version another may stand in for.
-fn guarded_cluster(decision: &Decision<'_>) -> Option<String> {
-    match &decision.outcome {
-        Outcome::Forward(forward) if forward.has_alternative => Some(forward.cluster.clone().into_owned()),
-        Outcome::Forward(_) | Outcome::LocalReply(_) | Outcome::Untouched => None,
     }
 }
 
@@ -137,5 +162,5 @@ fn count_fallback(forward: &Forward<'_>) {
 /// One number for each draw that a decision may look at.
 fn draws() -> Draws {
     let draw = || Fraction::from_bits(entropy::draw());
-    Draws { split: draw(), delay: draw(), abort: draw(), mirror: std::array::from_fn(|_| draw()) }
+    Draws { split: draw(), delay: draw(), abort: draw(), trial: draw(), mirror: std::array::from_fn(|_| draw()) }
 }

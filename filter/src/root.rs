@@ -12,7 +12,7 @@ use sdk_shims::types::ContextType;
 use crate::guard::Guard;
 use crate::http::Stream;
 use crate::metrics;
-use crate::ticker::Ticker;
+use crate::ticker::{Ticker, Watches};
 
 /// Compiles configurations and hands the one in force to each new stream.
 pub(crate) struct Root {
@@ -26,6 +26,16 @@ enum Plan {
     Filter(Rc<RouteTable>),
     /// Look after what the filter before has decided.
     Guard(Option<Endpoints>),
+}
+
+impl Plan {
+    fn watches(&self) -> Watches {
+        match self {
+            Self::Filter(table) if table.has_accrual() => Watches::Failures,
+            Self::Filter(table) if table.has_fallback() => Watches::Clusters,
+            Self::Filter(_) | Self::Guard(_) => Watches::Nothing,
+        }
+    }
 }
 
 impl Default for Root {
@@ -50,7 +60,7 @@ impl RootContext for Root {
         let plan = load(size);
         let accepted = plan.is_some();
         if let Some(plan) = plan {
-            self.ticker.configured(matches!(&plan, Plan::Filter(table) if table.has_fallback()));
+            self.ticker.configured(plan.watches());
             self.plan = plan;
             metrics::define();
         }

@@ -1,10 +1,11 @@
 //! The stages from a matched rule to a decision (design: precedence of what picks a version).
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::answer;
 use crate::availability::{Availability, FallbackReason};
-use crate::config::{AbortStatus, FaultAbort, FaultDelay, Mode};
+use crate::config::{AbortStatus, FailureAccrual, FaultAbort, FaultDelay, Mode};
 use crate::cors::{self, Verdict};
 use crate::decision::{Decision, Fallback, Forward, LocalReply, Outcome, Reason};
 use crate::draws::Draws;
@@ -105,16 +106,23 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
         Some(Pick { destination, treatment, policy: Some(policy), reason: Reason::VersionHeader, fallback })
     }
 
-    /// The pick itself if it can serve, else the first of its policy's order that can; the default if none can.
+    /// The pick itself if it can serve, else the first of its policy's order that can; where none can, the first of them
+    /// that is merely ejected, else the default.
     fn settle(&self, forwarding: &'t Forwarding, pick: Pick<'t>, available: &(impl Availability + ?Sized)) -> Pick<'t> {
-        let unavailable = |destination: &Destination| available.unavailable(&self.cluster_of(destination));
-        let (Some(policy), Some(reason)) = (pick.policy, unavailable(&pick.destination)) else { return pick };
+        let Some(policy) = pick.policy else { return pick };
+        let unavailable = |destination: &Destination| self.unavailable(destination, policy, available);
+        let Some(reason) = unavailable(&pick.destination) else { return pick };
         let candidates = || {
             let others = policy.fallback.iter().filter(|subset| pick.destination.subset.as_ref() != Some(subset));
             others.filter_map(|subset| version(forwarding, pick.destination.port, policy, subset))
         };
-        let standing_in =
-            candidates().find(|(destination, _)| unavailable(destination).is_none()).or_else(|| candidates().last());
+        let first =
+            |wanted: Option<FallbackReason>| candidates().find(|(destination, _)| unavailable(destination) == wanted);
+        let standing_in = match (first(None), reason) {
+            (Some(able), _) => Some(able),
+            (None, FallbackReason::Ejected) => None,
+            (None, _) => first(Some(FallbackReason::Ejected)).or_else(|| candidates().last()),
+        };
         let Some((destination, treatment)) = standing_in else { return pick };
         let from = match pick.destination {
             Cow::Borrowed(destination) => destination.subset.as_deref().map(Cow::Borrowed),
@@ -123,6 +131,24 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
         // What the client asked for stays the beginning of the story.
         let fallback = pick.fallback.or(Some(Fallback { from, reason }));
         Pick { destination, treatment, fallback, ..pick }
+    }
+
+    /// Why a version cannot serve this request. A policy without failure accrual ejects nothing; a version on trial serves
+    /// its share.
+    fn unavailable(
+        &self,
+        destination: &Destination,
+        policy: &HostPolicy,
+        available: &(impl Availability + ?Sized),
+    ) -> Option<FallbackReason> {
+        let cluster = self.cluster_of(destination);
+        let reason = available.unavailable(&cluster)?;
+        let is_served = reason == FallbackReason::Ejected
+            && policy
+                .accrual
+                .as_ref()
+                .is_none_or(|accrual| accrual.trial.percentage.holds(self.draws.trial) && available.may_try(&cluster));
+        (!is_served).then_some(reason)
     }
 
     /// The fault of the version that serves counts in place of the rule's of the same kind.
@@ -150,7 +176,7 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
         let mirrors =
             drawn.filter(|(mirror, draw)| mirror.percentage.holds(*draw)).map(|(mirror, _)| &mirror.destination);
         let rewrite = forwarding.path.as_ref();
-        let has_alternative = pick.has_alternative();
+        let (has_alternative, accrual) = (pick.has_alternative(), pick.accrual());
         Outcome::Forward(Box::new(Forward {
             reason: pick.reason,
             port: pick.destination.port.unwrap_or(self.port),
@@ -165,12 +191,13 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
             mirrors: mirrors.map(|mirror| self.table.cluster(mirror, self.port)).collect(),
             fallback: pick.fallback,
             has_alternative,
+            accrual,
         }))
     }
 
     /// Version mode: the version and nothing else.
     fn name_version(&self, pick: Pick<'t>) -> Outcome<'t> {
-        let has_alternative = pick.has_alternative();
+        let (has_alternative, accrual) = (pick.has_alternative(), pick.accrual());
         Outcome::Forward(Box::new(Forward {
             reason: pick.reason,
             port: pick.destination.port.unwrap_or(self.port),
@@ -185,6 +212,7 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
             mirrors: Vec::new(),
             fallback: pick.fallback,
             has_alternative,
+            accrual,
         }))
     }
 
@@ -216,7 +244,11 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
     }
 }
 
-impl Pick<'_> {
+impl<'t> Pick<'t> {
+    fn accrual(&self) -> Option<&'t Arc<FailureAccrual>> {
+        self.policy.and_then(|policy| policy.accrual.as_ref()).filter(|_| self.has_alternative())
+    }
+
     fn has_alternative(&self) -> bool {
         let picked = self.destination.subset.as_deref();
         self.policy.is_some_and(|policy| policy.fallback.iter().any(|subset| Some(subset.as_str()) != picked))

@@ -28,6 +28,7 @@ pub struct RouteTable {
     pub(crate) faults: FaultSettings,
     guard: Guard,
     has_fallback: bool,
+    has_accrual: bool,
 }
 
 /// What a host's rules may lead to: a share of the requests, and their decision.
@@ -61,6 +62,10 @@ impl RouteTable {
             faults: config.faults,
             guard: config.guard,
             has_fallback: config.policies.iter().any(|policy| !policy.fallback.is_empty()),
+            has_accrual: config
+                .policies
+                .iter()
+                .any(|policy| policy.failure_accrual.is_some() && policy.fallback.len() > 1),
         };
         let policies = HostPolicy::compile_all(config);
         for service in config.services_in_order() {
@@ -190,6 +195,12 @@ impl RouteTable {
     #[must_use]
     pub fn has_fallback(&self) -> bool {
         self.has_fallback
+    }
+
+    /// Whether a policy says what failures do to a version in whose place another may stand.
+    #[must_use]
+    pub fn has_accrual(&self) -> bool {
+        self.has_accrual
     }
 
     /// The cluster of a destination for requests of a port.
