@@ -113,6 +113,10 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> Vec<Trial> {
         drills::version_header::of_every_kind_is_served,
         drills::version_header::guards_native_routes,
         drills::broken::leaves_other_versions_alone,
+        drills::accrual::half_of_the_answers_fail,
+        drills::accrual::hangs_without_a_timeout,
+        drills::accrual::a_trial_gets_its_share_only,
+        drills::accrual::one_worker_ejects_for_all,
         drills::memory::stays_flat_while_versions_come_and_go,
     ));
     for group in example::groups() {

@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr};
 use e2e::{
     bootstrap::cluster,
     canary::{NATIVE, cluster_name},
-    client::{Protocol, Request},
+    client::Request,
     load::Load,
 };
 use serde_json::json;

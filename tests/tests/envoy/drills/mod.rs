@@ -2,6 +2,7 @@
 //! the same with native routes alone, which must lose requests.
 
 pub(crate) mod absent;
+pub(crate) mod accrual;
 pub(crate) mod broken;
 pub(crate) mod memory;
 
