@@ -166,7 +166,9 @@ impl Accruals {
     /// Puts everything in order after time has passed.
     fn settle(&mut self, now: u64) {
         self.now = now;
-        self.versions.retain(|_, version| version.trials > 0 || !version.view.state().is_forgettable(now));
+        // Requests on their way keep the name: their results are still to count.
+        self.versions
+            .retain(|cluster, version| Rc::strong_count(cluster) > 1 || !version.view.state().is_forgettable(now));
         for version in self.versions.values_mut() {
             if version.tells_of_trial && version.view.standing(now) != Standing::Ejected {
                 version.tells_of_trial = false;

@@ -114,6 +114,7 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> Vec<Trial> {
         drills::version_header::guards_native_routes,
         drills::broken::leaves_other_versions_alone,
         drills::accrual::half_of_the_answers_fail,
+        drills::accrual::slow_failures_count_one_by_one,
         drills::accrual::hangs_without_a_timeout,
         drills::accrual::a_trial_gets_its_share_only,
         drills::accrual::one_worker_ejects_for_all,
