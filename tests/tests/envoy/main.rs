@@ -39,9 +39,16 @@ use tokio::{
 struct Subject {
     binary: EnvoyBinary,
     shared: OnceCell<Canary>,
+    /// Long claims are made at full length of the last version only, unless `LONG` is set.
+    is_last: bool,
 }
 
 impl Subject {
+    /// How much of something that takes long.
+    fn share_of(&self, full: u64) -> u64 {
+        if self.is_last { full } else { scale::pick(full / 10, full) }
+    }
+
     async fn shared(&self) -> &Canary {
         self.shared
             .get_or_init(async || Canary::start(&self.binary, Delivery::Ecds, &documents::shared(), &UPSTREAMS).await)
@@ -151,8 +158,9 @@ fn main() -> ExitCode {
         }
     };
     let runtime = Runtime::new().expect("a tokio runtime");
-    let subjects: Vec<_> =
-        binaries.into_iter().map(|binary| Arc::new(Subject { binary, shared: OnceCell::new() })).collect();
+    let last = binaries.len().saturating_sub(1);
+    let subject = |(number, binary)| Arc::new(Subject { binary, shared: OnceCell::new(), is_last: number == last });
+    let subjects: Vec<_> = binaries.into_iter().enumerate().map(subject).collect();
     let trials = subjects.iter().flat_map(|subject| trials(runtime.handle(), subject)).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     // Before the process ends: dropping them ends the shared Envoys.

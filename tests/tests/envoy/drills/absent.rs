@@ -61,9 +61,10 @@ async fn compare(subject: &Subject, row: &str, endpoints: &str, extra: &[Value])
     let _log = canary.envoy.show_log_on_panic();
     for protocol in PROTOCOLS {
         let row = format!("{row}, {protocol:?}");
-        let outcome = send(&canary, protocol, REQUESTS).await;
+        let requests = subject.share_of(REQUESTS);
+        let outcome = send(&canary, protocol, requests).await;
         assert_none_lost(&row, &outcome);
-        assert_eq!(outcome.served("v1"), REQUESTS, "{row}");
+        assert_eq!(outcome.served("v1"), requests, "{row}");
         let control = send(&native, protocol, CONTROL).await;
         assert_some_lost(&row, &control);
         assert_eq!(control.refused(503), CONTROL, "{row}");
@@ -139,7 +140,7 @@ impl<'p> Discovered<'p> {
 }
 
 pub(crate) async fn comes_and_goes(subject: &Subject) {
-    let cycles = scale::pick(2, 5);
+    let (requests, cycles) = (subject.share_of(REQUESTS), scale::pick(2, 5));
     let canary = start(subject, "learned", &to_v2(), &["v1", NATIVE]).await;
     let _log = canary.envoy.show_log_on_panic();
     let world = Discovered::start(&canary).await;
@@ -155,7 +156,7 @@ pub(crate) async fn comes_and_goes(subject: &Subject) {
     }
     world.until_v2_serves().await;
     for load in &world.loads {
-        load.until("all requests", |outcome| outcome.all() >= REQUESTS).await;
+        load.until("all requests", |outcome| outcome.all() >= requests).await;
     }
     for (protocol, outcome) in PROTOCOLS.iter().zip(world.stop().await) {
         assert_none_lost(&format!("cluster and endpoints gone and back {cycles} times, {protocol:?}"), &outcome);
@@ -184,7 +185,7 @@ pub(crate) async fn a_subset_before_its_cluster(subject: &Subject) {
     let load = Load::paced(canary.address, &Kind::Http(Protocol::Http1, get()), CONNECTIONS, Duration::ZERO);
     load.go_on_for(ENOUGH).await;
     canary.take(&introduced).await;
-    load.go_on_for(REQUESTS).await;
+    load.go_on_for(subject.share_of(REQUESTS)).await;
     assert_eq!(load.so_far().served("v2"), 0, "v2 is not there yet");
     canary.add_upstream("v2").await;
     load.until("v2 serves", |outcome| outcome.served("v2") >= ENOUGH).await;

@@ -13,7 +13,7 @@ use crate::Subject;
 
 const CONNECTIONS: u64 = 4;
 /// Configurations, each with three versions that no other has; after half of them no fallback gets a counter of its own.
-const CONFIGURATIONS: u64 = 160;
+const CONFIGURATIONS: u64 = 200;
 /// What may come on top in the second half: a leak of a configuration or of a request's state is far more.
 const MOST_KIB: u64 = 8 * 1_024;
 
@@ -39,12 +39,12 @@ fn document(number: u64) -> Value {
 }
 
 pub(crate) async fn stays_flat_while_versions_come_and_go(subject: &Subject) {
-    let requests: u64 = scale::pick(20_000, 200_000);
-    let each = requests / CONFIGURATIONS;
+    let (requests, configurations) = (subject.share_of(scale::pick(20_000, 200_000)), subject.share_of(CONFIGURATIONS));
+    let each = requests / configurations;
     let canary = start(subject, "learned", &document(0), &["v1", NATIVE]).await;
     let _log = canary.envoy.show_log_on_panic();
     let (mut all, mut warm) = (Outcome::default(), 0);
-    for number in 1..=CONFIGURATIONS {
+    for number in 1..=configurations {
         canary.take(&document(number)).await;
         // One of its versions, one of the generation before, and one that was never there.
         let asked = [format!("g{number}-0"), format!("g{}-0", number - 1), format!("never-{number}")];
@@ -58,12 +58,12 @@ pub(crate) async fn stays_flat_while_versions_come_and_go(subject: &Subject) {
             *all.served_by.entry("v1".to_owned()).or_default() += outcome.served("v1");
             all.failures.extend(outcome.failures);
         }
-        if number == CONFIGURATIONS / 2 {
+        if number == configurations / 2 {
             warm = canary.envoy.resident_kib();
         }
     }
     let end = canary.envoy.resident_kib();
-    assert_none_lost(&format!("{CONFIGURATIONS} configurations"), &all);
+    assert_none_lost(&format!("{configurations} configurations"), &all);
     assert_eq!(all.served("v1"), requests, "all by the default");
     eprintln!("resident memory: {warm} KiB after half of {requests} requests, {end} KiB after all");
     assert!(end <= warm + MOST_KIB, "memory grows: {warm} KiB, then {end} KiB");
