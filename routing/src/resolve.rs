@@ -3,17 +3,19 @@
 use std::borrow::Cow;
 
 use crate::answer;
-use crate::availability::{Availability, FallbackReason};
+use crate::availability::Availability;
 use crate::config::{AbortStatus, FaultAbort, FaultDelay, Mode};
 use crate::cors::{self, Verdict};
-use crate::decision::{Decision, Fallback, Forward, LocalReply, Outcome, Reason};
+use crate::decision::{Decision, Fallback, Forward, LocalReply, Outcome};
 use crate::draws::Draws;
 use crate::header_change::{self, HeaderChange, Step};
+use crate::overrides::Permissions;
 use crate::path;
+use crate::pick::Pick;
 use crate::request::RequestView;
-use crate::route::{Destination, Forwarding, Kind, Route, Treatment, WeightedDestination};
+use crate::route::{Destination, Forwarding, Kind, Route, Treatment};
 use crate::table::RouteTable;
-use crate::version::{Asked, HostPolicy, Normalised};
+use crate::version::{HostPolicy, Normalised};
 
 /// One request under the rule that matched it.
 pub(crate) struct Resolver<'t, 'r, R> {
@@ -25,16 +27,7 @@ pub(crate) struct Resolver<'t, 'r, R> {
     pub(crate) route: &'t Route,
     pub(crate) port: u16,
     pub(crate) draws: &'r Draws,
-}
-
-/// A version that was picked.
-#[derive(Clone)]
-struct Pick<'t> {
-    destination: Cow<'t, Destination>,
-    treatment: &'t Treatment,
-    policy: Option<&'t HostPolicy>,
-    reason: Reason,
-    fallback: Option<Fallback<'t>>,
+    pub(crate) permissions: Permissions,
 }
 
 impl<'t, R: RequestView> Resolver<'t, '_, R> {
@@ -66,43 +59,7 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
             (Kind::Forward(_), None, Some((forwarding, pick))) => self.forward(forwarding, pick),
             (Kind::Forward(_), None, None) => Outcome::LocalReply(LocalReply::NO_RULE),
         };
-        Decision { route: Some(self.route), delay, abort, outcome }
-    }
-
-    /// The version that the client named, where a destination of the rule has its host; else the draw's.
-    fn pick(&self, forwarding: &'t Forwarding) -> Option<Pick<'t>> {
-        for target in &forwarding.destinations {
-            if let Some(pick) = target.policy.as_deref().and_then(|policy| self.asked(forwarding, target, policy)) {
-                return Some(pick);
-            }
-        }
-        let target = forwarding.destinations.get(forwarding.split.pick(self.draws.split))?;
-        let reason = if forwarding.destinations.len() == 1 { Reason::Rule } else { Reason::Weight };
-        Some(Pick {
-            destination: Cow::Borrowed(&target.destination),
-            treatment: &target.treatment,
-            policy: target.policy.as_deref(),
-            reason,
-            fallback: None,
-        })
-    }
-
-    fn asked(
-        &self,
-        forwarding: &'t Forwarding,
-        target: &'t WeightedDestination,
-        policy: &'t HostPolicy,
-    ) -> Option<Pick<'t>> {
-        let (subset, fallback) = match policy.asked(self.request)? {
-            Asked::Nothing => return None,
-            Asked::Known(subset) => (subset, None),
-            Asked::Unknown(asked) => {
-                let from = Some(Cow::Owned(asked));
-                (policy.default_subset()?, Some(Fallback { from, reason: FallbackReason::UnknownVersion }))
-            }
-        };
-        let (destination, treatment) = version(forwarding, target.destination.port, policy, subset)?;
-        Some(Pick { destination, treatment, policy: Some(policy), reason: Reason::VersionHeader, fallback })
+        Decision { delay, abort, ..Decision::of(Some(self.route), outcome) }
     }
 
     /// The pick itself if it can serve, else the first of its policy's order that can; the default if none can.
@@ -146,6 +103,7 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
         }
         let mut request_headers = header_change::changes(&pick.treatment.request_headers, self.seen, name);
         request_headers.extend(self.tell_version(&pick));
+        response_headers.extend(pick.set_cookie());
         let drawn = forwarding.mirrors.iter().zip(self.draws.mirror);
         let mirrors =
             drawn.filter(|(mirror, draw)| mirror.percentage.holds(*draw)).map(|(mirror, _)| &mirror.destination);
@@ -163,12 +121,13 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
             timeout: forwarding.timeout,
             retries: forwarding.retries.as_ref(),
             mirrors: mirrors.map(|mirror| self.table.cluster(mirror, self.port)).collect(),
+            split: pick.split,
             fallback: pick.fallback,
             has_alternative,
         }))
     }
 
-    /// Version mode: the version and nothing else.
+    /// Version mode: the version and the cookie that keeps it, nothing else.
     fn name_version(&self, pick: Pick<'t>) -> Outcome<'t> {
         let has_alternative = pick.has_alternative();
         Outcome::Forward(Box::new(Forward {
@@ -176,10 +135,11 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
             port: pick.destination.port.unwrap_or(self.port),
             cluster: self.cluster(&pick.destination),
             request_headers: self.tell_version(&pick).into_iter().collect(),
+            response_headers: pick.set_cookie().into_iter().collect(),
             destination: pick.destination,
+            split: pick.split,
             path: None,
             authority: None,
-            response_headers: Vec::new(),
             timeout: None,
             retries: None,
             mirrors: Vec::new(),
@@ -216,24 +176,15 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
     }
 }
 
-impl Pick<'_> {
-    fn has_alternative(&self) -> bool {
-        let picked = self.destination.subset.as_deref();
-        self.policy.is_some_and(|policy| policy.fallback.iter().any(|subset| Some(subset.as_str()) != picked))
-    }
-}
-
 /// A version of a host under a rule: one of the rule's own destinations, else a bare one on the port of the destination
 /// in whose place it stands.
-fn version<'t>(
+pub(crate) fn version<'t>(
     forwarding: &'t Forwarding,
     port: Option<u16>,
     policy: &'t HostPolicy,
     subset: &str,
 ) -> Option<(Cow<'t, Destination>, &'t Treatment)> {
-    let is_it =
-        |destination: &Destination| destination.host == policy.host && destination.subset.as_deref() == Some(subset);
-    if let Some(own) = forwarding.destinations.iter().find(|target| is_it(&target.destination)) {
+    if let Some(own) = forwarding.destinations.iter().find(|target| target.is(&policy.host, subset)) {
         return Some((Cow::Borrowed(&own.destination), &own.treatment));
     }
     let bare = policy.destination(subset)?;

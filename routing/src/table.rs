@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use crate::availability::{AllAvailable, Availability};
 use crate::config::{
-    Clusters, Config, ControlHeaders, Fault, FaultSettings, Guard, HttpMatch, HttpRoute, Mode, Percentage, Proxy,
-    Redirect, VirtualService,
+    Candidate, Clusters, Config, ControlHeaders, Fault, FaultSettings, Guard, HttpMatch, HttpRoute, Mode, Overrides,
+    Percentage, Proxy, Redirect, VirtualService,
 };
 use crate::decision::{Decision, LocalReply, Outcome};
 use crate::draws::{Draws, Fraction};
 use crate::host;
 use crate::host_index::HostIndex;
+use crate::overrides::Permissions;
 use crate::request::RequestView;
 use crate::resolve::Resolver;
 use crate::route::{DEFAULT_PORT, Destination, Kind, Route};
@@ -28,6 +29,15 @@ pub struct RouteTable {
     pub(crate) faults: FaultSettings,
     guard: Guard,
     has_fallback: bool,
+    overrides: Overrides,
+    candidate: Option<Box<CandidateTable>>,
+}
+
+/// Rules on trial, for a share of requests.
+#[derive(Debug)]
+struct CandidateTable {
+    percentage: Percentage,
+    table: RouteTable,
 }
 
 /// What a host's rules may lead to: a share of the requests, and their decision.
@@ -61,6 +71,11 @@ impl RouteTable {
             faults: config.faults,
             guard: config.guard,
             has_fallback: config.policies.iter().any(|policy| !policy.fallback.is_empty()),
+            overrides: config.overrides.clone(),
+            candidate: config
+                .candidate
+                .as_ref()
+                .map(|candidate| CandidateTable::compile(candidate, &config.proxy).into()),
         };
         let policies = HostPolicy::compile_all(config);
         for service in config.services_in_order() {
@@ -112,6 +127,17 @@ impl RouteTable {
         draws: &Draws,
         available: &(impl Availability + ?Sized),
     ) -> Decision<'t> {
+        let permissions = Permissions::judge(&self.overrides, &self.headers, request);
+        Decision { permissions, ..self.decide_with(request, draws, available, permissions) }
+    }
+
+    fn decide_with<'t>(
+        &'t self,
+        request: &impl RequestView,
+        draws: &Draws,
+        available: &(impl Availability + ?Sized),
+        permissions: Permissions,
+    ) -> Decision<'t> {
         let (host, authority_port) = host::split_port(request.authority());
         let port = request.port().or(authority_port).unwrap_or(DEFAULT_PORT);
         let virtual_host = self.hosts.find(host).and_then(|index| self.virtual_hosts.get(index));
@@ -119,7 +145,9 @@ impl RouteTable {
         let Some((virtual_host, routes)) = found else { return Decision::of(None, Outcome::Untouched) };
         let seen = Normalised::new(request, &virtual_host.policies);
         match routes.iter().find(|route| route.applies_to(port) && route.is_match(&seen)) {
-            Some(route) => Resolver { table: self, request, seen: &seen, route, port, draws }.resolve(available),
+            Some(route) => {
+                Resolver { table: self, request, seen: &seen, route, port, draws, permissions }.resolve(available)
+            }
             // In version mode the proxy's own routes answer where no rule matches.
             None if self.mode == Mode::Version => Decision::of(None, Outcome::Untouched),
             None => Decision::of(None, Outcome::LocalReply(LocalReply::NO_RULE)),
@@ -146,7 +174,11 @@ impl RouteTable {
         let delays = chances_of(faults.iter().filter_map(|fault| Some(fault.delay?.percentage)));
         let aborts = chances_of(faults.iter().filter_map(|fault| Some(fault.abort?.percentage)));
         let splits: Vec<_> = match &route.action.kind {
-            Kind::Forward(forwarding) => forwarding.split.chances().collect(),
+            Kind::Forward(forwarding) => {
+                let ring = forwarding.ring.as_ref();
+                let ramped = ring.and_then(|ring| ring.ramped_weights(&forwarding.destinations, || request.now()));
+                forwarding.split_by(ramped.as_deref()).chances().collect()
+            }
             Kind::Redirect(_) | Kind::DirectResponse(_) => vec![(Fraction::default(), 1.0)],
         };
         let mut chances: Vec<Chance<'t>> = Vec::new();
@@ -160,6 +192,19 @@ impl RouteTable {
             }
         }
         chances
+    }
+
+    /// The candidate's rules, where there is a candidate and the draws let it see this request. What they decide is compared
+    /// (see [`differences`](crate::difference::differences)) and never carried out.
+    #[must_use]
+    pub fn candidate(&self, draws: &Draws) -> Option<&Self> {
+        let candidate = self.candidate.as_ref()?;
+        candidate.percentage.holds(draws.candidate).then_some(&candidate.table)
+    }
+
+    /// The headers that hold clients' secrets. They are removed from every request, whatever is decided.
+    pub fn secret_headers(&self) -> impl Iterator<Item = &str> {
+        self.overrides.secret_headers()
     }
 
     /// The names of the control headers.
@@ -218,7 +263,15 @@ impl RouteTable {
 
 impl<'t> Decision<'t> {
     pub(crate) fn of(route: Option<&'t Route>, outcome: Outcome<'t>) -> Self {
-        Self { route, delay: None, abort: None, outcome }
+        Self { route, delay: None, abort: None, permissions: Permissions::default(), outcome }
+    }
+}
+
+impl CandidateTable {
+    /// In the same proxy as the live rules, of which more may be known than the document says.
+    fn compile(candidate: &Candidate, proxy: &Proxy) -> Self {
+        let config = Config { proxy: proxy.clone(), ..candidate.config.clone() };
+        Self { percentage: candidate.percentage, table: RouteTable::compile(&config) }
     }
 }
 
