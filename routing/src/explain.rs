@@ -129,9 +129,9 @@ impl Question {
         let mut answer = self.describe(&decision);
         if let (Some(fields), Some(candidate)) = (answer.as_object_mut(), table.candidate(&draws)) {
             let other = decide(candidate);
-            let differences: Vec<_> = differences(&decision, &other).map(|difference| difference.as_str()).collect();
-            fields
-                .insert("candidate".to_owned(), json!({"differences": differences, "decision": self.describe(&other)}));
+            let differs = differences(&decision, &other).map(|difference| difference.as_str());
+            fields.insert("differs".to_owned(), differs.collect());
+            fields.insert("candidate".to_owned(), self.describe(&other));
         }
         answer
     }
