@@ -75,7 +75,7 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
             return Some(Pick::target(only, Reason::Rule));
         }
         let ring = forwarding.ring.as_ref();
-        let ramped = ring.and_then(|ring| ring.ramped_weights(&forwarding.destinations, || self.request.now()));
+        let ramped = forwarding.ramped_weights(self.request);
         let (user, cookie) = ring.and_then(|ring| self.user(&ring.policy)).unzip();
         let index = match (ring, user.and_then(|user| user.bucket)) {
             (Some(ring), Some(bucket)) => ring.pick(ramped.as_deref(), bucket)?,

@@ -170,6 +170,11 @@ impl Action {
 }
 
 impl Forwarding {
+    /// The weights of the destinations where the clock moves one.
+    pub(crate) fn ramped_weights(&self, request: &impl RequestView) -> Option<Vec<u64>> {
+        self.ring.as_ref()?.ramped_weights(&self.destinations, || request.now())
+    }
+
     /// The shares of a draw where the clock moves a weight, or not.
     pub(crate) fn split_by(&self, ramped_weights: Option<&[u64]>) -> Cow<'_, Split> {
         ramped_weights.map_or(Cow::Borrowed(&self.split), |weights| Cow::Owned(Split::new(weights.iter().copied())))

@@ -175,9 +175,7 @@ impl RouteTable {
         let aborts = chances_of(faults.iter().filter_map(|fault| Some(fault.abort?.percentage)));
         let splits: Vec<_> = match &route.action.kind {
             Kind::Forward(forwarding) => {
-                let ring = forwarding.ring.as_ref();
-                let ramped = ring.and_then(|ring| ring.ramped_weights(&forwarding.destinations, || request.now()));
-                forwarding.split_by(ramped.as_deref()).chances().collect()
+                forwarding.split_by(forwarding.ramped_weights(request).as_deref()).chances().collect()
             }
             Kind::Redirect(_) | Kind::DirectResponse(_) => vec![(Fraction::default(), 1.0)],
         };

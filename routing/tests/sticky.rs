@@ -1,12 +1,6 @@
 //! What sticky splits promise, proven over many users (README, "The same user, the same version").
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
 use canary_routing::{AllAvailable, Availability, Config, Draws, Outcome, Reason, Request, RouteTable, Timestamp};
 use serde_json::{Value, json};

@@ -158,8 +158,8 @@ impl Config {
         read_section(&fields, "headers", &mut config.headers, ControlHeaders::read);
         read_section(&fields, "proxy", &mut config.proxy, Proxy::read);
         read_section(&fields, "guard", &mut config.guard, Guard::read);
-        read_section(&fields, "overrides", &mut config.overrides, Overrides::read);
-        config.overrides.check(node, &config.headers);
+        let headers = &config.headers;
+        read_section(&fields, "overrides", &mut config.overrides, |place| Overrides::read(place, headers));
         config.review(node);
         config.candidate = fields.get("candidate").and_then(|place| Candidate::read(&place, &config)).map(Box::new);
         fields.finish();

@@ -45,9 +45,10 @@ pub struct Secret {
 const SHA256_OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 impl Overrides {
-    pub(super) fn read(node: &Node<'_>) -> Option<Self> {
+    pub(super) fn read(node: &Node<'_>, headers: &ControlHeaders) -> Option<Self> {
         let fields = node.object()?;
-        let from = fields.get("from").map(|list| list.elements().filter_map(|entry| read_source(&entry)).collect());
+        let from =
+            fields.get("from").map(|list| list.elements().filter_map(|entry| read_source(&entry, headers)).collect());
         fields.finish();
         Some(Self { from: from.unwrap_or_default() })
     }
@@ -56,22 +57,13 @@ impl Overrides {
     pub fn secret_headers(&self) -> impl Iterator<Item = &str> {
         self.from.iter().filter_map(|source| Some(source.secret.as_ref()?.header.as_str()))
     }
-
-    /// A secret does not travel in a header that has another meaning here.
-    pub(super) fn check(&self, node: &Node<'_>, headers: &ControlHeaders) {
-        for header in self.secret_headers() {
-            if headers.names().any(|name| name == header) {
-                node.invalid(format!("{header} is a control header, so it cannot hold a secret"));
-            }
-        }
-    }
 }
 
-fn read_source(node: &Node<'_>) -> Option<TrustedSource> {
+fn read_source(node: &Node<'_>, headers: &ControlHeaders) -> Option<TrustedSource> {
     let fields = node.object()?;
     let cidr = fields.get("cidr").map(|place| read_cidr(&place));
     let principal = fields.get("principal").map(|place| read_principal(&place));
-    let secret = fields.get("secret").map(|place| read_secret(&place));
+    let secret = fields.get("secret").map(|place| read_secret(&place, headers));
     fields.finish();
     if cidr.is_none() && principal.is_none() && secret.is_none() {
         node.invalid("a trusted client is known by cidr, principal or secret");
@@ -100,12 +92,15 @@ fn read_principal(node: &Node<'_>) -> Option<Principal> {
     }
 }
 
-fn read_secret(node: &Node<'_>) -> Option<Secret> {
+fn read_secret(node: &Node<'_>, headers: &ControlHeaders) -> Option<Secret> {
     let fields = node.object()?;
     let header = fields.require("header").and_then(|place| {
         let name = place.string()?.to_ascii_lowercase();
         if !syntax::is_header_name(&name) || ["host", "cookie"].contains(&name.as_str()) {
             place.invalid(format!("{name:?} cannot hold a secret: the header is removed from every request"));
+        }
+        if headers.names().any(|control| control == name) {
+            place.invalid(format!("{name} is a control header, so it cannot hold a secret"));
         }
         Some(name)
     });

@@ -175,6 +175,10 @@ fn every_configuration_is_good() {
         } else if value.get("routes").is_some() {
             kinds[1] += 1;
             assert_eq!(Some(&value["routes"]), bootstrap.pointer(routes), "line {line}: routes of bootstrap.yaml");
+        } else if ["policies", "overrides"].iter().any(|section| value.get(section).is_some()) {
+            let output = run_canaryctl(&["validate", file.to_str().expect("a path in UTF-8")]);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "line {line}: {said}");
         } else {
             panic!("line {line}: no test knows this block:\n{}", block.text);
         }
