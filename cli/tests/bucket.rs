@@ -1,5 +1,5 @@
 //! The README's program for buckets, run by python3, against the filter's own decisions.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
 
 use std::{
     fs,
@@ -52,7 +52,7 @@ fn the_program_of_the_readme_computes_the_same_buckets_and_versions() {
         .stdout(Stdio::piped())
         .spawn()
         .expect("python3 runs");
-    python.stdin.take().unwrap().write_all(&keys.join(&b"\n"[..])).unwrap();
+    python.stdin.take().unwrap().write_all(&keys.join(b"\n".as_slice())).unwrap();
     let output = python.wait_with_output().unwrap();
     assert!(output.status.success());
     let lines = String::from_utf8(output.stdout).unwrap();
