@@ -42,6 +42,47 @@ fn explain_shows_everything_that_may_happen() {
 }
 
 #[test]
+fn explain_shows_users_their_places_and_who_is_trusted() {
+    let (code, found, problems) = canaryctl(&["explain", "--config", "sticky.yaml", "--requests", "users.yaml"]);
+    assert_eq!((code, problems.as_str()), (0, ""));
+    assert_same("users", &found, "explain_sticky.txt");
+}
+
+#[test]
+fn flags_say_who_asks_and_when() {
+    let forced = ["-H", "x-canary-version: v3"];
+    for (name, url, flags, shown) in [
+        (
+            "a trusted address",
+            "http://reviews/",
+            [&forced[..], &["--source-ip", "10.20.0.1:80"]].concat(),
+            "reason: override",
+        ),
+        (
+            "another address",
+            "http://reviews/",
+            [&forced[..], &["--source-ip", "::1"]].concat(),
+            "forces a version: refused",
+        ),
+        ("before the ramp", "http://reviews/ramped", vec!["--now", "2026-11-20T00:00:00Z"], "forward  to v1"),
+        ("after the ramp", "http://reviews/ramped", vec!["--now", "2026-11-23T00:00:00+01:00"], "forward  to v2"),
+    ] {
+        let (code, found, problems) =
+            canaryctl(&[&["explain", "--config", "sticky.yaml", "GET", url][..], &flags].concat());
+        assert_eq!((code, problems.as_str()), (0, ""), "{name}");
+        assert!(found.contains(shown), "{name}: {found}");
+    }
+    for (name, flag, value, error) in [
+        ("no address", "--source-ip", "here", "an IP address is wanted"),
+        ("no time", "--now", "tomorrow", "an RFC 3339 time is wanted"),
+    ] {
+        let (code, _, problems) =
+            canaryctl(&["explain", "--config", "sticky.yaml", "GET", "http://reviews/", flag, value]);
+        assert!(code != 0 && problems.contains(error), "{name}: {problems}");
+    }
+}
+
+#[test]
 fn draws_decide_what_is_left_to_chance() {
     let fault = "http://reviews/fault";
     let rate = "http://reviews/rate";

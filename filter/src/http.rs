@@ -155,5 +155,13 @@ fn count_fallback(forward: &Forward<'_>) {
 /// One number for each draw that a decision may look at.
 fn draws() -> Draws {
     let draw = || Fraction::from_bits(entropy::draw());
-    Draws { split: draw(), delay: draw(), abort: draw(), trial: draw(), mirror: std::array::from_fn(|_| draw()) }
+    Draws {
+        split: draw(),
+        delay: draw(),
+        abort: draw(),
+        trial: draw(),
+        mirror: std::array::from_fn(|_| draw()),
+        candidate: draw(),
+        identity: Some(u128::from(entropy::draw()) << 64 | u128::from(entropy::draw())),
+    }
 }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::availability::FallbackReason;
-use crate::config::{AbortStatus, FailureAccrual, Retries};
+use crate::config::{AbortStatus, FailureAccrual, Retries, StickyKey};
+use crate::draws::Fraction;
 use crate::header_change::HeaderChange;
-use crate::route::{Destination, Route};
+use crate::overrides::Permissions;
+use crate::route::{Destination, Route, WeightedDestination};
 
 /// The answer for one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub struct Decision<'t> {
     pub abort: Option<AbortStatus>,
     /// Whether faults are left to a guard ([`FaultScope::BeforeGuard`]).
     pub leaves_faults: bool,
+    /// What became of the wishes in the client's control headers.
+    pub permissions: Permissions,
     /// What to do.
     pub outcome: Outcome<'t>,
 }
@@ -66,7 +70,7 @@ pub struct Forward<'t> {
     pub authority: Option<&'t str>,
     /// Changes of the request's headers.
     pub request_headers: Vec<HeaderChange<'t>>,
-    /// Changes of the response's headers, those of CORS included.
+    /// Changes of the response's headers, those of CORS and a new user's cookie included.
     pub response_headers: Vec<HeaderChange<'t>>,
     /// Limit of the whole exchange, tries included.
     pub timeout: Option<Duration>,
@@ -74,12 +78,51 @@ pub struct Forward<'t> {
     pub retries: Option<&'t Retries>,
     /// Clusters that get a copy, at most [`MAX_MIRRORS`](crate::config::MAX_MIRRORS).
     pub mirrors: Vec<Cow<'t, str>>,
+    /// How the rule's weights picked the version; `None` where something else did.
+    pub split: Option<SplitPick<'t>>,
     /// The version that was picked first, if another serves.
     pub fallback: Option<Fallback<'t>>,
     /// Whether a policy names another version that could serve in place of this one.
     pub has_alternative: bool,
     /// What its failures do to the version, if another could serve in its place.
     pub accrual: Option<&'t Arc<FailureAccrual>>,
+}
+
+/// How the weights of a rule picked a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SplitPick<'t> {
+    pub(crate) destinations: &'t [WeightedDestination],
+    /// Indices of destinations along the ring, where users have a place on it.
+    pub(crate) order: Option<&'t [usize]>,
+    /// The weights by index where the clock moves one.
+    pub(crate) ramped: Option<Vec<u64>>,
+    /// The user, where the split is sticky and knows one.
+    pub user: Option<User<'t>>,
+}
+
+/// A user of a sticky split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct User<'t> {
+    /// Where the user's key stands, or is to stand.
+    pub key: &'t StickyKey,
+    /// The user's place on the ring; `None` for a new user whom the draws do not name.
+    pub bucket: Option<Fraction>,
+    /// The request had no key: the response brings a cookie.
+    pub is_new: bool,
+}
+
+impl<'t> SplitPick<'t> {
+    /// The destinations with their weights now: along the ring where users have a place on it, else in the rule's order.
+    pub fn weights(&self) -> impl Iterator<Item = (&'t Destination, u64)> {
+        let along = self.order.unwrap_or_default().iter().copied();
+        let all = 0..self.order.map_or(self.destinations.len(), |_| 0);
+        let indices = along.chain(all);
+        indices.filter_map(|index| {
+            let destination = &self.destinations.get(index)?.destination;
+            let ramped = self.ramped.as_ref().and_then(|weights| weights.get(index).copied());
+            Some((destination, ramped.unwrap_or(destination.weight.into())))
+        })
+    }
 }
 
 /// A version that gave way to another.
@@ -124,8 +167,16 @@ pub enum Reason {
     Rule,
     /// The rule splits by weight.
     Weight,
+    /// The rule splits by weight, and the user's bucket decides.
+    Sticky,
+    /// The rule splits by weights of which the clock moves one.
+    Ramp,
     /// The client named the version.
     VersionHeader,
+    /// A trusted client forced the version.
+    Override,
+    /// The policy sends everything to the default.
+    Frozen,
 }
 
 impl Reason {
@@ -135,7 +186,11 @@ impl Reason {
         match self {
             Self::Rule => "rule",
             Self::Weight => "weight",
+            Self::Sticky => "sticky",
+            Self::Ramp => "ramp",
             Self::VersionHeader => "version-header",
+            Self::Override => "override",
+            Self::Frozen => "frozen",
         }
     }
 }

@@ -58,6 +58,12 @@ impl Fraction {
         Self(u64::try_from(bits).unwrap_or(u64::MAX))
     }
 
+    /// The fraction as multiples of 2⁻⁶⁴.
+    #[must_use]
+    pub const fn to_bits(self) -> u64 {
+        self.0
+    }
+
     /// The integer part of `self × n`: a value in [0, n), each equally likely.
     #[must_use]
     pub const fn scale(self, n: u64) -> u64 {
@@ -78,4 +84,9 @@ pub struct Draws {
     pub trial: Fraction,
     /// Whether each of the rule's mirrors gets a copy.
     pub mirror: [Fraction; MAX_MIRRORS],
+    /// Whether the candidate document is asked too.
+    pub candidate: Fraction,
+    /// 128 random bits that name a new user. Without them a user who is to get a cookie gets none, and the version that the
+    /// split's draw picks.
+    pub identity: Option<u128>,
 }

@@ -9,11 +9,14 @@ use serde_json::{Value, json};
 use crate::config::error::Findings;
 use crate::config::node::Node;
 use crate::config::{self, Config, ConfigErrors, Retries};
-use crate::decision::{Decision, Forward, LocalReply, Outcome};
+use crate::decision::{Decision, Forward, LocalReply, Outcome, SplitPick};
+use crate::difference::differences;
 use crate::draws::{Draws, Fraction};
 use crate::header_change::HeaderChange;
+use crate::overrides::Permission;
 use crate::request::Request;
 use crate::table::RouteTable;
+use crate::timestamp::Timestamp;
 
 /// A request to explain, with what it may say about the proxy and about chance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +89,8 @@ impl Question {
                 port: fields.get("port").and_then(|port| config::port(&port)),
                 claims: fields.get("claims").map(|claims| claims.value().clone()).unwrap_or_default(),
                 remote_address: source.ip,
+                principal: source.principal,
+                now: fields.get("now").and_then(|now| read_now(&now)),
             },
             draws: fields.get("draws").map(|draws| read_draws(&draws)),
             gateway: text("gateway"),
@@ -94,8 +99,6 @@ impl Question {
             unavailable: fields.get("unavailable").map(|list| list.strings()).unwrap_or_default(),
             expect: fields.get("expect").map(|expect| expect.value().clone()),
         };
-        // Nothing that a document can say so far looks at the time.
-        let _ = text("now");
         fields.finish();
         question.request.authority = authority?.into();
         question.request.path = path?.into();
@@ -121,7 +124,20 @@ impl Question {
     #[must_use]
     pub fn answer(&self, table: &RouteTable) -> Value {
         let draws = self.draws.unwrap_or_default();
-        self.describe(&table.decide_among(&self.request, &draws, self.unavailable.as_slice()))
+        let decide = |table| self.decide(table, &draws);
+        let decision = decide(table);
+        let mut answer = self.describe(&decision);
+        if let (Some(fields), Some(candidate)) = (answer.as_object_mut(), table.candidate(&draws)) {
+            let other = decide(candidate);
+            let differs = differences(&decision, &other).map(|difference| difference.as_str());
+            fields.insert("differs".to_owned(), differs.collect());
+            fields.insert("candidate".to_owned(), self.describe(&other));
+        }
+        answer
+    }
+
+    fn decide<'t>(&self, table: &'t RouteTable, draws: &Draws) -> Decision<'t> {
+        table.decide_among(&self.request, draws, self.unavailable.as_slice())
     }
 
     /// A decision in the published shape; what is absent is `null` or empty.
@@ -166,6 +182,12 @@ impl Question {
             "retry": retry.map(describe_retries),
             "mirrors": forward.map_or(&[][..], |forward| &forward.mirrors).iter().map(|cluster| json!({"cluster": cluster})).collect::<Vec<_>>(),
             "fallback": forward.and_then(describe_fallback),
+            "split": forward.and_then(|forward| forward.split.as_ref()).map(describe_split),
+            "permissions": {
+                "version": decision.permissions.version.as_str(),
+                "explain": decision.permissions.explain.as_str(),
+            },
+            "explanation": (decision.permissions.explain == Permission::Granted).then(|| decision.explanation()),
         })
     }
 }
@@ -174,6 +196,18 @@ fn describe_fallback(forward: &Forward<'_>) -> Option<Value> {
     let fallback = forward.fallback.as_ref()?;
     let to = &forward.destination.subset;
     Some(json!({"from": fallback.from, "to": to, "reason": fallback.reason.as_str()}))
+}
+
+/// Buckets are hexadecimal: most readers of JSON cannot hold 64 bits in a number.
+fn describe_split(split: &SplitPick<'_>) -> Value {
+    let weights = split.weights().map(|(target, weight)| json!([target.subset, weight]));
+    let user = split.user.as_ref();
+    json!({
+        "weights": weights.collect::<Vec<_>>(),
+        "key": user.map(|user| user.key.describe()),
+        "new": user.is_some_and(|user| user.is_new),
+        "bucket": user.and_then(|user| user.bucket).map(|bucket| format!("{:016x}", bucket.to_bits())),
+    })
 }
 
 fn describe_reply(reply: &LocalReply<'_>) -> Value {
@@ -231,6 +265,7 @@ fn read_pair(node: &Node<'_>) -> Option<(String, Vec<u8>)> {
 #[derive(Default)]
 struct Source {
     ip: Option<String>,
+    principal: Option<String>,
     namespace: Option<String>,
     labels: Option<BTreeMap<String, String>>,
 }
@@ -240,10 +275,10 @@ fn read_source(node: &Node<'_>) -> Source {
     let text = |name| fields.get(name).and_then(|field| field.string().map(str::to_owned));
     let source = Source {
         ip: text("ip"),
+        principal: text("principal"),
         namespace: text("namespace"),
         labels: fields.get("labels").map(|labels| config::labels(&labels).into_iter().collect()),
     };
-    let _ = text("principal");
     fields.finish();
     source
 }
@@ -251,7 +286,14 @@ fn read_source(node: &Node<'_>) -> Source {
 fn read_draws(node: &Node<'_>) -> Draws {
     let Some(fields) = node.object() else { return Draws::default() };
     let draw = |name| fields.get(name).and_then(|draw| read_draw(&draw)).unwrap_or_default();
-    let mut draws = Draws { split: draw("split"), abort: draw("abort"), delay: draw("delay"), ..Draws::default() };
+    let mut draws = Draws {
+        split: draw("split"),
+        abort: draw("abort"),
+        delay: draw("delay"),
+        candidate: draw("candidate"),
+        identity: fields.get("identity").and_then(|identity| read_identity(&identity)),
+        ..Draws::default()
+    };
     if let Some(mirrors) = fields.get("mirror") {
         for (draw, mirror) in draws.mirror.iter_mut().zip(mirrors.elements()) {
             *draw = read_draw(&mirror).unwrap_or_default();
@@ -259,6 +301,23 @@ fn read_draws(node: &Node<'_>) -> Draws {
     }
     fields.finish();
     draws
+}
+
+/// A new user's name, as the cookie has it.
+fn read_identity(node: &Node<'_>) -> Option<u128> {
+    let identity = u128::from_str_radix(node.string()?, 16).ok();
+    if identity.is_none() {
+        node.invalid("an identity is up to 32 hexadecimal digits");
+    }
+    identity
+}
+
+fn read_now(node: &Node<'_>) -> Option<Timestamp> {
+    let now = Timestamp::parse(node.string()?);
+    if now.is_none() {
+        node.invalid("now is an RFC 3339 time such as 2026-11-21T08:00:00Z");
+    }
+    now
 }
 
 fn read_draw(node: &Node<'_>) -> Option<Fraction> {

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::format::Property;
 use crate::host::split_port;
+use crate::timestamp::Timestamp;
 
 /// One request. Implemented by the filter over the host's header map, by [`Request`] in tests and tools.
 pub trait RequestView {
@@ -23,6 +24,11 @@ pub trait RequestView {
     }
     /// A property of the connection or the request; `None` where the host does not know it.
     fn property(&self, _property: Property) -> Option<Vec<u8>> {
+        None
+    }
+    /// When the request came, by the host's clock; the same whenever it is asked for one request. `None` where the host has no
+    /// clock: then what moves by the clock stands at its beginning. Asked only where a rule has a ramp.
+    fn now(&self) -> Option<Timestamp> {
         None
     }
     /// A claim of the request's validated JWT, by the keys that lead to it.
@@ -61,6 +67,10 @@ pub struct Request {
     pub claims: Value,
     /// The client's address with its port.
     pub remote_address: Option<String>,
+    /// The first URI of the client's certificate.
+    pub principal: Option<String>,
+    /// When it came.
+    pub now: Option<Timestamp>,
 }
 
 impl Request {
@@ -80,6 +90,8 @@ impl Request {
             port: None,
             claims: Value::Null,
             remote_address: None,
+            principal: None,
+            now: None,
         }
     }
 
@@ -117,6 +129,9 @@ impl RequestView for Request {
     }
 
     fn property(&self, property: Property) -> Option<Vec<u8>> {
+        if property == Property::PeerUriSan {
+            return self.principal.as_ref().map(|principal| principal.clone().into());
+        }
         let address = self.remote_address.as_ref()?;
         match property {
             Property::RemoteAddress => Some(address.clone().into()),
@@ -124,6 +139,10 @@ impl RequestView for Request {
             Property::RemotePort => split_port(address.as_bytes()).1.map(|port| port.to_string().into()),
             _ => None,
         }
+    }
+
+    fn now(&self) -> Option<Timestamp> {
+        self.now
     }
 
     fn claim(&self, path: &[String]) -> Claim {

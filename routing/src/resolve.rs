@@ -1,20 +1,21 @@
 //! The stages from a matched rule to a decision (design: precedence of what picks a version).
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use crate::answer;
 use crate::availability::{Availability, FallbackReason};
-use crate::config::{AbortStatus, FailureAccrual, FaultAbort, FaultDelay, Mode};
+use crate::config::{AbortStatus, FaultAbort, FaultDelay, Mode};
 use crate::cors::{self, Verdict};
-use crate::decision::{Decision, Fallback, FaultScope, Forward, LocalReply, Outcome, Reason};
+use crate::decision::{Decision, Fallback, FaultScope, Forward, LocalReply, Outcome};
 use crate::draws::Draws;
 use crate::header_change::{self, HeaderChange, Step};
+use crate::overrides::Permissions;
 use crate::path;
+use crate::pick::Pick;
 use crate::request::RequestView;
-use crate::route::{Destination, Forwarding, Kind, Route, Treatment, WeightedDestination};
+use crate::route::{Destination, Forwarding, Kind, Route, Treatment};
 use crate::table::RouteTable;
-use crate::version::{Asked, HostPolicy, Normalised};
+use crate::version::{HostPolicy, Normalised};
 
 /// One request under the rule that matched it.
 pub(crate) struct Resolver<'t, 'r, R> {
@@ -27,16 +28,7 @@ pub(crate) struct Resolver<'t, 'r, R> {
     pub(crate) route: &'t Route,
     pub(crate) port: u16,
     pub(crate) draws: &'r Draws,
-}
-
-/// A version that was picked.
-#[derive(Clone)]
-struct Pick<'t> {
-    destination: Cow<'t, Destination>,
-    treatment: &'t Treatment,
-    policy: Option<&'t HostPolicy>,
-    reason: Reason,
-    fallback: Option<Fallback<'t>>,
+    pub(crate) permissions: Permissions,
 }
 
 /// Faults that are left to a guard.
@@ -72,7 +64,7 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
             (None, Mode::Version) => pick.map_or(Outcome::Untouched, |(_, pick)| self.name_version(pick)),
         };
         let leaves_faults = self.faults == FaultScope::BeforeGuard && left != Left::NOTHING;
-        Decision { route: Some(self.route), delay, abort, leaves_faults, outcome }
+        Decision { delay, abort, leaves_faults, ..Decision::of(Some(self.route), outcome) }
     }
 
     /// What the rule asks for, in cluster mode.
@@ -87,42 +79,6 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
             (Kind::Forward(_), Some((forwarding, pick))) => self.forward(forwarding, pick),
             (Kind::Forward(_), None) => Outcome::LocalReply(LocalReply::NO_RULE),
         }
-    }
-
-    /// The version that the client named, where a destination of the rule has its host; else the draw's.
-    fn pick(&self, forwarding: &'t Forwarding) -> Option<Pick<'t>> {
-        for target in &forwarding.destinations {
-            if let Some(pick) = target.policy.as_deref().and_then(|policy| self.asked(forwarding, target, policy)) {
-                return Some(pick);
-            }
-        }
-        let target = forwarding.destinations.get(forwarding.split.pick(self.draws.split))?;
-        let reason = if forwarding.destinations.len() == 1 { Reason::Rule } else { Reason::Weight };
-        Some(Pick {
-            destination: Cow::Borrowed(&target.destination),
-            treatment: &target.treatment,
-            policy: target.policy.as_deref(),
-            reason,
-            fallback: None,
-        })
-    }
-
-    fn asked(
-        &self,
-        forwarding: &'t Forwarding,
-        target: &'t WeightedDestination,
-        policy: &'t HostPolicy,
-    ) -> Option<Pick<'t>> {
-        let (subset, fallback) = match policy.asked(self.request)? {
-            Asked::Nothing => return None,
-            Asked::Known(subset) => (subset, None),
-            Asked::Unknown(asked) => {
-                let from = Some(Cow::Owned(asked));
-                (policy.default_subset()?, Some(Fallback { from, reason: FallbackReason::UnknownVersion }))
-            }
-        };
-        let (destination, treatment) = version(forwarding, target.destination.port, policy, subset)?;
-        Some(Pick { destination, treatment, policy: Some(policy), reason: Reason::VersionHeader, fallback })
     }
 
     /// The pick itself if it can serve, else the first of its policy's order that can; where none can, the first of them
@@ -225,6 +181,7 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
         }
         let mut request_headers = header_change::changes(&pick.treatment.request_headers, self.seen, name);
         request_headers.extend(self.tell_version(&pick));
+        response_headers.extend(pick.set_cookie());
         let drawn = forwarding.mirrors.iter().zip(self.draws.mirror);
         let mirrors =
             drawn.filter(|(mirror, draw)| mirror.percentage.holds(*draw)).map(|(mirror, _)| &mirror.destination);
@@ -242,13 +199,14 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
             timeout: forwarding.timeout,
             retries: forwarding.retries.as_ref(),
             mirrors: mirrors.map(|mirror| self.table.cluster(mirror, self.port)).collect(),
+            split: pick.split,
             fallback: pick.fallback,
             has_alternative,
             accrual,
         }))
     }
 
-    /// Version mode: the version and nothing else.
+    /// Version mode: the version and the cookie that keeps it, nothing else.
     fn name_version(&self, pick: Pick<'t>) -> Outcome<'t> {
         let (has_alternative, accrual) = (pick.has_alternative(), pick.accrual());
         Outcome::Forward(Box::new(Forward {
@@ -256,10 +214,11 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
             port: pick.destination.port.unwrap_or(self.port),
             cluster: self.cluster(&pick.destination),
             request_headers: self.tell_version(&pick).into_iter().collect(),
+            response_headers: pick.set_cookie().into_iter().collect(),
             destination: pick.destination,
+            split: pick.split,
             path: None,
             authority: None,
-            response_headers: Vec::new(),
             timeout: None,
             retries: None,
             mirrors: Vec::new(),
@@ -297,28 +256,15 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
     }
 }
 
-impl<'t> Pick<'t> {
-    fn accrual(&self) -> Option<&'t Arc<FailureAccrual>> {
-        self.policy.and_then(|policy| policy.accrual.as_ref()).filter(|_| self.has_alternative())
-    }
-
-    fn has_alternative(&self) -> bool {
-        let picked = self.destination.subset.as_deref();
-        self.policy.is_some_and(|policy| policy.fallback.iter().any(|subset| Some(subset.as_str()) != picked))
-    }
-}
-
 /// A version of a host under a rule: one of the rule's own destinations, else a bare one on the port of the destination
 /// in whose place it stands.
-fn version<'t>(
+pub(crate) fn version<'t>(
     forwarding: &'t Forwarding,
     port: Option<u16>,
     policy: &'t HostPolicy,
     subset: &str,
 ) -> Option<(Cow<'t, Destination>, &'t Treatment)> {
-    let is_it =
-        |destination: &Destination| destination.host == policy.host && destination.subset.as_deref() == Some(subset);
-    if let Some(own) = forwarding.destinations.iter().find(|target| is_it(&target.destination)) {
+    if let Some(own) = forwarding.destinations.iter().find(|target| target.is(&policy.host, subset)) {
         return Some((Cow::Borrowed(&own.destination), &own.treatment));
     }
     let bare = policy.destination(subset)?;

@@ -1,5 +1,6 @@
 //! A rule, compiled: what it matches and what it does.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use crate::config::{
 };
 use crate::header_change::{self, Step};
 use crate::request::RequestView;
+use crate::ring::Ring;
 use crate::split::Split;
 use crate::version::{HostPolicy, Policies};
 
@@ -48,7 +50,10 @@ pub(crate) struct Forwarding {
     pub(crate) destinations: Vec<WeightedDestination>,
     /// What the rule does for versions that are none of its destinations.
     pub(crate) treatment: Treatment,
+    /// The shares of a draw.
     pub(crate) split: Split,
+    /// The shares of users, and of a weight that moves.
+    pub(crate) ring: Option<Ring>,
     pub(crate) path: Option<PathRewrite>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) retries: Option<Retries>,
@@ -165,6 +170,16 @@ impl Action {
 }
 
 impl Forwarding {
+    /// The weights of the destinations where the clock moves one.
+    pub(crate) fn ramped_weights(&self, request: &impl RequestView) -> Option<Vec<u64>> {
+        self.ring.as_ref()?.ramped_weights(&self.destinations, || request.now())
+    }
+
+    /// The shares of a draw where the clock moves a weight, or not.
+    pub(crate) fn split_by(&self, ramped_weights: Option<&[u64]>) -> Cow<'_, Split> {
+        ramped_weights.map_or(Cow::Borrowed(&self.split), |weights| Cow::Owned(Split::new(weights.iter().copied())))
+    }
+
     fn compile(rule: &HttpRoute, namespace: &str, config: &Config, policies: &Policies) -> Self {
         let mirrors = rule.mirrors.iter().flatten().map(|mirror| MirrorTarget {
             destination: Destination::compile(&mirror.destination, 0, namespace, config),
@@ -178,16 +193,25 @@ impl Forwarding {
                 destination,
             }
         });
+        let destinations: Vec<WeightedDestination> = destinations.collect();
         Self {
-            destinations: destinations.collect(),
             treatment: Treatment::compile(rule, None),
-            split: Split::new(rule.route.iter().map(|destination| destination.weight)),
+            split: Split::new(destinations.iter().map(|target| target.destination.weight.into())),
+            ring: Ring::compile(&destinations),
+            destinations,
             path: rule.rewrite.as_ref().and_then(|rewrite| rewrite.path.clone()),
             timeout: rule.timeout,
             retries: rule.retries.clone().filter(|retries| retries.attempts > 0),
             mirrors: mirrors.collect(),
             cors: rule.cors_policy.clone(),
         }
+    }
+}
+
+impl WeightedDestination {
+    /// Whether this is a version of a host, given by its full name.
+    pub(crate) fn is(&self, host: &str, subset: &str) -> bool {
+        self.destination.host == host && self.destination.subset.as_deref() == Some(subset)
     }
 }
 

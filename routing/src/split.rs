@@ -11,12 +11,12 @@ pub(crate) struct Split {
 
 impl Split {
     /// Share of an entry = its weight over the sum. A lone entry takes everything, whatever its weight.
-    pub(crate) fn new(weights: impl ExactSizeIterator<Item = u32>) -> Self {
+    pub(crate) fn new(weights: impl ExactSizeIterator<Item = u64>) -> Self {
         if weights.len() == 1 {
             return Self { bounds: vec![1] };
         }
         let bounds = weights.scan(0_u64, |sum, weight| {
-            *sum = sum.saturating_add(u64::from(weight));
+            *sum = sum.saturating_add(weight);
             Some(*sum)
         });
         Self { bounds: bounds.collect() }

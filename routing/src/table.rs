@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use crate::availability::{AllAvailable, Availability};
 use crate::config::{
-    Clusters, Config, ControlHeaders, Fault, FaultSettings, Guard, HttpMatch, HttpRoute, Mode, Percentage, Proxy,
-    Redirect, VirtualService,
+    Candidate, Clusters, Config, ControlHeaders, Fault, FaultSettings, Guard, HttpMatch, HttpRoute, Mode, Overrides,
+    Percentage, Proxy, Redirect, VirtualService,
 };
 use crate::decision::{Decision, FaultScope, LocalReply, Outcome};
 use crate::draws::{Draws, Fraction};
 use crate::host;
 use crate::host_index::HostIndex;
+use crate::overrides::Permissions;
 use crate::request::RequestView;
 use crate::resolve::Resolver;
 use crate::route::{DEFAULT_PORT, Destination, Kind, Route};
@@ -29,6 +30,15 @@ pub struct RouteTable {
     guard: Guard,
     has_fallback: bool,
     has_accrual: bool,
+    overrides: Overrides,
+    candidate: Option<Box<CandidateTable>>,
+}
+
+/// Rules on trial, for a share of requests.
+#[derive(Debug)]
+struct CandidateTable {
+    percentage: Percentage,
+    table: RouteTable,
 }
 
 /// What a host's rules may lead to: a share of the requests, and their decision.
@@ -66,6 +76,11 @@ impl RouteTable {
                 .policies
                 .iter()
                 .any(|policy| policy.failure_accrual.is_some() && policy.fallback.len() > 1),
+            overrides: config.overrides.clone(),
+            candidate: config
+                .candidate
+                .as_ref()
+                .map(|candidate| CandidateTable::compile(candidate, &config.proxy).into()),
         };
         let policies = HostPolicy::compile_all(config);
         for service in config.services_in_order() {
@@ -129,6 +144,18 @@ impl RouteTable {
         draws: &Draws,
         available: &(impl Availability + ?Sized),
     ) -> Decision<'t> {
+        let permissions = Permissions::judge(&self.overrides, &self.headers, request);
+        Decision { permissions, ..self.decide_with(permissions, faults, request, draws, available) }
+    }
+
+    fn decide_with<'t>(
+        &'t self,
+        permissions: Permissions,
+        faults: FaultScope,
+        request: &impl RequestView,
+        draws: &Draws,
+        available: &(impl Availability + ?Sized),
+    ) -> Decision<'t> {
         let (host, authority_port) = host::split_port(request.authority());
         let port = request.port().or(authority_port).unwrap_or(DEFAULT_PORT);
         let virtual_host = self.hosts.find(host).and_then(|index| self.virtual_hosts.get(index));
@@ -137,7 +164,8 @@ impl RouteTable {
         let seen = Normalised::new(request, &virtual_host.policies);
         match routes.iter().find(|route| route.applies_to(port) && route.is_match(&seen)) {
             Some(route) => {
-                Resolver { table: self, faults, request, seen: &seen, route, port, draws }.resolve(available)
+                let resolver = Resolver { table: self, faults, request, seen: &seen, route, port, draws, permissions };
+                resolver.resolve(available)
             }
             // In version mode the proxy's own routes answer where no rule matches.
             None if self.mode == Mode::Version => Decision::of(None, Outcome::Untouched),
@@ -165,7 +193,9 @@ impl RouteTable {
         let delays = chances_of(faults.iter().filter_map(|fault| Some(fault.delay?.percentage)));
         let aborts = chances_of(faults.iter().filter_map(|fault| Some(fault.abort?.percentage)));
         let splits: Vec<_> = match &route.action.kind {
-            Kind::Forward(forwarding) => forwarding.split.chances().collect(),
+            Kind::Forward(forwarding) => {
+                forwarding.split_by(forwarding.ramped_weights(request).as_deref()).chances().collect()
+            }
             Kind::Redirect(_) | Kind::DirectResponse(_) => vec![(Fraction::default(), 1.0)],
         };
         let mut chances: Vec<Chance<'t>> = Vec::new();
@@ -179,6 +209,19 @@ impl RouteTable {
             }
         }
         chances
+    }
+
+    /// The candidate's rules, where there is a candidate and the draws let it see this request. What they decide is compared
+    /// (see [`differences`](crate::difference::differences)) and never carried out.
+    #[must_use]
+    pub fn candidate(&self, draws: &Draws) -> Option<&Self> {
+        let candidate = self.candidate.as_ref()?;
+        candidate.percentage.holds(draws.candidate).then_some(&candidate.table)
+    }
+
+    /// The headers that hold clients' secrets. They are removed from every request, whatever is decided.
+    pub fn secret_headers(&self) -> impl Iterator<Item = &str> {
+        self.overrides.secret_headers()
     }
 
     /// The names of the control headers.
@@ -243,7 +286,16 @@ impl RouteTable {
 
 impl<'t> Decision<'t> {
     pub(crate) fn of(route: Option<&'t Route>, outcome: Outcome<'t>) -> Self {
-        Self { route, delay: None, abort: None, leaves_faults: false, outcome }
+        let permissions = Permissions::default();
+        Self { route, delay: None, abort: None, leaves_faults: false, permissions, outcome }
+    }
+}
+
+impl CandidateTable {
+    /// In the same proxy as the live rules, of which more may be known than the document says.
+    fn compile(candidate: &Candidate, proxy: &Proxy) -> Self {
+        let config = Config { proxy: proxy.clone(), ..candidate.config.clone() };
+        Self { percentage: candidate.percentage, table: RouteTable::compile(&config) }
     }
 }
 

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::{Config, Destination as ConfigDestination, FailureAccrual, Fault, Policy, Protocol, VersionFault};
+use crate::config::{
+    Config, Destination as ConfigDestination, FailureAccrual, Fault, Policy, Protocol, Ramp, Sticky, VersionFault,
+};
 use crate::format::Property;
 use crate::request::{Claim, RequestView};
 use crate::route::Destination;
+use crate::timestamp::Timestamp;
 
 /// What a policy says for one host.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,6 +18,12 @@ pub(crate) struct HostPolicy {
     pub(crate) host: String,
     /// The order in which versions are tried; the last is the default.
     pub(crate) fallback: Vec<String>,
+    /// The same user gets the same version.
+    pub(crate) sticky: Option<Sticky>,
+    /// A weight that the clock moves.
+    pub(crate) ramp: Option<Ramp>,
+    /// Everything goes to the default.
+    pub(crate) frozen: bool,
     header: Option<VersionHeader>,
     faults: Vec<VersionFault>,
     /// Every version that the policy names, as a destination without a port of a rule.
@@ -48,12 +57,20 @@ pub(crate) type Policies = HashMap<String, Arc<HostPolicy>>;
 const LONGEST_NAME: usize = 63;
 
 impl HostPolicy {
-    /// The policies of a document by host.
+    /// The policies of a document by host. Where versions can be forced, hosts without a policy have an empty one, which
+    /// knows their versions.
     pub(crate) fn compile_all(config: &Config) -> Policies {
-        let policies = config.policies.iter().flat_map(|policy| {
-            policy.hosts.iter().map(|host| (host.clone(), Arc::new(Self::compile(policy, host, config))))
-        });
-        policies.collect()
+        let compile = |policy: &Policy, host: &String| (host.clone(), Arc::new(Self::compile(policy, host, config)));
+        let written = config.policies.iter().flat_map(|policy| policy.hosts.iter().map(move |host| (policy, host)));
+        let mut policies: Policies = written.map(|(policy, host)| compile(policy, host)).collect();
+        if !config.overrides.from.is_empty() {
+            for key in config.destinations() {
+                if !policies.contains_key(&key.host) {
+                    policies.extend([compile(&Policy::default(), &key.host)]);
+                }
+            }
+        }
+        policies
     }
 
     fn compile(policy: &Policy, host: &str, config: &Config) -> Self {
@@ -73,6 +90,9 @@ impl HostPolicy {
         Self {
             host: host.to_owned(),
             fallback: policy.fallback.clone(),
+            sticky: policy.sticky.clone(),
+            ramp: policy.ramp.clone(),
+            frozen: policy.frozen,
             destinations: destinations.collect(),
             faults: policy.faults.clone(),
             accrual: policy.failure_accrual.clone().map(Arc::new),
@@ -140,9 +160,14 @@ impl HostPolicy {
         let known = self.header.iter().flat_map(|header| &header.versions).find(|version| version.as_bytes() == first);
         Some(match (known, lines.next()) {
             (Some(version), None) => Asked::Known(version),
-            _ => Asked::Unknown(String::from_utf8_lossy(first.get(..LONGEST_NAME).unwrap_or(first)).into_owned()),
+            _ => Asked::Unknown(cut_name(first)),
         })
     }
+}
+
+/// What a client wrote where a version's name belongs, cut to what a name can hold.
+pub(crate) fn cut_name(text: &[u8]) -> String {
+    String::from_utf8_lossy(text.get(..LONGEST_NAME).unwrap_or(text)).into_owned()
 }
 
 /// A request as the rules see it: its version headers name versions that exist.
@@ -198,5 +223,9 @@ impl<R: RequestView> RequestView for Normalised<'_, R> {
 
     fn claim(&self, path: &[String]) -> Claim {
         self.request.claim(path)
+    }
+
+    fn now(&self) -> Option<Timestamp> {
+        self.request.now()
     }
 }

@@ -102,6 +102,31 @@ fn policies() {
     check_decisions(include_str!("data/policies.json"));
 }
 
+#[test]
+fn sticky() {
+    check_decisions(include_str!("data/sticky.json"));
+}
+
+#[test]
+fn ramps() {
+    check_decisions(include_str!("data/ramp.json"));
+}
+
+#[test]
+fn precedence() {
+    check_decisions(include_str!("data/precedence.json"));
+}
+
+#[test]
+fn overrides() {
+    check_decisions(include_str!("data/overrides.json"));
+}
+
+#[test]
+fn candidate() {
+    check_decisions(include_str!("data/candidate.json"));
+}
+
 /// Every message starts as expected, and there is no other; their order is nobody's business.
 fn check_messages(name: &str, found: impl Iterator<Item = String>, expected: &Value) {
     let mut found: Vec<String> = found.collect();

@@ -2,11 +2,13 @@
 
 mod text;
 
+use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use canary_routing::config::MAX_MIRRORS;
 use canary_routing::explain::Question;
-use canary_routing::{Draws, Fraction, Request, RouteTable};
+use canary_routing::{Draws, Fraction, Request, RouteTable, Timestamp};
 use clap::{Parser, ValueEnum};
 use serde_json::Value;
 
@@ -23,7 +25,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     config: String,
     /// Requests to explain, YAML or JSON: a list, or a single one; `-` is standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["method", "url", "header", "draw", "unavailable"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["method", "url", "header", "draw", "unavailable", "source_ip", "principal", "now"])]
     requests: Option<String>,
     /// The answer's form
     #[arg(long, value_enum, default_value_t = Output::Text)]
@@ -38,6 +40,15 @@ pub struct Args {
     /// A cluster that counts as missing, so that versions give way as their policies say; may be repeated
     #[arg(long, value_name = "CLUSTER")]
     unavailable: Vec<String>,
+    /// The client's address, with or without its port
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
+    source_ip: Option<String>,
+    /// The first URI of the client's certificate, such as `spiffe://cluster.local/ns/test/sa/qa`
+    #[arg(long, value_name = "URI")]
+    principal: Option<String>,
+    /// When the request comes, in RFC 3339, such as 2026-11-21T08:00:00Z; now, where nothing is said
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    now: Option<Timestamp>,
     /// The request's method
     #[arg(value_name = "METHOD", requires = "url", required_unless_present = "requests")]
     method: Option<String>,
@@ -81,7 +92,8 @@ impl Args {
     fn explain(&self) -> Result<String, String> {
         let document = Document::load(&self.config)?;
         let (config, _) = document.read().map_err(|errors| errors.join("\n"))?;
-        let (questions, is_list) = self.questions()?;
+        let (mut questions, is_list) = self.questions()?;
+        questions.iter_mut().for_each(|question| question.request.now = question.request.now.or_else(clock));
         match self.output {
             Output::Text => Ok(questions.iter().map(|question| text::explain(&document, &config, question)).collect()),
             Output::Json => {
@@ -115,6 +127,9 @@ impl Args {
     fn single_question(&self) -> Result<Question, String> {
         let mut request = Request::get(self.url.as_deref().unwrap_or_default());
         request.method = self.method.clone().unwrap_or_default().into();
+        request.remote_address.clone_from(&self.source_ip);
+        request.principal.clone_from(&self.principal);
+        request.now = self.now;
         for (name, value) in &self.header {
             request = match name.as_str() {
                 "host" => Request { authority: value.clone().into(), ..request },
@@ -150,6 +165,21 @@ fn parse_header(text: &str) -> Result<(String, String), String> {
         return Err("the header has no name".to_owned());
     }
     Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+}
+
+fn parse_address(text: &str) -> Result<String, String> {
+    let is_address = text.parse::<IpAddr>().is_ok() || text.parse::<SocketAddr>().is_ok();
+    if is_address { Ok(text.to_owned()) } else { Err("an IP address is wanted".to_owned()) }
+}
+
+fn parse_time(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).ok_or_else(|| "an RFC 3339 time is wanted, such as 2026-11-21T08:00:00Z".to_owned())
+}
+
+/// This machine's clock; `None` before 1970.
+fn clock() -> Option<Timestamp> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    since.as_millis().try_into().ok().map(Timestamp::from_millis)
 }
 
 fn parse_draw(text: &str) -> Result<(DrawName, Fraction), String> {

@@ -3,8 +3,9 @@
 use std::{borrow::Cow, fmt::Write as _};
 
 use canary_routing::{
-    Config, Decision, Forward, HeaderChange, LocalReply, Outcome, RouteTable,
+    Config, Decision, Forward, HeaderChange, LocalReply, Outcome, Permission, RouteTable,
     config::{ControlHeaders, Mode, Retries},
+    decision::SplitPick,
     explain::Question,
     table::Chance,
 };
@@ -27,6 +28,12 @@ pub(super) fn explain(document: &Document, config: &Config, question: &Question)
         None => table.chances_among(request, unavailable),
     };
     let route = chances.first().and_then(|chance| chance.decision.route);
+    let asked = chances.first().map(|chance| chance.decision.permissions).unwrap_or_default();
+    for (what, permission) in [("forces a version", asked.version), ("asks for an explanation", asked.explain)] {
+        if permission != Permission::NotAsked {
+            let _ = writeln!(text, "  client   {what}: {}", permission.as_str());
+        }
+    }
     if let Some(route) = route {
         let name = if route.name.is_empty() { String::new() } else { format!(" ({})", route.name) };
         let _ = writeln!(text, "  rule     {}{name}", document.origin(&route.rule));
@@ -98,6 +105,9 @@ fn forward_details(forward: &Forward<'_>, mirrors: &[Share], details: &mut Vec<S
         let to = forward.destination.subset.as_deref().unwrap_or("(no subset)");
         details.push(format!("fallback from {from} to {to:?} (reason: {})", fallback.reason.as_str()));
     }
+    if let Some(split) = &forward.split {
+        split_details(split, details);
+    }
     details.push(format!("cluster {}", forward.cluster));
     details.extend(forward.path.as_ref().map(|path| format!("path {}", lossy(path))));
     details.extend(forward.authority.map(|authority| format!("authority {authority}")));
@@ -112,6 +122,31 @@ fn forward_details(forward: &Forward<'_>, mirrors: &[Share], details: &mut Vec<S
             None => format!("mirror to cluster {cluster}"),
         });
     }
+}
+
+/// The user's place on the ring, and the arcs; a draw without a user shows in the shares.
+fn split_details(split: &SplitPick<'_>, details: &mut Vec<String>) {
+    let Some(user) = &split.user else { return };
+    let weights = split.weights().map(|(target, weight)| {
+        let name = target.subset.as_deref().unwrap_or(&target.host);
+        (name, weight)
+    });
+    let weights: Vec<_> = weights.collect();
+    let total = weights.iter().fold(0_u64, |total, (_, weight)| total.saturating_add(*weight));
+    let arcs = weights.iter().map(|(name, weight)| match Share(*weight as f64 / total as f64) {
+        _ if *weight == 0 => format!("{name} 0 %"),
+        share => format!("{name} {share}"),
+    });
+    let arcs = arcs.collect::<Vec<_>>().join(", ");
+    let key = user.key.describe();
+    details.push(match user.bucket {
+        Some(bucket) => {
+            let place = bucket.to_bits() as f64 / 2_f64.powi(64);
+            let new = if user.is_new { "new " } else { "" };
+            format!("{new}{key}: bucket {:016x} at {:.2} % of {arcs}", bucket.to_bits(), place * 100.0)
+        }
+        None => format!("new {key}: by chance among {arcs}"),
+    });
 }
 
 fn reply_details(reply: &LocalReply<'_>, details: &mut Vec<String>) {

@@ -139,8 +139,13 @@ impl Findings {
         self.errors.borrow_mut().push(ConfigError { at, kind });
     }
 
+    /// A warning is told once: sections that two documents share are looked at twice.
     pub(crate) fn warn(&self, at: String, message: String) {
-        self.warnings.borrow_mut().push(Warning { at, message });
+        let warning = Warning { at, message };
+        let mut warnings = self.warnings.borrow_mut();
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
     }
 
     pub(crate) fn into_result(self) -> Result<Vec<Warning>, ConfigErrors> {

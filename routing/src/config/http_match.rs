@@ -151,10 +151,13 @@ fn claim_path(key: &str) -> Option<Vec<String>> {
     if !prefix.eq_ignore_ascii_case(CLAIMS) {
         return None;
     }
+    if path.starts_with('[') { claim_keys(path) } else { claim_keys(path.strip_prefix('.')?) }
+}
+
+/// The keys of `a.b` or `[a][b]`.
+pub(super) fn claim_keys(path: &str) -> Option<Vec<String>> {
     let keys = |path: &str, separator: &str| path.split(separator).map(str::to_owned).collect();
-    if let Some(path) = path.strip_prefix('.').filter(|path| !path.is_empty()) {
-        return Some(keys(path, "."));
-    }
-    let path = path.strip_prefix('[')?.strip_suffix(']').filter(|path| !path.is_empty())?;
+    let Some(path) = path.strip_prefix('[') else { return (!path.is_empty()).then(|| keys(path, ".")) };
+    let path = path.strip_suffix(']').filter(|path| !path.is_empty())?;
     Some(keys(path, "]["))
 }

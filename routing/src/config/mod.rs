@@ -4,6 +4,7 @@
 //! refused entirely. Both spellings of a field are taken (camelCase, and the proto's snake_case). What Istio's validation
 //! rejects is rejected here in its words; what Istio only warns about is a [`Warning`].
 
+mod candidate;
 mod clusters;
 mod control_headers;
 mod cors;
@@ -21,13 +22,16 @@ mod http_route;
 mod mirror;
 pub(crate) mod node;
 mod object;
+mod overrides;
 mod policy;
 mod proxy;
+mod ramp;
 mod redirect;
 mod retries;
 mod review;
 mod rewrite;
 mod service;
+mod sticky;
 mod string_match;
 mod syntax;
 mod values;
@@ -35,6 +39,7 @@ mod virtual_service;
 
 use serde_json::Value;
 
+pub use candidate::Candidate;
 pub use clusters::Clusters;
 pub use control_headers::{ControlHeaders, MAX_MIRRORS};
 pub use cors::CorsPolicy;
@@ -52,19 +57,22 @@ pub use http_match::HttpMatch;
 pub use http_route::{Delegate, HttpRoute, HttpRouteDestination};
 pub use mirror::Mirror;
 pub use object::{DEFAULT_NAMESPACE, Metadata};
+pub use overrides::{Overrides, Principal, Secret, TrustedSource};
 pub use policy::{Policy, Protocol, VersionFault, VersionHeader};
 pub use proxy::Proxy;
+pub use ramp::Ramp;
 pub use redirect::{DirectResponse, Redirect, RedirectPath, RedirectPort};
 pub use retries::Retries;
 pub use rewrite::{PathRewrite, Rewrite};
 pub use service::Service;
+pub use sticky::{IssueCookie, SameSite, Sticky, StickyKey};
 pub use string_match::StringMatch;
 pub use values::Percentage;
 pub use virtual_service::{MESH, VirtualService};
 
 use crate::host;
 use error::Findings;
-use node::Node;
+use node::{Fields, Node};
 
 /// The whole document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -91,6 +99,10 @@ pub struct Config {
     pub policies: Vec<Policy>,
     /// How the guard judges clusters.
     pub guard: Guard,
+    /// Who may force a version or ask for an explanation.
+    pub overrides: Overrides,
+    /// A second document, evaluated beside this one and never applied.
+    pub candidate: Option<Box<Candidate>>,
 }
 
 /// Who carries out the rules.
@@ -142,45 +154,35 @@ impl Config {
 
     fn read_node(node: &Node<'_>) -> Option<Self> {
         let fields = node.object()?;
-        let mode = fields.get("mode").and_then(|mode| read_mode(&mode)).unwrap_or_default();
-        let virtual_services = fields.get("virtualServices");
-        let config = Self {
-            role: Role::read(&fields),
-            mode,
-            virtual_services: virtual_services
-                .iter()
-                .flat_map(|list| {
-                    list.elements().filter_map(|element| VirtualService::read(&element)).collect::<Vec<_>>()
-                })
-                .collect(),
-            destination_rules: fields
-                .get("destinationRules")
-                .iter()
-                .flat_map(|list| {
-                    list.elements().filter_map(|element| DestinationRule::read(&element)).collect::<Vec<_>>()
-                })
-                .collect(),
-            services: fields
-                .get("services")
-                .iter()
-                .flat_map(|list| list.elements().flat_map(|element| Service::read(&element)).collect::<Vec<_>>())
-                .collect(),
-            clusters: fields.get("clusters").and_then(|clusters| Clusters::read(&clusters)).unwrap_or_default(),
-            headers: fields.get("headers").and_then(|headers| ControlHeaders::read(&headers)).unwrap_or_default(),
-            proxy: fields.get("proxy").and_then(|proxy| Proxy::read(&proxy)).unwrap_or_default(),
-            faults: fields.get("faults").and_then(|faults| FaultSettings::read(&faults)).unwrap_or_default(),
-            policies: fields
-                .get("policies")
-                .iter()
-                .flat_map(|list| list.elements().filter_map(|element| Policy::read(&element)).collect::<Vec<_>>())
-                .collect(),
-            guard: fields.get("guard").and_then(|guard| Guard::read(&guard)).unwrap_or_default(),
-        };
-        fields.not_supported_yet(&["overrides", "candidate"]);
-        config.check_policies(node);
-        review::review(&config, node);
+        let mut config =
+            Self { mode: fields.get("mode").and_then(|mode| read_mode(&mode)).unwrap_or_default(), ..Self::default() };
+        config.read_rules(&fields);
+        config.role = Role::read(&fields);
+        read_section(&fields, "headers", &mut config.headers, ControlHeaders::read);
+        read_section(&fields, "proxy", &mut config.proxy, Proxy::read);
+        read_section(&fields, "guard", &mut config.guard, Guard::read);
+        let headers = &config.headers;
+        read_section(&fields, "overrides", &mut config.overrides, |place| Overrides::read(place, headers));
+        config.review(node);
+        config.candidate = fields.get("candidate").and_then(|place| Candidate::read(&place, &config)).map(Box::new);
         fields.finish();
         Some(config)
+    }
+
+    /// The sections that say what happens to requests; what is absent stays as it is.
+    fn read_rules(&mut self, fields: &Fields<'_>) {
+        read_list(fields, "virtualServices", &mut self.virtual_services, VirtualService::read);
+        read_list(fields, "destinationRules", &mut self.destination_rules, DestinationRule::read);
+        read_list(fields, "services", &mut self.services, Service::read);
+        read_section(fields, "clusters", &mut self.clusters, Clusters::read);
+        read_section(fields, "faults", &mut self.faults, FaultSettings::read);
+        read_list(fields, "policies", &mut self.policies, Policy::read);
+    }
+
+    /// What can only be judged of the sections together.
+    fn review(&self, node: &Node<'_>) {
+        self.check_policies(node);
+        review::review(self, node);
     }
 
     /// The VirtualServices that this proxy sees, in istiod's order: by age, name, namespace.
@@ -228,6 +230,24 @@ impl Config {
         let host = host::qualify(&destination.host, namespace);
         let port = destination.port.or_else(|| self.only_port(&host));
         DestinationKey { host, subset: destination.subset.clone(), port }
+    }
+}
+
+fn read_section<T>(fields: &Fields<'_>, name: &'static str, section: &mut T, read: impl Fn(&Node<'_>) -> Option<T>) {
+    if let Some(found) = fields.get(name).and_then(|place| read(&place)) {
+        *section = found;
+    }
+}
+
+/// A list whose elements are objects, each of which gives any number of entries.
+fn read_list<T, I: IntoIterator<Item = T>>(
+    fields: &Fields<'_>,
+    name: &'static str,
+    section: &mut Vec<T>,
+    read: impl Fn(&Node<'_>) -> I,
+) {
+    if let Some(list) = fields.get(name) {
+        *section = list.elements().flat_map(|element| read(&element)).collect();
     }
 }
 

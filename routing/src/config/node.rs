@@ -209,13 +209,6 @@ impl<'a> Fields<'a> {
         found
     }
 
-    /// Fields that the design has and this version does not carry out: refused, never ignored.
-    pub(crate) fn not_supported_yet(&self, names: &[&'static str]) {
-        for field in names.iter().filter_map(|name| self.get(name)) {
-            field.error(ConfigErrorKind::NotSupportedYet);
-        }
-    }
-
     /// Fields that are valid and that a filter cannot carry out.
     pub(crate) fn not_carried_out(&self, names: &[&'static str], why: &str) {
         for field in names.iter().filter_map(|name| self.get(name)) {

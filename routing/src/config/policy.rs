@@ -5,11 +5,13 @@ use super::failure_accrual::FailureAccrual;
 use super::fault::Fault;
 use super::node::{Fields, Node};
 use super::object::DEFAULT_NAMESPACE;
+use super::ramp::Ramp;
+use super::sticky::Sticky;
 use super::syntax;
 use crate::host;
 
 /// What holds for the versions of some hosts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
     /// JSON pointer of the policy in the document.
     pub at: String,
@@ -19,6 +21,12 @@ pub struct Policy {
     pub fallback: Vec<String>,
     /// The client names the version that it wants.
     pub version_header: Option<VersionHeader>,
+    /// The same user gets the same version.
+    pub sticky: Option<Sticky>,
+    /// The weight of a version by the clock.
+    pub ramp: Option<Ramp>,
+    /// Everything goes to the default.
+    pub frozen: bool,
     /// Faults of single versions, in place of the rule's of the same kind.
     pub faults: Vec<VersionFault>,
     /// Versions that fail are ejected for a while.
@@ -67,25 +75,41 @@ impl Policy {
         let fields = node.object()?;
         let namespace = fields.get("namespace").and_then(|namespace| namespace.string()).unwrap_or(DEFAULT_NAMESPACE);
         let hosts = fields.require("hosts").map(|hosts| read_hosts(&hosts, namespace)).unwrap_or_default();
+        let fallback = read_fallback(&fields);
         let policy = Self {
             at: node.pointer(),
             hosts,
-            fallback: read_fallback(&fields),
+            sticky: fields.get("sticky").and_then(|sticky| Sticky::read(&sticky)),
+            ramp: fields.get("ramp").and_then(|ramp| Ramp::read(&ramp, fallback.last().map(String::as_str))),
+            frozen: fields.get("frozen").and_then(|frozen| frozen.boolean()).unwrap_or(false),
+            fallback,
             version_header: fields.get("versionHeader").and_then(|header| VersionHeader::read(&header)),
             faults: fields.get("faults").map(|faults| read_faults(&faults)).unwrap_or_default(),
             failure_accrual: fields.get("failureAccrual").and_then(|accrual| FailureAccrual::read(&accrual)),
         };
-        if policy.version_header.is_some() && policy.fallback.is_empty() {
-            node.invalid("versionHeader needs defaultSubset: what unknown versions become");
+        if policy.fallback.is_empty() {
+            policy.check_without_default(node);
         }
         if policy.failure_accrual.is_some() && policy.fallback.len() < 2 {
             node.warn(
                 "failureAccrual needs a fallback order of two versions or more: there is nothing to fall back to",
             );
         }
-        fields.not_supported_yet(&["sticky", "ramp", "frozen"]);
         fields.finish();
         Some(policy)
+    }
+
+    fn check_without_default(&self, node: &Node<'_>) {
+        for (is_set, message) in [
+            (self.version_header.is_some(), "versionHeader needs defaultSubset: what unknown versions become"),
+            (self.sticky.is_some(), "sticky needs defaultSubset: who gives users to a growing canary"),
+            (self.ramp.is_some(), "ramp needs defaultSubset: who gives weight to the canary"),
+            (self.frozen, "frozen needs defaultSubset: who gets everything"),
+        ] {
+            if is_set {
+                node.invalid(message);
+            }
+        }
     }
 }
 
@@ -126,7 +150,7 @@ fn read_fallback(fields: &Fields<'_>) -> Vec<String> {
     order
 }
 
-fn read_subset(node: &Node<'_>) -> Option<String> {
+pub(super) fn read_subset(node: &Node<'_>) -> Option<String> {
     let name = node.string()?;
     node.check(syntax::check_subset(name));
     Some(name.to_owned())
@@ -211,6 +235,7 @@ impl Config {
 
     fn warn_of_unknown_versions(&self, policy: &Policy, host: &str, node: &Node<'_>) {
         let named = policy.fallback.iter().chain(policy.faults.iter().map(|fault| &fault.subset));
+        let named = named.chain(policy.ramp.iter().map(|ramp| &ramp.subset));
         let named = named.chain(policy.version_header.iter().flat_map(|header| header.versions.iter().flatten()));
         let mut told: Vec<&String> = Vec::new();
         for subset in named {

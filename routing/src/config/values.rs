@@ -33,6 +33,14 @@ impl Percentage {
         self.0
     }
 
+    /// The share that is `part` of `whole` on the way from this one to another, cut to millionths towards this one.
+    #[must_use]
+    pub(crate) fn towards(self, other: Self, part: u64, whole: u64) -> Self {
+        let step = u128::from(self.0.abs_diff(other.0)).saturating_mul(part.into()).checked_div(whole.into());
+        let step = u32::try_from(step.unwrap_or_default()).unwrap_or(Self::ALL.0);
+        Self(if other > self { self.0.saturating_add(step) } else { self.0.saturating_sub(step) })
+    }
+
     /// Whether the share takes a request with this draw: draws below it do.
     #[must_use]
     pub fn holds(self, draw: Fraction) -> bool {
@@ -65,6 +73,15 @@ pub(super) fn read_percent(node: &Node<'_>, check: impl Fn(f64) -> Result<(), St
     });
     fields.finish();
     value.map(Percentage::from_percent)
+}
+
+/// A bare number of per cent.
+pub(super) fn read_percentage(node: &Node<'_>) -> Option<Percentage> {
+    let percent = node.number()?;
+    if !(0.0..=100.0).contains(&percent) {
+        node.invalid(format!("a percentage is a number from 0 to 100, not {percent}"));
+    }
+    Some(Percentage::from_percent(percent))
 }
 
 /// An HTTP status that Envoy can answer with.

@@ -44,7 +44,7 @@ fn read(file: &str) -> String {
 
 fn blocks(language: &str) -> Vec<Block> {
     let blocks = document::blocks(&read("README.md"));
-    let unknown = blocks.iter().find(|block| !["console", "yaml", "text"].contains(&block.language.as_str()));
+    let unknown = blocks.iter().find(|block| !["console", "yaml", "text", "python"].contains(&block.language.as_str()));
     assert_eq!(unknown, None, "no test knows blocks of this language");
     blocks.into_iter().filter(|block| block.language == language).collect()
 }
@@ -182,6 +182,10 @@ fn every_configuration_is_good() {
         } else if value.get("clusters").is_some() {
             kinds[3] += 1;
             by_hand::an_aggregate_cluster_falls_back(&value);
+        } else if ["policies", "overrides"].iter().any(|section| value.get(section).is_some()) {
+            let output = run_canaryctl(&["validate", file.to_str().expect("a path in UTF-8")]);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "line {line}: {said}");
         } else {
             panic!("line {line}: no test knows this block:\n{}", block.text);
         }

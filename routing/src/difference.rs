@@ -1,0 +1,94 @@
+//! How a candidate's decision differs from the live one.
+
+use crate::decision::{Decision, Forward, Outcome};
+
+/// A respect in which two decisions about one request differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Difference {
+    /// One forwards, the other answers or leaves the request alone.
+    Outcome,
+    /// The host or its version.
+    Version,
+    /// The cluster.
+    Cluster,
+    /// The proxy's own answer.
+    LocalReply,
+    /// Delays and aborts.
+    Faults,
+    /// The path or the authority that the upstream sees.
+    Rewrite,
+    /// Changes of headers, a new user's cookie included.
+    Headers,
+    /// The timeout or the retries.
+    Retries,
+    /// Who gets a copy.
+    Mirrors,
+}
+
+impl Difference {
+    /// Every kind, in order.
+    pub const ALL: [Self; 9] = [
+        Self::Outcome,
+        Self::Version,
+        Self::Cluster,
+        Self::LocalReply,
+        Self::Faults,
+        Self::Rewrite,
+        Self::Headers,
+        Self::Retries,
+        Self::Mirrors,
+    ];
+
+    /// The word used in metrics, logs and explanations.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Outcome => "outcome",
+            Self::Version => "version",
+            Self::Cluster => "cluster",
+            Self::LocalReply => "local-reply",
+            Self::Faults => "faults",
+            Self::Rewrite => "rewrite",
+            Self::Headers => "headers",
+            Self::Retries => "retries",
+            Self::Mirrors => "mirrors",
+        }
+    }
+
+    fn is_between(self, live: &Decision<'_>, candidate: &Decision<'_>) -> bool {
+        let forwards = |differ: fn(&Forward<'_>, &Forward<'_>) -> bool| match (&live.outcome, &candidate.outcome) {
+            (Outcome::Forward(live), Outcome::Forward(candidate)) => differ(live, candidate),
+            _ => false,
+        };
+        match self {
+            Self::Outcome => std::mem::discriminant(&live.outcome) != std::mem::discriminant(&candidate.outcome),
+            Self::Version => forwards(|live, candidate| {
+                let version =
+                    |forward: &Forward<'_>| (forward.destination.host.clone(), forward.destination.subset.clone());
+                version(live) != version(candidate)
+            }),
+            Self::Cluster => forwards(|live, candidate| live.cluster != candidate.cluster),
+            Self::LocalReply => match (&live.outcome, &candidate.outcome) {
+                (Outcome::LocalReply(live), Outcome::LocalReply(candidate)) => live != candidate,
+                _ => false,
+            },
+            Self::Faults => (live.delay, live.abort) != (candidate.delay, candidate.abort),
+            Self::Rewrite => {
+                forwards(|live, candidate| (&live.path, live.authority) != (&candidate.path, candidate.authority))
+            }
+            Self::Headers => forwards(|live, candidate| {
+                live.request_headers != candidate.request_headers || live.response_headers != candidate.response_headers
+            }),
+            Self::Retries => {
+                forwards(|live, candidate| (live.timeout, live.retries) != (candidate.timeout, candidate.retries))
+            }
+            Self::Mirrors => forwards(|live, candidate| live.mirrors != candidate.mirrors),
+        }
+    }
+}
+
+/// Every respect in which two decisions differ, in the order of [`Difference::ALL`]; none if a client and the upstreams could
+/// not tell them apart. Names and places of rules do not count, nor do reasons.
+pub fn differences(live: &Decision<'_>, candidate: &Decision<'_>) -> impl Iterator<Item = Difference> {
+    Difference::ALL.into_iter().filter(|difference| difference.is_between(live, candidate))
+}
