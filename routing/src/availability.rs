@@ -11,6 +11,8 @@ pub enum FallbackReason {
     NoEndpoints,
     /// Failures have ejected the version for a while; it still serves where nothing else can.
     Ejected,
+    /// A guard takes only versions that have served a short time ago, and this one has not.
+    Unproven,
 }
 
 impl FallbackReason {
@@ -22,6 +24,7 @@ impl FallbackReason {
             Self::MissingCluster => "missing-cluster",
             Self::NoEndpoints => "no-endpoints",
             Self::Ejected => "ejected",
+            Self::Unproven => "unproven",
         }
     }
 }

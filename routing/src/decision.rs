@@ -132,7 +132,21 @@ pub struct Fallback<'t> {
     pub from: Option<Cow<'t, str>>,
     /// Why it cannot serve.
     pub reason: FallbackReason,
+    /// The versions after it that cannot serve either, in the order in which they were tried; at most [`MOST_SKIPPED`].
+    pub skipped: Vec<Skipped<'t>>,
 }
+
+/// A version that was to stand in for another and cannot serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped<'t> {
+    /// The version.
+    pub version: Cow<'t, str>,
+    /// Why it cannot serve.
+    pub reason: FallbackReason,
+}
+
+/// Most versions that a decision names as skipped.
+pub const MOST_SKIPPED: usize = 8;
 
 /// An answer by the proxy itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

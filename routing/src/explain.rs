@@ -195,7 +195,12 @@ impl Question {
 fn describe_fallback(forward: &Forward<'_>) -> Option<Value> {
     let fallback = forward.fallback.as_ref()?;
     let to = &forward.destination.subset;
-    Some(json!({"from": fallback.from, "to": to, "reason": fallback.reason.as_str()}))
+    let mut answer = json!({"from": fallback.from, "to": to, "reason": fallback.reason.as_str()});
+    if let Some(fields) = answer.as_object_mut().filter(|_| !fallback.skipped.is_empty()) {
+        let skipped = fallback.skipped.iter().map(|skipped| json!([skipped.version, skipped.reason.as_str()]));
+        fields.insert("skipped".to_owned(), skipped.collect());
+    }
+    Some(answer)
 }
 
 /// Buckets are hexadecimal: most readers of JSON cannot hold 64 bits in a number.

@@ -61,7 +61,11 @@ fn explain_forward(forward: &Forward<'_>, say: &mut impl FnMut(&str, &str)) {
     say("reason", forward.reason.as_str());
     say("version", forward.destination.subset.as_deref().unwrap_or("-"));
     if let Some(fallback) = &forward.fallback {
-        say("fallback", &format!("from {} {}", fallback.from.as_deref().unwrap_or("-"), fallback.reason.as_str()));
+        let mut steps = format!("from {} {}", fallback.from.as_deref().unwrap_or("-"), fallback.reason.as_str());
+        for skipped in &fallback.skipped {
+            steps.push_str(&format!(", {} {}", skipped.version, skipped.reason.as_str()));
+        }
+        say("fallback", &steps);
     }
     if let Some(split) = &forward.split {
         explain_split(split, say);

@@ -1,5 +1,8 @@
 //! Who may force a version or ask for an explanation.
 
+use std::cell::OnceCell;
+use std::net::IpAddr;
+
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -55,7 +58,11 @@ impl Permissions {
         if !version && !explain {
             return Self::default();
         }
-        let is_trusted = overrides.from.iter().any(|source| source.is_met_by(request));
+        let is_trusted = {
+            let address = OnceCell::new();
+            let address = || *address.get_or_init(|| overrides.address(request));
+            overrides.from.iter().any(|source| source.is_met_by(request, address))
+        };
         let permission = |asked| match (asked, is_trusted) {
             (false, _) => Permission::NotAsked,
             (true, true) => Permission::Granted,
@@ -66,9 +73,15 @@ impl Permissions {
     }
 }
 
+impl Overrides {
+    fn address(&self, request: &impl RequestView) -> Option<IpAddr> {
+        if self.trust_forwarded_for { network::source_ip(request) } else { network::peer_ip(request) }
+    }
+}
+
 impl TrustedSource {
-    fn is_met_by(&self, request: &impl RequestView) -> bool {
-        self.cidr.is_none_or(|cidr| network::source_ip(request).is_some_and(|address| cidr.contains(address)))
+    fn is_met_by(&self, request: &impl RequestView, address: impl Fn() -> Option<IpAddr>) -> bool {
+        self.cidr.is_none_or(|cidr| address().is_some_and(|address| cidr.contains(address)))
             && self.principal.as_ref().is_none_or(|principal| principal.is_met_by(request))
             && self.secret.as_ref().is_none_or(|secret| secret.is_met_by(request))
     }

@@ -118,7 +118,7 @@ fn frozen<'t>(forwarding: &'t Forwarding, target: &'t WeightedDestination, polic
 }
 
 fn unknown<'t>(asked: String) -> Fallback<'t> {
-    Fallback { from: Some(Cow::Owned(asked)), reason: FallbackReason::UnknownVersion }
+    Fallback { from: Some(Cow::Owned(asked)), reason: FallbackReason::UnknownVersion, skipped: Vec::new() }
 }
 
 impl<'t> Pick<'t> {

@@ -6,7 +6,7 @@ use crate::answer;
 use crate::availability::{Availability, FallbackReason};
 use crate::config::{AbortStatus, FaultAbort, FaultDelay, Mode};
 use crate::cors::{self, Verdict};
-use crate::decision::{Decision, Fallback, FaultScope, Forward, LocalReply, Outcome};
+use crate::decision::{Decision, Fallback, FaultScope, Forward, LocalReply, MOST_SKIPPED, Outcome, Skipped};
 use crate::draws::Draws;
 use crate::header_change::{self, HeaderChange, Step};
 use crate::overrides::Permissions;
@@ -99,13 +99,19 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
             (None, _) => first(Some(FallbackReason::Ejected)).or_else(|| candidates().last()),
         };
         let Some((destination, treatment)) = standing_in else { return pick };
-        let from = match pick.destination {
-            Cow::Borrowed(destination) => destination.subset.as_deref().map(Cow::Borrowed),
-            Cow::Owned(destination) => destination.subset.map(Cow::Owned),
-        };
+        let tried = candidates().map(|(other, _)| other).take_while(|other| *other != destination);
         // What the client asked for stays the beginning of the story.
-        let fallback = pick.fallback.or(Some(Fallback { from, reason }));
-        Pick { destination, treatment, fallback, ..pick }
+        let picked = pick.fallback.is_some().then(|| pick.destination.clone());
+        let skipped = picked.into_iter().chain(tried).filter_map(|other| {
+            let reason = unavailable(&other)?;
+            Some(Skipped { version: subset(other)?, reason })
+        });
+        let skipped = skipped.take(MOST_SKIPPED).collect();
+        let fallback = match pick.fallback {
+            Some(asked) => Fallback { skipped, ..asked },
+            None => Fallback { from: subset(pick.destination), reason, skipped },
+        };
+        Pick { destination, treatment, fallback: Some(fallback), ..pick }
     }
 
     /// Why a version cannot serve this request. A policy without failure accrual ejects nothing; a version on trial serves
@@ -253,6 +259,13 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
         't: 'd,
     {
         self.table.cluster(destination, self.port)
+    }
+}
+
+fn subset(destination: Cow<'_, Destination>) -> Option<Cow<'_, str>> {
+    match destination {
+        Cow::Borrowed(destination) => destination.subset.as_deref().map(Cow::Borrowed),
+        Cow::Owned(destination) => destination.subset.map(Cow::Owned),
     }
 }
 

@@ -103,7 +103,11 @@ fn forward_details(forward: &Forward<'_>, mirrors: &[Share], details: &mut Vec<S
     if let Some(fallback) = &forward.fallback {
         let from = fallback.from.as_ref().map_or("(no subset)".to_owned(), |from| format!("{from:?}"));
         let to = forward.destination.subset.as_deref().unwrap_or("(no subset)");
-        details.push(format!("fallback from {from} to {to:?} (reason: {})", fallback.reason.as_str()));
+        let skipped = fallback.skipped.iter();
+        let skipped =
+            skipped.map(|skipped| format!("; {} cannot serve either: {}", skipped.version, skipped.reason.as_str()));
+        let reason = fallback.reason.as_str();
+        details.push(format!("fallback from {from} to {to:?} (reason: {reason}{})", skipped.collect::<String>()));
     }
     if let Some(split) = &forward.split {
         split_details(split, details);

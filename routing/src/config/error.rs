@@ -30,8 +30,6 @@ pub enum ConfigErrorKind {
         /// What stands there.
         found: &'static str,
     },
-    /// A field of the design that this version does not carry out.
-    NotSupportedYet,
     /// A value that its rule excludes, in words.
     Invalid(String),
 }
@@ -45,7 +43,6 @@ impl fmt::Display for ConfigErrorKind {
             Self::DuplicateField(name) => write!(f, "the field {name} is given twice, in camelCase and in snake_case"),
             Self::Missing(name) => write!(f, "{name} is required"),
             Self::WrongType { expected, found } => write!(f, "expected {expected}, found {found}"),
-            Self::NotSupportedYet => f.write_str("not supported yet"),
             Self::Invalid(message) => f.write_str(message),
         }
     }

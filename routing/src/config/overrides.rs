@@ -10,12 +10,14 @@ use crate::network::Cidr;
 pub struct Overrides {
     /// Alternatives.
     pub from: Vec<TrustedSource>,
+    /// Whether an address that the proxy took from `X-Forwarded-For` counts for [`TrustedSource::cidr`].
+    pub trust_forwarded_for: bool,
 }
 
 /// A client that is trusted: everything that is set has to hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedSource {
-    /// The client's address is in this block.
+    /// The client's address is in this block: the connection's, unless [`Overrides::trust_forwarded_for`].
     pub cidr: Option<Cidr>,
     /// The first URI of the client's certificate.
     pub principal: Option<Principal>,
@@ -49,8 +51,9 @@ impl Overrides {
         let fields = node.object()?;
         let from =
             fields.get("from").map(|list| list.elements().filter_map(|entry| read_source(&entry, headers)).collect());
+        let trust_forwarded_for = fields.get("trustForwardedFor").and_then(|trust| trust.boolean()).unwrap_or(false);
         fields.finish();
-        Some(Self { from: from.unwrap_or_default() })
+        Some(Self { from: from.unwrap_or_default(), trust_forwarded_for })
     }
 
     /// The headers that hold secrets.

@@ -230,6 +230,16 @@ impl Config {
                 seen.push((host, &policy.at));
                 self.warn_of_unknown_versions(policy, host, node);
             }
+            self.check_version_header(policy, node);
+        }
+    }
+
+    /// What anybody may write must not be what only trusted clients may.
+    fn check_version_header(&self, policy: &Policy, node: &Node<'_>) {
+        let Some(VersionHeader { name, .. }) = &policy.version_header else { return };
+        if self.headers.names().chain(self.overrides.secret_headers()).any(|own| own == name) {
+            let message = format!("{name} is the filter's own: clients' copies of it are removed");
+            node.invalid_at(format!("{}/versionHeader/name", policy.at), message);
         }
     }
 
