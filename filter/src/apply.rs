@@ -1,7 +1,7 @@
 //! Carries a decision out on the request: the only place that writes its headers.
 //!
 //! Envoy forgets its chosen route at each write, so what is right already is not written. Of the headers that are the
-//! filter's own (the control headers, and Envoy's fault headers where the fault filter listens to them) a request leaves with
+//! filter's own (the control headers, those with secrets, and Envoy's fault headers where the fault filter listens to them) a request leaves with
 //! those that the decision sets and no other: what a client sends under their names never gets through.
 
 use std::borrow::Cow;
@@ -133,7 +133,7 @@ fn own_headers(table: &RouteTable) -> impl Iterator<Item = &str> {
         FaultDelayer::FaultFilter => FAULT_HEADERS.as_slice(),
         FaultDelayer::Timer => &[],
     };
-    table.headers().names().chain(faults.iter().copied())
+    table.headers().names().chain(table.secret_headers()).chain(faults.iter().copied())
 }
 
 /// Everything by which the decision steers the proxy.

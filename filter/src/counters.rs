@@ -37,7 +37,12 @@ impl Counters {
 
     /// Counts one of a host and what else the name says. Whether it may be logged: once a second.
     pub(crate) fn count(&mut self, host: &str, parts: &[&str]) -> bool {
-        let name = format!("{}.{}.{}", self.family, host.replace('.', "_"), parts.join("."));
+        self.count_words(&[&[host.replace('.', "_").as_str()], parts].concat())
+    }
+
+    /// Counts one of what these words say. Whether it may be logged: once a second.
+    pub(crate) fn count_words(&mut self, words: &[&str]) -> bool {
+        let name = [&[self.family], words].concat().join(".");
         let has_room = self.kinds.contains_key(&name) || self.kinds.len() < MOST;
         let name = if has_room { name } else { format!("{}.overflow", self.family) };
         let kind = self.kinds.entry(name.clone()).or_default();

@@ -16,6 +16,7 @@ use sdk_shims::types::Action;
 
 use crate::apply;
 use crate::delays::{Ending, Pending};
+use crate::explanation::Explanation;
 use crate::fallbacks;
 use crate::handover::{self, Applied, Found, Handover};
 use crate::request::HostRequest;
@@ -55,23 +56,34 @@ impl Guard {
         let request = HostRequest::new(&applied.request);
         let unavailable = self.judge(&handover.cluster.borrow(), &applied.table)?;
         let proven = unavailable.map(|reason| give_way(handover, applied, &request, reason)).transpose()?;
-        if !applied.leaves_faults {
-            return Ok(Action::Continue);
-        }
         let available: &dyn Availability = proven.as_ref().map_or(&applied.known, |proven| proven);
-        let faults = applied.table.decide_within(FaultScope::AtGuard, &request, &applied.draws, available);
-        Ok(self.carry_out(faults, handover, &applied.table))
+        let decide = |faults| applied.table.decide_within(faults, &request, &applied.draws, available);
+        let is_new = proven.is_some() || applied.leaves_faults;
+        let explained = (is_new && applied.is_explained).then(|| decide(FaultScope::All));
+        let explanation = explained.and_then(|decision| Explanation::of(&decision, &applied.table));
+        let faults = applied.leaves_faults.then(|| decide(FaultScope::AtGuard));
+        Ok(self.carry_out(faults, explanation, handover, &applied.table))
     }
 
-    fn carry_out(&mut self, faults: Decision<'_>, handover: &Handover, table: &RouteTable) -> Action {
-        let ending = match faults.outcome {
+    fn carry_out(
+        &mut self,
+        faults: Option<Decision<'_>>,
+        explanation: Option<Explanation>,
+        handover: &Handover,
+        table: &RouteTable,
+    ) -> Action {
+        let (delay, outcome) = faults.map_or((None, Outcome::Untouched), |faults| (faults.delay, faults.outcome));
+        let mut ending = match outcome {
             Outcome::LocalReply(reply) => {
                 handover.response.take();
                 Ending::Reply(reply)
             }
             Outcome::Forward(_) | Outcome::Untouched => Ending::Resume,
         };
-        let Some(delay) = faults.delay else { return ending.at_once() };
+        if let Some(explanation) = explanation {
+            explanation.join(&mut ending, &mut handover.response.borrow_mut());
+        }
+        let Some(delay) = delay else { return ending.at_once() };
         handover.postpone(delay);
         match Pending::begin(self.context, delay, ending, table.faults().max_active, &self.ticker) {
             Ok(pending) => {
@@ -141,18 +153,20 @@ fn tell(what: &str) {
 /// What the guard may choose from: versions that have served a short time ago.
 struct Proven {
     known: Snapshot,
-    /// Why the others cannot.
-    reason: FallbackReason,
+    /// The cluster that cannot serve, and why.
+    abandoned: (String, FallbackReason),
     /// Ejected ones serve where even the default cannot.
     takes_ejected: bool,
 }
 
 impl Availability for Proven {
     fn unavailable(&self, cluster: &str) -> Option<FallbackReason> {
+        let (abandoned, reason) = &self.abandoned;
+        let reason = if cluster == abandoned { *reason } else { FallbackReason::Unproven };
         match self.known.unavailable(cluster) {
-            Some(FallbackReason::Ejected) if !self.takes_ejected => Some(self.reason),
+            Some(FallbackReason::Ejected) if !self.takes_ejected => Some(reason),
             Some(known) => Some(known),
-            None => (!sharing::look(|knowledge| knowledge.is_proven(cluster))).then_some(self.reason),
+            None => (!sharing::look(|knowledge| knowledge.is_proven(cluster))).then_some(reason),
         }
     }
 }
@@ -172,7 +186,8 @@ fn give_way(
     let table = &*applied.table;
     let way =
         |available: &dyn Availability| table.decide_within(FaultScope::Nothing, request, &applied.draws, available);
-    let mut proven = Proven { known: sharing::snapshot(), reason, takes_ejected: false };
+    let cluster = handover.cluster.borrow().clone();
+    let mut proven = Proven { known: sharing::snapshot(), abandoned: (cluster, reason), takes_ejected: false };
     let (abandoned, mut chosen) = (way(&applied.known), way(&proven));
     if leads_nowhere(&chosen, handover, &proven.known) {
         proven.takes_ejected = true;

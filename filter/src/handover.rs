@@ -47,6 +47,8 @@ pub(crate) struct Applied {
     pub(crate) known: Snapshot,
     /// Whether faults are left to the guard.
     pub(crate) leaves_faults: bool,
+    /// Whether the client is told why.
+    pub(crate) is_explained: bool,
 }
 
 /// Whether a guard stands behind a filter. Where the VM has one it is expected to, until a request has come back that no

@@ -10,11 +10,14 @@ use sdk_shims::traits::{Context, HttpContext};
 use sdk_shims::types::Action;
 
 use crate::apply;
+use crate::candidates;
 use crate::delays::{Ending, Pending};
+use crate::explanation::Explanation;
 use crate::fallbacks;
 use crate::flight::Flight;
 use crate::handover::{self, Applied, Guarded, Handover, Registered};
 use crate::observe;
+use crate::permissions;
 use crate::request::HostRequest;
 use crate::response::ResponseChange;
 use crate::sharing;
@@ -85,9 +88,12 @@ impl HttpContext for Stream {
         let faults = if self.guarded.is_expected() { FaultScope::BeforeGuard } else { FaultScope::All };
         let decision = table.decide_within(faults, &request, &draws, &known);
         apply::apply(&decision, &request, &table);
+        permissions::count(decision.permissions);
+        candidates::compare(&table, &request, &draws, &known);
+        let explanation = Explanation::of(&decision, &table);
         let is_native = apply::leaves_faults_to_envoy(&decision, &table);
         let (sent, leaves_faults) = (self.sent(&decision), decision.leaves_faults);
-        let ending = match decision.outcome {
+        let mut ending = match decision.outcome {
             Outcome::Untouched => Ending::Resume,
             Outcome::Forward(forward) => {
                 count_fallback(&forward);
@@ -100,8 +106,13 @@ impl HttpContext for Stream {
             }
             Outcome::LocalReply(reply) => Ending::Reply(reply),
         };
+        let is_explained = explanation.is_some();
+        if let Some(explanation) = explanation {
+            explanation.join(&mut ending, &mut self.response);
+        }
         if let Some(sent) = sent {
-            self.hand_over(sent, Applied { table: Rc::clone(&table), request: lines, draws, known, leaves_faults });
+            let table = Rc::clone(&table);
+            self.hand_over(sent, Applied { table, request: lines, draws, known, leaves_faults, is_explained });
             self.complete_if(end_of_stream);
         }
         let Some(delay) = decision.delay.filter(|_| !is_native) else { return ending.at_once() };

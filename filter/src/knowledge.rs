@@ -168,7 +168,7 @@ fn encode(known: &HashMap<String, Down>) -> Vec<u8> {
             let code = match down.reason {
                 FallbackReason::MissingCluster => b'm',
                 FallbackReason::NoEndpoints => b'e',
-                FallbackReason::UnknownVersion | FallbackReason::Ejected => return None,
+                FallbackReason::UnknownVersion | FallbackReason::Ejected | FallbackReason::Unproven => return None,
             };
             let value = std::iter::once(code).chain(down.until.to_le_bytes()).collect();
             Some((cluster.as_bytes(), value))

@@ -3,10 +3,12 @@
 
 mod accruals;
 mod apply;
+mod candidates;
 mod claims;
 mod counters;
 mod delays;
 mod ejections;
+mod explanation;
 mod fallbacks;
 mod flight;
 mod guard;
@@ -16,6 +18,7 @@ mod http;
 mod knowledge;
 mod metrics;
 mod observe;
+mod permissions;
 mod protobuf;
 mod request;
 mod response;
@@ -28,6 +31,8 @@ pub fn register() {
     sdk_shims::logging::init();
     metrics::init();
     fallbacks::init();
+    permissions::init();
+    candidates::init();
     ejections::init();
     flight::init();
     guard::init();

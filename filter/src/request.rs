@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 
 use canary_routing::format::Property;
 use canary_routing::host::split_port;
+use canary_routing::timestamp::Timestamp;
 use canary_routing::{Claim, RequestView};
 use sdk_shims::host::{self, Pairs};
 use sdk_shims::log;
@@ -77,6 +78,12 @@ impl RequestView for HostRequest<'_> {
             Property::RemotePort | Property::LocalPort => split_port(&value).1.map(|port| port.to_string().into()),
             _ => Some(value),
         }
+    }
+
+    /// When Envoy began to read it: the same for the guard, which comes later.
+    fn now(&self) -> Option<Timestamp> {
+        let nanoseconds = u64::from_le_bytes(ask(["request", "time"])?.try_into().ok()?);
+        Some(Timestamp::from_millis(nanoseconds / 1_000_000))
     }
 
     fn claim(&self, path: &[String]) -> Claim {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
 
 mod accrual;
+mod candidate;
 mod claims;
 mod configure;
 mod delays;
@@ -11,5 +12,7 @@ mod forwarding;
 mod guard;
 mod guard_faults;
 mod native_faults;
+mod overrides;
 mod replies;
 mod requests;
+mod users;

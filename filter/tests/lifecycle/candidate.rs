@@ -1,0 +1,51 @@
+//! The candidate document is asked, counted and told of; it never steers.
+
+use crate::fixture::{document, get, reviews, start};
+use crate::guard::cluster;
+use sdk_shims::host::LogLevel;
+use serde_json::{Value, json};
+
+/// v1 live; the candidate says what it does with the same host.
+fn config(rule: Value, more: Value) -> String {
+    let mut candidate = json!({"virtualServices": [{"hosts": ["reviews"], "http": [rule]}]});
+    candidate.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    document(json!({}), json!({"candidate": candidate}))
+}
+
+#[test]
+fn it_is_counted_and_changes_nothing() {
+    let to = |subset: &str| json!([{"destination": {"host": "reviews", "subset": subset}}]);
+    // Name, the candidate's rule, more of it, a request's path, how many of 20 are compared, and differ in what.
+    for (row, rule, more, host, compared, respects) in [
+        ("the same", json!({"route": to("v1")}), json!({}), "reviews", 20, vec![]),
+        ("another version", json!({"route": to("v2")}), json!({}), "reviews", 20, vec!["version", "cluster"]),
+        ("an answer", json!({"redirect": {"uri": "/x"}}), json!({}), "reviews", 20, vec!["outcome"]),
+        ("a rewrite", json!({"route": to("v1"), "rewrite": {"uri": "/x"}}), json!({}), "reviews", 20, vec!["rewrite"]),
+        ("a host that neither takes", json!({"route": to("v2")}), json!({}), "other.io", 20, vec![]),
+        ("a share of nothing", json!({"route": to("v2")}), json!({"percentage": 0}), "reviews", 0, vec![]),
+    ] {
+        let vm = start();
+        vm.set_time(1_795_000_000_000_000_000);
+        let filter = vm.plugin(config(rule, more)).unwrap();
+        for _ in 0..20 {
+            let mut stream = filter.stream();
+            stream.request_headers(get(host, "/", &[]), true);
+            if host == "reviews" {
+                assert_eq!(cluster(&stream), reviews("v1"), "{row}");
+                assert_eq!(stream.request_lines(":path"), [b"/"], "{row}");
+            }
+            assert!(stream.local_response().is_none(), "{row}");
+        }
+        let count = |name: &str| vm.metric(&format!("canary_candidate_{name}")).unwrap_or_default();
+        let differing = if respects.is_empty() { 0 } else { compared };
+        assert_eq!((count("compared_total"), count("differing_total")), (compared, differing), "{row}");
+        for respect in
+            ["outcome", "version", "cluster", "local-reply", "faults", "rewrite", "headers", "retries", "mirrors"]
+        {
+            let expected = if respects.contains(&respect) { compared } else { 0 };
+            assert_eq!(count(&format!("differences_total.{respect}")), expected, "{row}: {respect}");
+        }
+        let told = vm.logged(LogLevel::Info).into_iter().filter(|line| line.starts_with("the candidate differs"));
+        assert_eq!(told.count(), usize::from(differing > 0), "{row}: told once a second: {:?}", vm.log());
+    }
+}
