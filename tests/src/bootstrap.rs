@@ -50,6 +50,8 @@ pub struct Surroundings {
     pub routes: Vec<Value>,
     /// `stats_config` of the bootstrap.
     pub statistics: Value,
+    /// More fields of the connection manager.
+    pub manager: Value,
 }
 
 impl Default for Surroundings {
@@ -60,6 +62,7 @@ impl Default for Surroundings {
             after: Vec::new(),
             routes: vec![steered_route(), native_route()],
             statistics: Value::Null,
+            manager: json!({}),
         }
     }
 }
@@ -114,7 +117,12 @@ pub const SHADOW: &str = "x-canary-shadow";
 pub fn listener(filter: &Value, surroundings: &Surroundings, access_log: &Path) -> Value {
     let filters: Vec<_> = surroundings.before.iter().chain([filter]).chain(&surroundings.after).cloned().collect();
     let routes = ("route_config", routes(&json!(surroundings.routes)));
-    listener_of(NAME, filters, routes, &[json_access_log(access_log)])
+    let mut listener = listener_of(NAME, filters, routes, &[json_access_log(access_log)]);
+    let manager = &mut listener["filter_chains"][0]["filters"][0]["typed_config"];
+    for (field, value) in surroundings.manager.as_object().expect("fields of the connection manager") {
+        manager[field] = value.clone();
+    }
+    listener
 }
 
 /// A listener without the filter, whose routes come from a file.

@@ -1,6 +1,6 @@
 //! Clients that keep a connection and can send any byte that a header may carry.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -12,7 +12,7 @@ use hyper::{
     upgrade::Upgraded,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 
 use crate::upstream::SERVED_BY;
 
@@ -140,7 +140,19 @@ impl Connection {
     /// # Errors
     /// Why not.
     pub async fn open(address: SocketAddr, protocol: Protocol) -> Result<Self, String> {
-        let stream = TcpStream::connect(address).await.map_err(|error| format!("connect: {error}"))?;
+        Self::open_from(Ipv4Addr::UNSPECIFIED, address, protocol).await
+    }
+
+    /// Connects from this address, such as another one of 127.0.0.0/8.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn open_from(source: Ipv4Addr, address: SocketAddr, protocol: Protocol) -> Result<Self, String> {
+        let socket = TcpSocket::new_v4().map_err(|error| format!("a socket: {error}"))?;
+        if !source.is_unspecified() {
+            socket.bind((source, 0).into()).map_err(|error| format!("bind {source}: {error}"))?;
+        }
+        let stream = socket.connect(address).await.map_err(|error| format!("connect: {error}"))?;
         stream.set_nodelay(true).map_err(|error| format!("nodelay: {error}"))?;
         let io = TokioIo::new(stream);
         match protocol {

@@ -28,6 +28,7 @@ fn surroundings(endpoints: Option<&str>, statistics: Value) -> Surroundings {
         after: after.unwrap_or_default(),
         routes: vec![steered_route(), native_route()],
         statistics,
+        ..Surroundings::default()
     }
 }
 

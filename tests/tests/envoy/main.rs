@@ -17,6 +17,7 @@ mod jwt;
 mod mirrors;
 mod push;
 mod steering;
+mod users;
 mod version_mode;
 mod websocket;
 mod weights;
@@ -128,6 +129,12 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> Vec<Trial> {
         drills::accrual::a_trial_gets_its_share_only,
         drills::accrual::one_worker_ejects_for_all,
         drills::memory::stays_flat_while_versions_come_and_go,
+        users::cookies::are_issued_once_and_honoured_after,
+        users::keys::have_the_same_version_on_every_proxy,
+        users::overrides::are_for_the_trusted_only,
+        users::ramp::moves_by_the_wall_clock,
+        users::candidate::predicts_what_a_later_run_shows,
+        users::frozen::sends_all_to_the_default_at_no_cost,
     ));
     for group in example::groups() {
         let claim = format!("examples::{group}");

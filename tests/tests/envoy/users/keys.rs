@@ -1,0 +1,57 @@
+//! The published bucket: every Envoy version, and the README's own program, give a user the same version.
+
+use std::{
+    fs,
+    io::Write,
+    process::{Command, Stdio},
+};
+
+use e2e::{
+    binaries::{self, EnvoyBinary},
+    canary::{Canary, Delivery, UPSTREAMS},
+};
+use serde_json::json;
+
+use super::{served_by, sticky, users};
+use crate::Subject;
+
+const USERS: usize = 1_000;
+
+/// The salt and the weights are those of the README's program; the rule names its destinations in another order.
+const WEIGHTS: [(&str, u32); 3] = [("v3", 20), ("v1", 70), ("v2", 10)];
+
+pub(crate) async fn have_the_same_version_on_every_proxy(subject: &Subject) {
+    let users = users(USERS);
+    let published = by_the_readme(&users);
+    let others =
+        binaries::envoys().expect("Envoys").into_iter().filter(|other| other.version != subject.binary.version);
+    for binary in [subject.binary.clone()].iter().chain(others.last().iter()) {
+        let served = by_envoy(binary, &users).await;
+        for ((user, served), published) in users.iter().zip(served).zip(&published) {
+            assert_eq!(served, *published, "Envoy {}: {user}", binary.version);
+        }
+    }
+}
+
+async fn by_envoy(binary: &EnvoyBinary, users: &[String]) -> Vec<String> {
+    let canary = Canary::start(binary, Delivery::Ecds, &sticky(&WEIGHTS, json!({})), &UPSTREAMS).await;
+    let _log = canary.envoy.show_log_on_panic();
+    served_by(&canary, users).await
+}
+
+/// What the only Python of the README prints: a bucket and a version for each line.
+fn by_the_readme(users: &[String]) -> Vec<String> {
+    let readme = fs::read_to_string(binaries::workspace().join("README.md")).expect("the README");
+    let program = readme.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a program");
+    let mut python = Command::new("python3")
+        .args(["-c", program])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3 runs");
+    python.stdin.take().expect("its input").write_all(users.join("\n").as_bytes()).expect("it reads");
+    let output = python.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{output:?}");
+    let printed = String::from_utf8(output.stdout).expect("text");
+    printed.lines().map(|line| line.split(' ').nth(1).expect("a version").to_owned()).collect()
+}
