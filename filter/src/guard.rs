@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use canary_routing::config::Endpoints;
+use canary_routing::route::Destination;
 use canary_routing::{Availability, Decision, FallbackReason, FaultScope, Outcome, RouteTable};
 use sdk_shims::host::{self, HostError};
 use sdk_shims::log;
@@ -17,7 +18,9 @@ use sdk_shims::types::Action;
 use crate::apply;
 use crate::delays::{Ending, Pending};
 use crate::fallbacks;
+use crate::filter_state;
 use crate::handover::{self, Applied, Found, Handover};
+use crate::metrics::{self, DECISION_ERRORS, Version};
 use crate::request::HostRequest;
 use crate::response::ResponseChange;
 use crate::sharing;
@@ -67,6 +70,10 @@ impl Guard {
     }
 
     fn carry_out(&mut self, faults: Decision<'_>, handover: &Handover, table: &RouteTable) -> Action {
+        let version = handover.version.get();
+        if let Some(version) = version {
+            version.count_abort(&faults);
+        }
         let ending = match faults.outcome {
             Outcome::LocalReply(reply) => {
                 handover.response.take();
@@ -77,6 +84,9 @@ impl Guard {
         let Some(delay) = faults.delay else { return ending.at_once() };
         match Pending::begin(self.context, delay, ending, table.faults().max_active, &self.ticker) {
             Ok(pending) => {
+                if let Some(version) = version {
+                    version.count_delay();
+                }
                 self.delay = Some(pending);
                 Action::Pause
             }
@@ -129,6 +139,7 @@ impl HttpContext for Guard {
         });
         action.unwrap_or_else(|error| {
             log::error!("{error}: the guard lets the request pass");
+            metrics::count(&DECISION_ERRORS, &[]);
             Action::Continue
         })
     }
@@ -175,8 +186,19 @@ fn give_way(
     }
     apply::replace(&abandoned, &chosen, request, &current, table);
     if let Outcome::Forward(forward) = chosen.outcome {
+        tell_of_move(handover, &forward.destination, table);
         handover.response.replace(ResponseChange::of_forward(forward.response_headers));
         handover.cluster.replace(forward.cluster.into_owned());
     }
     Ok(())
+}
+
+/// Tells metrics, access logs and traces which version serves instead.
+fn tell_of_move(handover: &Handover, to: &Destination, table: &RouteTable) {
+    if handover.version.get().is_some() {
+        handover.version.set(Some(Version::of(&to.host, to.subset.as_deref())));
+    }
+    if table.filter_state().enabled {
+        filter_state::tell_version(to.subset.as_deref());
+    }
 }

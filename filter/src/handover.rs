@@ -12,6 +12,7 @@ use sdk_shims::entropy;
 use sdk_shims::host::{self, HostError, Pairs};
 
 use crate::knowledge::Known;
+use crate::metrics::Version;
 use crate::response::ResponseChange;
 use crate::ticker::Ticker;
 
@@ -26,6 +27,8 @@ pub(crate) struct Handover {
     applied: RefCell<Option<Applied>>,
     /// The cluster that the request is on its way to.
     pub(crate) cluster: RefCell<String>,
+    /// The version that the request is counted for; `None` where it is not counted.
+    pub(crate) version: Cell<Option<Version>>,
     /// Changes of the response that are due.
     pub(crate) response: RefCell<Vec<ResponseChange>>,
 }
@@ -96,6 +99,7 @@ impl Handover {
         guarded: Rc<Guarded>,
         applied: Applied,
         cluster: String,
+        version: Option<Version>,
         response: Vec<ResponseChange>,
     ) -> Self {
         Self {
@@ -103,6 +107,7 @@ impl Handover {
             guarded,
             applied: RefCell::new(Some(applied)),
             cluster: RefCell::new(cluster),
+            version: Cell::new(version),
             response: RefCell::new(response),
         }
     }

@@ -5,6 +5,7 @@ mod apply;
 mod claims;
 mod delays;
 mod fallbacks;
+mod filter_state;
 mod guard;
 mod handover;
 mod headers;

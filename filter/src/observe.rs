@@ -8,6 +8,7 @@ use crate::sharing;
 use crate::ticker::Ticker;
 
 const FLAGS: [&str; 2] = ["response", "flags"];
+const STATUS: [&str; 2] = ["response", "code"];
 const CLUSTER_NAME: [&str; 2] = ["xds", "cluster_name"];
 const ADDRESS: [&str; 2] = ["upstream", "address"];
 
@@ -47,8 +48,17 @@ pub(crate) fn was_routed() -> bool {
     })
 }
 
+/// The status that the client has got; `None` where none was sent.
+pub(crate) fn status() -> Result<Option<u64>, HostError> {
+    number(&STATUS)
+}
+
 fn flags() -> Result<Option<u64>, HostError> {
-    Ok(host::property(&FLAGS)?.and_then(|flags| flags.try_into().ok()).map(u64::from_le_bytes))
+    number(&FLAGS)
+}
+
+fn number(path: &[&str]) -> Result<Option<u64>, HostError> {
+    Ok(host::property(path)?.and_then(|number| number.try_into().ok()).map(u64::from_le_bytes))
 }
 
 fn learn(cluster: &str, reason: FallbackReason, ticker: &Ticker) {

@@ -48,7 +48,7 @@ mod version;
 
 pub use availability::{AllAvailable, Availability, FallbackReason};
 pub use config::{Config, ConfigError, ConfigErrors, Proxy, Warning};
-pub use decision::{Decision, Fallback, FaultScope, Forward, LocalReply, Outcome, Reason};
+pub use decision::{Decision, Fallback, FaultScope, Forward, LocalReply, Outcome, Picked, Reason};
 pub use draws::{Draws, Fraction};
 pub use header_change::HeaderChange;
 pub use request::{Claim, Request, RequestView};

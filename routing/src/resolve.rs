@@ -6,7 +6,7 @@ use crate::answer;
 use crate::availability::{Availability, FallbackReason};
 use crate::config::{AbortStatus, FaultAbort, FaultDelay, Mode};
 use crate::cors::{self, Verdict};
-use crate::decision::{Decision, Fallback, FaultScope, Forward, LocalReply, Outcome, Reason};
+use crate::decision::{Decision, Fallback, FaultScope, Forward, LocalReply, Outcome, Picked, Reason};
 use crate::draws::Draws;
 use crate::header_change::{self, HeaderChange, Step};
 use crate::path;
@@ -65,6 +65,7 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
         let left = pick.as_ref().map_or(Left::NOTHING, |(forwarding, pick)| self.left_to_guard(forwarding, pick));
         let (delay, abort) = self.faults(pick.as_ref().map(|(_, pick)| pick));
         let (delay, abort) = (delay.filter(|_| self.holds(left.delay)), abort.filter(|_| self.holds(left.abort)));
+        let aborted = pick.as_ref().filter(|_| abort.is_some()).map(|(_, pick)| pick.picked());
         let outcome = match (&action.kind, abort, pick) {
             (_, Some(status), pick) => {
                 let steps = pick.map_or(&action.reply_headers, |(_, pick)| &pick.treatment.response_headers);
@@ -81,7 +82,7 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
             (Kind::Forward(_), None, None) => Outcome::LocalReply(LocalReply::NO_RULE),
         };
         let leaves_faults = self.faults == FaultScope::BeforeGuard && left != Left::NOTHING;
-        Decision { route: Some(self.route), delay, abort, leaves_faults, outcome }
+        Decision { route: Some(self.route), delay, abort, aborted, leaves_faults, outcome }
     }
 
     /// The version that the client named, where a destination of the rule has its host; else the draw's.
@@ -260,7 +261,11 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
     }
 }
 
-impl Pick<'_> {
+impl<'t> Pick<'t> {
+    fn picked(&self) -> Picked<'t> {
+        Picked { destination: self.destination.clone(), reason: self.reason }
+    }
+
     fn has_alternative(&self) -> bool {
         let picked = self.destination.subset.as_deref();
         self.policy.is_some_and(|policy| policy.fallback.iter().any(|subset| Some(subset.as_str()) != picked))

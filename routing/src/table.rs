@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::availability::{AllAvailable, Availability};
 use crate::config::{
-    Clusters, Config, ControlHeaders, Fault, FaultSettings, Guard, HttpMatch, HttpRoute, Mode, Percentage, Proxy,
-    Redirect, VirtualService,
+    Clusters, Config, ControlHeaders, Fault, FaultSettings, FilterState, Guard, HttpMatch, HttpRoute, Metrics, Mode,
+    Percentage, Proxy, Redirect, VirtualService,
 };
 use crate::decision::{Decision, FaultScope, LocalReply, Outcome};
 use crate::draws::{Draws, Fraction};
@@ -27,6 +27,8 @@ pub struct RouteTable {
     pub(crate) clusters: Clusters,
     pub(crate) faults: FaultSettings,
     guard: Guard,
+    metrics: Metrics,
+    filter_state: FilterState,
     has_fallback: bool,
 }
 
@@ -60,6 +62,8 @@ impl RouteTable {
             clusters: config.clusters.clone(),
             faults: config.faults,
             guard: config.guard,
+            metrics: config.metrics,
+            filter_state: config.filter_state,
             has_fallback: config.policies.iter().any(|policy| !policy.fallback.is_empty()),
         };
         let policies = HostPolicy::compile_all(config);
@@ -169,6 +173,8 @@ impl RouteTable {
                 for (split, split_share) in &splits {
                     let draws = Draws { split: *split, delay: *delay, abort: *abort, ..Draws::default() };
                     let decision = self.decide_among(request, &draws, available);
+                    // A client cannot tell which version an abort has kept its request from.
+                    let decision = Decision { aborted: None, ..decision };
                     add_chance(&mut chances, delay_share * abort_share * split_share, decision);
                 }
             }
@@ -198,6 +204,18 @@ impl RouteTable {
     #[must_use]
     pub fn guard(&self) -> Guard {
         self.guard
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.metrics
+    }
+
+    /// What access logs and traces are told.
+    #[must_use]
+    pub fn filter_state(&self) -> FilterState {
+        self.filter_state
     }
 
     /// Whether a policy says which version serves when another cannot.
@@ -232,7 +250,7 @@ impl RouteTable {
 
 impl<'t> Decision<'t> {
     pub(crate) fn of(route: Option<&'t Route>, outcome: Outcome<'t>) -> Self {
-        Self { route, delay: None, abort: None, leaves_faults: false, outcome }
+        Self { route, delay: None, abort: None, aborted: None, leaves_faults: false, outcome }
     }
 }
 

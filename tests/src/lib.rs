@@ -22,6 +22,7 @@ pub mod directives;
 pub mod envoy;
 pub mod example;
 pub mod load;
+pub mod prometheus;
 pub mod proportion;
 pub mod pushed;
 pub mod upstream;

@@ -9,6 +9,7 @@ mod fixture;
 mod forwarding;
 mod guard;
 mod guard_faults;
+mod metrics;
 mod native_faults;
 mod replies;
 mod requests;

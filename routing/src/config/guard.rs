@@ -33,8 +33,18 @@ pub enum Endpoints {
 }
 
 /// What only the deciding role has a use for.
-const OF_THE_FILTER: [&str; 8] =
-    ["mode", "virtualServices", "destinationRules", "services", "clusters", "proxy", "faults", "policies"];
+const OF_THE_FILTER: [&str; 10] = [
+    "mode",
+    "virtualServices",
+    "destinationRules",
+    "services",
+    "clusters",
+    "proxy",
+    "faults",
+    "policies",
+    "metrics",
+    "filterState",
+];
 
 impl Role {
     pub(super) fn read(fields: &Fields<'_>) -> Self {

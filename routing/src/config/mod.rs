@@ -20,6 +20,7 @@ mod http_route;
 mod mirror;
 pub(crate) mod node;
 mod object;
+mod observation;
 mod policy;
 mod proxy;
 mod redirect;
@@ -49,6 +50,7 @@ pub use http_match::HttpMatch;
 pub use http_route::{Delegate, HttpRoute, HttpRouteDestination};
 pub use mirror::Mirror;
 pub use object::{DEFAULT_NAMESPACE, Metadata};
+pub use observation::{FilterState, Metrics};
 pub use policy::{Policy, Protocol, VersionFault, VersionHeader};
 pub use proxy::Proxy;
 pub use redirect::{DirectResponse, Redirect, RedirectPath, RedirectPort};
@@ -88,6 +90,10 @@ pub struct Config {
     pub policies: Vec<Policy>,
     /// How the guard judges clusters.
     pub guard: Guard,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What access logs and traces are told.
+    pub filter_state: FilterState,
 }
 
 /// Who carries out the rules.
@@ -172,6 +178,8 @@ impl Config {
                 .flat_map(|list| list.elements().filter_map(|element| Policy::read(&element)).collect::<Vec<_>>())
                 .collect(),
             guard: fields.get("guard").and_then(|guard| Guard::read(&guard)).unwrap_or_default(),
+            metrics: fields.get("metrics").and_then(|metrics| Metrics::read(&metrics)).unwrap_or_default(),
+            filter_state: fields.get("filterState").and_then(|state| FilterState::read(&state)).unwrap_or_default(),
         };
         fields.not_supported_yet(&["overrides", "candidate"]);
         config.check_policies(node);

@@ -1,13 +1,17 @@
 //! `envoy-configs/bootstrap.yaml` and `envoy-configs/ecds.yaml`, as a reader copies them.
 
-use std::{fs, os::unix::fs::symlink};
+use std::{fs, net::SocketAddr, os::unix::fs::symlink};
 
 use e2e::{
     binaries,
-    client::{self, Request},
+    bootstrap::cluster,
+    client::{self, Protocol, Request},
     envoy::Envoy,
     upstream::Upstream,
+    wait,
 };
+use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::{
     Subject,
@@ -19,36 +23,58 @@ const UPSTREAMS: [(&str, u16); 4] = [("v1", 9081), ("v2", 9082), ("v3", 9083), (
 /// Its own ports, which the kernel picks here.
 const LISTENING: [u16; 2] = [9901, 10000];
 
+/// The bootstrap for readers in a folder of its own, with ports that are free.
+struct Readers {
+    envoy: Envoy,
+    address: SocketAddr,
+    upstreams: Vec<Upstream>,
+    _folder: TempDir,
+}
+
+impl Readers {
+    /// Starts it, its text changed by `edit`.
+    async fn start(subject: &Subject, edit: impl FnOnce(&mut String)) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for sub_folder in ["envoy-configs", "dist"] {
+            fs::create_dir(folder.path().join(sub_folder)).expect("a folder");
+        }
+        let read = |name: &str| fs::read_to_string(binaries::workspace().join(name)).expect(name);
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect(name);
+        symlink(binaries::wasm(), folder.path().join("dist/canary_filter.wasm")).expect("a link to the filter");
+        write("envoy-configs/ecds.yaml", &read("envoy-configs/ecds.yaml"));
+
+        let mut bootstrap = read("envoy-configs/bootstrap.yaml");
+        let mut substitute = |port: u16, actual: u16| {
+            let (written, wanted) = (format!("port_value: {port}}}"), format!("port_value: {actual}}}"));
+            assert_eq!(bootstrap.matches(&written).count(), 1, "{written} in bootstrap.yaml");
+            bootstrap = bootstrap.replace(&written, &wanted);
+        };
+        let mut upstreams = Vec::new();
+        for (name, port) in UPSTREAMS {
+            let upstream = Upstream::start(name).await;
+            substitute(port, upstream.address().port());
+            upstreams.push(upstream);
+        }
+        for port in LISTENING {
+            substitute(port, 0);
+        }
+        edit(&mut bootstrap);
+        write("envoy-configs/bootstrap.yaml", &bootstrap);
+
+        let envoy = Envoy::start(&subject.binary, folder.path(), "envoy-configs/bootstrap.yaml".as_ref()).await;
+        let address = envoy.listener("http").await;
+        Self { envoy, address, upstreams, _folder: folder }
+    }
+}
+
 pub(crate) async fn for_readers_serves_as_it_is(subject: &Subject) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    for sub_folder in ["envoy-configs", "dist"] {
-        fs::create_dir(folder.path().join(sub_folder)).expect("a folder");
-    }
-    let read = |name: &str| fs::read_to_string(binaries::workspace().join(name)).expect(name);
-    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect(name);
-    symlink(binaries::wasm(), folder.path().join("dist/canary_filter.wasm")).expect("a link to the filter");
-    write("envoy-configs/ecds.yaml", &read("envoy-configs/ecds.yaml"));
-
-    let mut bootstrap = read("envoy-configs/bootstrap.yaml");
-    let mut substitute = |port: u16, actual: u16| {
-        let (written, wanted) = (format!("port_value: {port}}}"), format!("port_value: {actual}}}"));
-        assert_eq!(bootstrap.matches(&written).count(), 1, "{written} in bootstrap.yaml");
-        bootstrap = bootstrap.replace(&written, &wanted);
+    let Readers { address, upstreams, .. } = &Readers::start(subject, |_| {}).await;
+    let address = *address;
+    let version = |version: &str| {
+        [("x-canary-version", version), ("x-canary-reason", "rule")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec()
     };
-    let mut upstreams = Vec::new();
-    for (name, port) in UPSTREAMS {
-        let upstream = Upstream::start(name).await;
-        substitute(port, upstream.address().port());
-        upstreams.push(upstream);
-    }
-    for port in LISTENING {
-        substitute(port, 0);
-    }
-    write("envoy-configs/bootstrap.yaml", &bootstrap);
-
-    let envoy = Envoy::start(&subject.binary, folder.path(), "envoy-configs/bootstrap.yaml".as_ref()).await;
-    let address = envoy.listener("http").await;
-    let version = |version: &str| vec![("x-canary-version".to_owned(), version.to_owned())];
     let rows = [
         ("jason", Request::new("reviews", "/").header("end-user", "jason"), "v2", version("v2")),
         ("tester", Request::new("reviews", "/").header("end-user", "test-1"), "v3", version("v3")),
@@ -82,5 +108,51 @@ pub(crate) async fn for_readers_serves_as_it_is(subject: &Subject) {
         let paths: Vec<_> =
             upstreams.iter().flat_map(|upstream| upstream.recorded(TEST_ID, &id)).map(|request| request.path).collect();
         assert_eq!(paths, ["/b"], "{id}: paths are normalised");
+    }
+}
+
+pub(crate) async fn for_readers_tags_spans(subject: &Subject) {
+    const ENDPOINT: &str = "/api/v2/spans";
+    let collector = Upstream::start("collector").await;
+    let provider = json!({"name": "envoy.tracers.zipkin", "typed_config": {
+        "@type": "type.googleapis.com/envoy.config.trace.v3.ZipkinConfig",
+        "collector_cluster": "collector",
+        "collector_endpoint": ENDPOINT,
+        "collector_endpoint_version": "HTTP_JSON",
+    }});
+    let mut cluster = cluster("collector", collector.address());
+    cluster.as_object_mut().expect("a cluster").remove("@type");
+    let readers = Readers::start(subject, |bootstrap| {
+        let tracing = "          tracing:\n";
+        assert_eq!(bootstrap.matches(tracing).count(), 1, "tracing in bootstrap.yaml");
+        *bootstrap = bootstrap.replace(tracing, &format!("{tracing}            provider: {provider}\n"));
+        bootstrap.push_str(&format!("  - {cluster}\n"));
+    })
+    .await;
+    let _log = readers.envoy.show_log_on_panic();
+    let rows = [
+        ("jason", Request::new("reviews", "/jason").header("end-user", "jason"), [json!("v2"), json!("rule")]),
+        ("tester", Request::new("reviews", "/tester").header("end-user", "test-1"), [json!("v3"), json!("rule")]),
+        (
+            "unknown host, forged",
+            Request::new("elsewhere", "/forged").header("x-canary-version", "v9").header("x-canary-reason", "because"),
+            [Value::Null, Value::Null],
+        ),
+    ];
+    for (_, get, _) in &rows {
+        client::send(readers.address, Protocol::Http1, get).await;
+    }
+    for (row, get, expected) in &rows {
+        let span = wait::until(&format!("the span of {row}"), async || {
+            let reports = collector.recorded("content-type", "application/json");
+            let spans =
+                reports.iter().filter_map(|report| serde_json::from_slice::<Vec<Value>>(&report.body).ok()).flatten();
+            spans
+                .into_iter()
+                .find(|span| span["tags"]["http.url"].as_str().is_some_and(|url| url.ends_with(get.path())))
+        })
+        .await;
+        let tags = ["canary.version", "canary.reason"].map(|tag| span["tags"][tag].clone());
+        assert_eq!(&tags, expected, "{row}: {span}");
     }
 }
