@@ -7,6 +7,8 @@ use std::{
     process::{Command, Output},
 };
 
+use serde_json::Value;
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
@@ -74,6 +76,64 @@ fn draws_decide_what_is_left_to_chance() {
         args.extend(draws.iter().flat_map(|draw| ["--draw", *draw]));
         let (code, _, problems) = canaryctl(&args);
         assert!(code != 0 && problems.contains(error), "{name}: {problems}");
+    }
+}
+
+#[test]
+fn a_version_gives_way_to_another_and_it_is_told() {
+    let v2 = "outbound|9080|v2|reviews.default.svc.cluster.local";
+    let v3 = "outbound|9080|v3|reviews.default.svc.cluster.local";
+    for (name, header, unavailable, shown) in [
+        ("all are there", None, vec![], "forward  to v2 of reviews"),
+        ("one is missing", None, vec![v2], r#"fallback from "v2" to "v3" (reason: missing-cluster)"#),
+        ("two are missing", None, vec![v2, v3], r#"fallback from "v2" to "v1" (reason: missing-cluster)"#),
+        ("another is missing", None, vec![v3], "forward  to v2 of reviews"),
+        (
+            "a version that is none",
+            Some("version: v9"),
+            vec![],
+            r#"fallback from "v9" to "v1" (reason: unknown-version)"#,
+        ),
+    ] {
+        let mut args = vec!["explain", "--config", "fallback.yaml", "GET", "http://reviews:9080/"];
+        args.extend(header.iter().flat_map(|header| ["-H", *header]));
+        args.extend(unavailable.iter().flat_map(|cluster| ["--unavailable", *cluster]));
+        let (code, found, problems) = canaryctl(&args);
+        assert_eq!((code, problems.as_str()), (0, ""), "{name}");
+        assert!(found.contains(shown), "{name}: {found}");
+        assert_eq!(found.contains("fallback from"), shown.contains("fallback from"), "{name}: {found}");
+    }
+    let args = ["explain", "--config", "fallback.yaml", "--requests", "requests.yaml", "--unavailable", v2];
+    let (code, _, problems) = canaryctl(&args);
+    assert!(code != 0 && problems.contains("cannot be used with"), "a list says it for each request: {problems}");
+}
+
+fn render(config: &str) -> [&str; 8] {
+    ["render", "bootstrap", "--output", "json", "--wasm", "/etc/canary_filter.wasm", "--config", config]
+}
+
+/// The chain of HTTP filters of a bootstrap.
+fn http_filters(bootstrap: &str) -> String {
+    let bootstrap: Value = serde_json::from_str(bootstrap).unwrap();
+    let chain = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters";
+    format!("{:#}\n", bootstrap.pointer(chain).unwrap())
+}
+
+#[test]
+fn a_bootstrap_has_a_guard_where_a_policy_has_a_fallback_order() {
+    for (name, flags, golden) in [
+        ("with a fallback order", vec![], "bootstrap/guarded.json"),
+        ("--no-guard", vec!["--no-guard"], "bootstrap/unguarded.json"),
+    ] {
+        let (code, found, problems) = canaryctl(&[render("fallback.yaml").as_slice(), &flags].concat());
+        assert_eq!(code, 0, "{name}: {problems}");
+        assert_same(name, &http_filters(&found), golden);
+    }
+    let (_, found, problems) = canaryctl(&render("rules.yaml"));
+    assert!(found.contains("canary_filter.wasm") && !found.contains("guard"), "no fallback order: {problems}");
+    for command in [["run", "--help"].as_slice(), &["render", "bootstrap", "--help"]] {
+        let (_, found, _) = canaryctl(command);
+        assert!(found.contains("--no-guard"), "{command:?}: {found}");
     }
 }
 

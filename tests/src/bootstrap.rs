@@ -24,7 +24,7 @@ pub fn bootstrap(clusters: &PushedFile, listeners: &Listeners<'_>, statistics: &
         "stats_config": statistics,
     });
     match listeners {
-        Listeners::Static(listener) => bootstrap["static_resources"] = json!({"listeners": [listener]}),
+        Listeners::Static(listeners) => bootstrap["static_resources"] = json!({"listeners": listeners}),
         Listeners::Lds(file) => bootstrap["dynamic_resources"]["lds_config"] = file.config_source(),
     }
     bootstrap
@@ -41,11 +41,11 @@ pub fn statistics() -> Value {
     bootstrap.get("stats_config").expect("stats_config").clone()
 }
 
-/// Where the listener comes from.
+/// Where listeners come from.
 #[derive(Debug)]
 pub enum Listeners<'a> {
     /// The bootstrap.
-    Static(&'a Value),
+    Static(&'a [Value]),
     /// A file.
     Lds(&'a PushedFile),
 }
@@ -123,14 +123,20 @@ pub const SHADOW: &str = "x-canary-shadow";
 /// A listener with the filter.
 #[must_use]
 pub fn listener(filter: &Value, surroundings: &Surroundings, access_log: &Path) -> Value {
+    let filters: Vec<_> = surroundings.before.iter().chain([filter]).chain(&surroundings.after).cloned().collect();
+    listener_of(NAME, &filters, &surroundings.routes, &[json_access_log(access_log)])
+}
+
+/// A listener with these HTTP filters before the router.
+#[must_use]
+pub fn listener_of(name: &str, filters: &[Value], routes: &[Value], access_logs: &[Value]) -> Value {
     let router = json!({
         "name": "envoy.filters.http.router",
         "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
     });
-    let filters: Vec<_> =
-        surroundings.before.iter().chain([filter]).chain(&surroundings.after).chain([&router]).collect();
+    let filters: Vec<_> = filters.iter().chain([&router]).collect();
     json!({
-        "name": NAME,
+        "name": name,
         "address": loopback(0),
         "filter_chains": [{"filters": [{
             "name": "envoy.filters.network.http_connection_manager",
@@ -141,11 +147,11 @@ pub fn listener(filter: &Value, surroundings: &Surroundings, access_log: &Path) 
                 "max_request_headers_kb": MAX_HEADERS_KIB,
                 "common_http_protocol_options": {"max_headers_count": MAX_HEADERS},
                 "upgrade_configs": [{"upgrade_type": "websocket"}],
-                "access_log": [json_access_log(access_log)],
+                "access_log": access_logs,
                 "http_filters": filters,
                 "route_config": {
                     "validate_clusters": false,
-                    "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": surroundings.routes}],
+                    "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}],
                 },
             },
         }]}],

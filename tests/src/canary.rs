@@ -103,7 +103,7 @@ impl Canary {
             Delivery::Ecds => {
                 let filter = bootstrap::discovered_filter(&configuration);
                 let listener = bootstrap::listener(&filter, &surroundings, &folder.path().join("access.log"));
-                bootstrap::bootstrap(&clusters, &Listeners::Static(&listener), &surroundings.statistics)
+                bootstrap::bootstrap(&clusters, &Listeners::Static(&[listener]), &surroundings.statistics)
             }
             Delivery::Lds => bootstrap::bootstrap(&clusters, &Listeners::Lds(&configuration), &surroundings.statistics),
         };

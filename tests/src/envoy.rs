@@ -7,6 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::Mutex,
     thread,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -21,6 +22,8 @@ const LOG_LINES_SHOWN: usize = 60;
 /// Short, so that a test sees connections of a replaced listener come to their end.
 const DRAIN_SECONDS: &str = "2";
 const FLUSH_MILLISECONDS: &str = "20";
+/// More than one, so that what workers share is seen to be shared.
+const WORKERS: u8 = 2;
 
 /// An Envoy as a child process. It is killed when this is dropped; if the test panics, the end of its log is printed.
 #[derive(Debug)]
@@ -36,6 +39,14 @@ impl Envoy {
     /// # Panics
     /// If it ends before; its log is in the message.
     pub async fn start(binary: &EnvoyBinary, folder: &Path, bootstrap: &Path) -> Self {
+        Self::start_with(binary, folder, bootstrap, WORKERS).await
+    }
+
+    /// The same with so many worker threads.
+    ///
+    /// # Panics
+    /// If it ends before; its log is in the message.
+    pub async fn start_with(binary: &EnvoyBinary, folder: &Path, bootstrap: &Path, workers: u8) -> Self {
         let log = folder.join("envoy.log");
         let admin_address = folder.join("admin-address");
         let output = File::create(&log).expect("create Envoy's log");
@@ -44,7 +55,7 @@ impl Envoy {
             .arg(bootstrap)
             .arg("--admin-address-path")
             .arg(&admin_address)
-            .args(["--concurrency", "2", "--disable-hot-restart", "--use-dynamic-base-id"])
+            .args(["--concurrency", &workers.to_string(), "--disable-hot-restart", "--use-dynamic-base-id"])
             .args(["--drain-time-s", DRAIN_SECONDS, "--file-flush-interval-msec", FLUSH_MILLISECONDS])
             .args(["--log-level", "warning", "--component-log-level", "wasm:info"])
             .current_dir(folder)
@@ -111,6 +122,22 @@ impl Envoy {
         let status = fs::read_to_string(format!("/proc/{id}/status")).expect("the state of a process");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the resident memory");
         line.trim().trim_end_matches(" kB").trim().parse().expect("a number of KiB")
+    }
+
+    /// The time that its worker threads have spent on a processor.
+    ///
+    /// # Panics
+    /// If the kernel does not say.
+    pub fn worker_time(&self) -> Duration {
+        let id = self.process.lock().expect("no panic while asking").id();
+        let threads = fs::read_dir(format!("/proc/{id}/task")).expect("the threads of a process");
+        let times = threads.map(|thread| thread.expect("a thread").path()).filter_map(|thread| {
+            let is_worker = fs::read_to_string(thread.join("comm")).ok()?.starts_with("wrk:worker");
+            let schedule = fs::read_to_string(thread.join("schedstat")).ok().filter(|_| is_worker)?;
+            let nanoseconds = schedule.split(' ').next().and_then(|time| time.parse().ok());
+            Some(Duration::from_nanos(nanoseconds.expect("nanoseconds on a processor")))
+        });
+        times.sum()
     }
 
     /// What Envoy has logged.

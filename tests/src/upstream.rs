@@ -123,7 +123,15 @@ impl Upstream {
         recorded.iter().filter(|request| request.values(name).contains(&value.as_bytes())).cloned().collect()
     }
 
-    /// How many requests it got so far.
+    /// Forgets the requests so far.
+    ///
+    /// # Panics
+    /// If the server has panicked.
+    pub fn forget(&self) {
+        self.state.recorded.lock().expect("the server has not panicked").clear();
+    }
+
+    /// How many requests it got so far, or since it was told to forget them.
     ///
     /// # Panics
     /// If the server has panicked.

@@ -156,10 +156,11 @@ mod tests {
     fn the_bootstrap_for_readers_has_the_same_native_part() {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../envoy-configs/bootstrap.yaml");
         let for_readers = Document::load(file).unwrap().value;
-        let config = Config::read(&json!({"faults": {"delay": "faultFilter"}})).unwrap().0;
+        let policies = json!([{"hosts": ["reviews"], "fallback": ["v1"]}]);
+        let config = Config::read(&json!({"faults": {"delay": "faultFilter"}, "policies": policies})).unwrap().0;
         let native = NativePart::of(&config);
         let routes = Routes::Inline(native.routes(&config, &[]));
-        let own = connection_manager(&native, Path::new("canary_filter.wasm"), json!({}), routes);
+        let own = connection_manager(&native, Path::new("dist/canary_filter.wasm"), json!({}), routes);
         let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
         for place in [
             "/normalize_path",
@@ -168,6 +169,7 @@ mod tests {
             "/tracing",
             "/http_filters/1",
             "/http_filters/2",
+            "/http_filters/3",
             "/route_config/request_headers_to_add",
             "/route_config/virtual_hosts/0/routes/0/match",
             "/route_config/virtual_hosts/0/routes/0/route",

@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     config: String,
     /// Requests to explain, YAML or JSON: a list, or a single one; `-` is standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["method", "url", "header", "draw"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["method", "url", "header", "draw", "unavailable"])]
     requests: Option<String>,
     /// The answer's form
     #[arg(long, value_enum, default_value_t = Output::Text)]
@@ -35,6 +35,9 @@ pub struct Args {
     /// i-th; draws not given count as 0, and without any, text shows the odds
     #[arg(long, value_name = "NAME=NUMBER", value_parser = parse_draw)]
     draw: Vec<(DrawName, Fraction)>,
+    /// A cluster that counts as missing, so that versions give way as their policies say; may be repeated
+    #[arg(long, value_name = "CLUSTER")]
+    unavailable: Vec<String>,
     /// The request's method
     #[arg(value_name = "METHOD", requires = "url", required_unless_present = "requests")]
     method: Option<String>,
@@ -118,7 +121,8 @@ impl Args {
                 name => request.with_header(name, value),
             };
         }
-        Ok(Question { draws: self.draws()?, ..Question::new(request) })
+        let unavailable = self.unavailable.clone();
+        Ok(Question { draws: self.draws()?, unavailable, ..Question::new(request) })
     }
 
     /// What the flags say about chance; `None` where there are none.

@@ -94,8 +94,9 @@ fn details(decision: &Decision<'_>, mirrors: &[Share]) -> Vec<String> {
 
 fn forward_details(forward: &Forward<'_>, mirrors: &[Share], details: &mut Vec<String>) {
     if let Some(fallback) = &forward.fallback {
-        let from = fallback.from.as_deref().unwrap_or("(no subset)");
-        details.push(format!("in place of {from:?} ({})", fallback.reason.as_str()));
+        let from = fallback.from.as_ref().map_or("(no subset)".to_owned(), |from| format!("{from:?}"));
+        let to = forward.destination.subset.as_deref().unwrap_or("(no subset)");
+        details.push(format!("fallback from {from} to {to:?} (reason: {})", fallback.reason.as_str()));
     }
     details.push(format!("cluster {}", forward.cluster));
     details.extend(forward.path.as_ref().map(|path| format!("path {}", lossy(path))));

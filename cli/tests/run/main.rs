@@ -9,6 +9,7 @@
 
 mod desk;
 mod fields;
+mod guard;
 
 use std::{
     fs,
@@ -323,6 +324,12 @@ fn a_rendered_bootstrap_is_one_that_envoy_takes() {
         ("JSON", "json", ""),
         ("version mode", "json", "mode: version\n"),
         ("fault filter", "json", "faults: {delay: faultFilter}\n"),
+        ("guard", "json", "policies: [{hosts: [reviews], fallback: [v2, v1]}]\n"),
+        (
+            "guard after the fault filter",
+            "json",
+            "policies: [{hosts: [reviews], fallback: [v2, v1]}]\nfaults: {delay: faultFilter}\n",
+        ),
         ("few headers", "json", "headers: {mirror: '', host: '', explain: '', version: ''}\n"),
     ] {
         fs::write(directory.path().join("canary.yaml"), reviews("v2") + more).unwrap();

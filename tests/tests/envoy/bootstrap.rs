@@ -23,17 +23,17 @@ const UPSTREAMS: [(&str, u16); 4] = [("v1", 9081), ("v2", 9082), ("v3", 9083), (
 /// Its own ports, which the kernel picks here.
 const LISTENING: [u16; 2] = [9901, 10000];
 
-/// The bootstrap for readers in a folder of its own, with ports that are free.
-struct Readers {
+/// A running copy of the files for readers. Everything ends when it is dropped.
+struct Copy {
     envoy: Envoy,
     address: SocketAddr,
     upstreams: Vec<Upstream>,
     _folder: TempDir,
 }
 
-impl Readers {
-    /// Starts it, its text changed by `edit`.
-    async fn start(subject: &Subject, edit: impl FnOnce(&mut String)) -> Self {
+impl Copy {
+    /// With the bootstrap changed.
+    async fn start(subject: &Subject, change: impl FnOnce(String) -> String) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         for sub_folder in ["envoy-configs", "dist"] {
             fs::create_dir(folder.path().join(sub_folder)).expect("a folder");
@@ -43,7 +43,7 @@ impl Readers {
         symlink(binaries::wasm(), folder.path().join("dist/canary_filter.wasm")).expect("a link to the filter");
         write("envoy-configs/ecds.yaml", &read("envoy-configs/ecds.yaml"));
 
-        let mut bootstrap = read("envoy-configs/bootstrap.yaml");
+        let mut bootstrap = change(read("envoy-configs/bootstrap.yaml"));
         let mut substitute = |port: u16, actual: u16| {
             let (written, wanted) = (format!("port_value: {port}}}"), format!("port_value: {actual}}}"));
             assert_eq!(bootstrap.matches(&written).count(), 1, "{written} in bootstrap.yaml");
@@ -58,7 +58,6 @@ impl Readers {
         for port in LISTENING {
             substitute(port, 0);
         }
-        edit(&mut bootstrap);
         write("envoy-configs/bootstrap.yaml", &bootstrap);
 
         let envoy = Envoy::start(&subject.binary, folder.path(), "envoy-configs/bootstrap.yaml".as_ref()).await;
@@ -67,9 +66,21 @@ impl Readers {
     }
 }
 
+pub(crate) async fn for_readers_has_a_guard(subject: &Subject) {
+    let without_v3 = |bootstrap: String| {
+        let (written, wanted) = ("- name: reviews-v3\n", "- name: reviews-v3-that-comes-later\n");
+        assert_eq!(bootstrap.matches(written).count(), 1, "{written} in bootstrap.yaml");
+        bootstrap.replace(written, wanted)
+    };
+    let copy = Copy::start(subject, without_v3).await;
+    let _log = copy.envoy.show_log_on_panic();
+    let get = Request::new("reviews", "/").header("end-user", "test-1");
+    let answer = client::send(copy.address, PROTOCOLS[0], &get).await;
+    assert_eq!((answer.status, answer.served_by.as_str()), (200, "v1"), "the first request for a missing version");
+}
+
 pub(crate) async fn for_readers_serves_as_it_is(subject: &Subject) {
-    let Readers { address, upstreams, .. } = &Readers::start(subject, |_| {}).await;
-    let address = *address;
+    let Copy { address, upstreams, envoy: _envoy, _folder } = Copy::start(subject, |bootstrap| bootstrap).await;
     let version = |version: &str| {
         [("x-canary-version", version), ("x-canary-reason", "rule")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -122,13 +133,13 @@ pub(crate) async fn for_readers_tags_spans(subject: &Subject) {
     }});
     let mut cluster = cluster("collector", collector.address());
     cluster.as_object_mut().expect("a cluster").remove("@type");
-    let readers = Readers::start(subject, |bootstrap| {
+    let traced = |bootstrap: String| {
         let tracing = "          tracing:\n";
         assert_eq!(bootstrap.matches(tracing).count(), 1, "tracing in bootstrap.yaml");
-        *bootstrap = bootstrap.replace(tracing, &format!("{tracing}            provider: {provider}\n"));
-        bootstrap.push_str(&format!("  - {cluster}\n"));
-    })
-    .await;
+        let bootstrap = bootstrap.replace(tracing, &format!("{tracing}            provider: {provider}\n"));
+        format!("{bootstrap}  - {cluster}\n")
+    };
+    let readers = Copy::start(subject, traced).await;
     let _log = readers.envoy.show_log_on_panic();
     let rows = [
         ("jason", Request::new("reviews", "/jason").header("end-user", "jason"), [json!("v2"), json!("rule")]),

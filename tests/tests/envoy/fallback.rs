@@ -71,16 +71,22 @@ async fn add(canary: &Canary, cluster: Value) {
 }
 
 pub(crate) async fn a_cluster_that_does_not_exist(subject: &Subject) {
-    for protocol in [Protocol::Http1, Protocol::Http2] {
-        for endpoints in ["learned", "trusted", "ignored"] {
-            let canary = start(subject, Some(endpoints), Value::Null, &["v1", NATIVE]).await;
-            let _log = canary.envoy.show_log_on_panic();
-            assert_all_by(&served(&canary, protocol).await, "v1", &format!("missing, {endpoints}, {protocol:?}"));
-        }
-        let canary = start(subject, None, Value::Null, &["v1", NATIVE]).await;
+    assert_missing_is_served(subject, Protocol::Http1).await;
+}
+
+pub(crate) async fn a_cluster_that_does_not_exist_by_http2(subject: &Subject) {
+    assert_missing_is_served(subject, Protocol::Http2).await;
+}
+
+async fn assert_missing_is_served(subject: &Subject, protocol: Protocol) {
+    for endpoints in ["learned", "trusted", "ignored"] {
+        let canary = start(subject, Some(endpoints), Value::Null, &["v1", NATIVE]).await;
         let _log = canary.envoy.show_log_on_panic();
-        assert_loses_few(&served(&canary, protocol).await, &format!("missing, no guard, {protocol:?}"));
+        assert_all_by(&served(&canary, protocol).await, "v1", &format!("missing, {endpoints}, {protocol:?}"));
     }
+    let canary = start(subject, None, Value::Null, &["v1", NATIVE]).await;
+    let _log = canary.envoy.show_log_on_panic();
+    assert_loses_few(&served(&canary, protocol).await, &format!("missing, no guard, {protocol:?}"));
 }
 
 /// Without the guard: the first requests of every worker fail, and then one or a few after each time of passing over.

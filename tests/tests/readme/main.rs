@@ -1,5 +1,6 @@
 //! The README, carried out: its commands are run, its configurations checked, its links followed.
 
+mod by_hand;
 mod document;
 mod pattern;
 mod process;
@@ -160,7 +161,7 @@ fn every_configuration_is_good() {
     let bootstrap = read_yaml(&workspace().join("envoy-configs/bootstrap.yaml"));
     let routes =
         "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes";
-    let mut kinds = [0, 0];
+    let mut kinds = [0; 4];
     for block in blocks("yaml") {
         let line = block.line;
         fs::write(&file, &block.text).expect("a file");
@@ -175,11 +176,20 @@ fn every_configuration_is_good() {
         } else if value.get("routes").is_some() {
             kinds[1] += 1;
             assert_eq!(Some(&value["routes"]), bootstrap.pointer(routes), "line {line}: routes of bootstrap.yaml");
+        } else if value.get("http_filters").is_some() {
+            kinds[2] += 1;
+            by_hand::a_chain_guards(&value);
+        } else if value.get("clusters").is_some() {
+            kinds[3] += 1;
+            by_hand::an_aggregate_cluster_falls_back(&value);
         } else {
             panic!("line {line}: no test knows this block:\n{}", block.text);
         }
     }
-    assert!(kinds.iter().all(|count| *count > 0), "the README shows a configuration and the routes: {kinds:?}");
+    assert!(
+        kinds.iter().all(|count| *count > 0),
+        "the README shows a configuration, the routes, a guard and an aggregate cluster: {kinds:?}"
+    );
 }
 
 #[test]
