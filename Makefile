@@ -64,8 +64,8 @@ lint: toolchain ## Check format, lints, documentation, and who may depend on who
 	$(PYTHON) scripts/check-dependencies
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
-check-long: ## What is too long for every change: all five Envoy versions
-	$(MAKE) test ENVOY_VERSIONS="$(LONG_ENVOY_VERSIONS)"
+check-long: ## What is too long for every change: all five Envoy versions, the drills at full length, many cases of each property
+	LONG=1 PROPTEST_CASES=20000 $(MAKE) test ENVOY_VERSIONS="$(LONG_ENVOY_VERSIONS)"
 
 clean: ## Remove what was built (not the cache of Envoys)
 	$(CARGO) clean

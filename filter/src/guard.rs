@@ -23,7 +23,7 @@ use crate::handover::{self, Applied, Found, Handover};
 use crate::metrics::{self, DECISION_ERRORS, Version};
 use crate::request::HostRequest;
 use crate::response::ResponseChange;
-use crate::sharing;
+use crate::sharing::{self, Snapshot};
 use crate::ticker::Ticker;
 
 const CLUSTER_NAME: [&str; 2] = ["xds", "cluster_name"];
@@ -57,14 +57,11 @@ impl Guard {
     fn guard(&mut self, handover: &Handover, applied: &Applied) -> Result<Action, HostError> {
         let request = HostRequest::new(&applied.request);
         let unavailable = self.judge(&handover.cluster.borrow(), &applied.table)?;
-        if let Some(reason) = unavailable {
-            give_way(handover, applied, &request, reason)?;
-        }
+        let proven = unavailable.map(|reason| give_way(handover, applied, &request, reason)).transpose()?;
         if !applied.leaves_faults {
             return Ok(Action::Continue);
         }
-        let proven = unavailable.map(Proven);
-        let available: &dyn Availability = proven.as_ref().map_or(&*applied.known, |proven| proven);
+        let available: &dyn Availability = proven.as_ref().map_or(&applied.known, |proven| proven);
         let faults = applied.table.decide_within(FaultScope::AtGuard, &request, &applied.draws, available);
         Ok(self.carry_out(faults, handover, &applied.table))
     }
@@ -82,6 +79,7 @@ impl Guard {
             Outcome::Forward(_) | Outcome::Untouched => Ending::Resume,
         };
         let Some(delay) = faults.delay else { return ending.at_once() };
+        handover.postpone(delay);
         match Pending::begin(self.context, delay, ending, table.faults().max_active, &self.ticker) {
             Ok(pending) => {
                 if let Some(version) = version {
@@ -152,24 +150,32 @@ fn tell(what: &str) {
 }
 
 /// What the guard may choose from: versions that have served a short time ago.
-struct Proven(FallbackReason);
+struct Proven {
+    known: Snapshot,
+    /// Why the others cannot.
+    reason: FallbackReason,
+    /// Ejected ones serve where even the default cannot.
+    takes_ejected: bool,
+}
 
 impl Availability for Proven {
     fn unavailable(&self, cluster: &str) -> Option<FallbackReason> {
-        sharing::look(|knowledge| {
-            let known = knowledge.known().unavailable(cluster);
-            known.or_else(|| (!knowledge.is_proven(cluster)).then_some(self.0))
-        })
+        match self.known.unavailable(cluster) {
+            Some(FallbackReason::Ejected) if !self.takes_ejected => Some(self.reason),
+            Some(known) => Some(known),
+            None => (!sharing::look(|knowledge| knowledge.is_proven(cluster))).then_some(self.reason),
+        }
     }
 }
 
-/// Moves a request from a cluster that cannot serve.
+/// Moves a request from a cluster that cannot serve, if another can: to a version that has proven itself, else to the
+/// default, else to one that is merely ejected. By what was known it is decided.
 fn give_way(
     handover: &Handover,
     applied: &Applied,
     request: &HostRequest<'_>,
     reason: FallbackReason,
-) -> Result<(), HostError> {
+) -> Result<Proven, HostError> {
     if handover.ticker.is_running() {
         sharing::learn(&handover.cluster.borrow(), reason);
     }
@@ -177,20 +183,33 @@ fn give_way(
     let table = &*applied.table;
     let way =
         |available: &dyn Availability| table.decide_within(FaultScope::Nothing, request, &applied.draws, available);
-    let (abandoned, chosen) = (way(&*applied.known), way(&Proven(reason)));
+    let mut proven = Proven { known: sharing::snapshot(), reason, takes_ejected: false };
+    let (abandoned, mut chosen) = (way(&applied.known), way(&proven));
+    if leads_nowhere(&chosen, handover, &proven.known) {
+        proven.takes_ejected = true;
+        chosen = way(&proven);
+    }
     match (&abandoned.outcome, &chosen.outcome) {
         (Outcome::Forward(from), Outcome::Forward(to)) if from.cluster != to.cluster => {
             fallbacks::count(&to.destination, from.destination.subset.as_deref(), reason);
         }
-        _ => return Ok(()),
+        _ => return Ok(proven),
     }
     apply::replace(&abandoned, &chosen, request, &current, table);
-    if let Outcome::Forward(forward) = chosen.outcome {
+    if let Outcome::Forward(mut forward) = chosen.outcome {
         tell_of_move(handover, &forward.destination, table);
-        handover.response.replace(ResponseChange::of_forward(forward.response_headers));
-        handover.cluster.replace(forward.cluster.into_owned());
+        let response = std::mem::take(&mut forward.response_headers);
+        handover.response.replace(ResponseChange::of_forward(response));
+        handover.redirect(*forward);
     }
-    Ok(())
+    Ok(proven)
+}
+
+/// Whether a decision takes the request back, or to another cluster that cannot serve.
+fn leads_nowhere(decision: &Decision<'_>, handover: &Handover, known: &Snapshot) -> bool {
+    let Outcome::Forward(forward) = &decision.outcome else { return false };
+    let reason = known.unavailable(&forward.cluster);
+    reason.is_some_and(|reason| reason != FallbackReason::Ejected) || *handover.cluster.borrow() == forward.cluster
 }
 
 /// Tells metrics, access logs and traces which version serves instead.

@@ -6,14 +6,16 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::Duration;
 
-use canary_routing::{Draws, RouteTable};
+use canary_routing::{Draws, Forward, RouteTable};
 use sdk_shims::entropy;
 use sdk_shims::host::{self, HostError, Pairs};
 
-use crate::knowledge::Known;
+use crate::flight::Flight;
 use crate::metrics::Version;
 use crate::response::ResponseChange;
+use crate::sharing::Snapshot;
 use crate::ticker::Ticker;
 
 /// The property with the token.
@@ -29,6 +31,12 @@ pub(crate) struct Handover {
     pub(crate) cluster: RefCell<String>,
     /// The version that the request is counted for; `None` where it is not counted.
     pub(crate) version: Cell<Option<Version>>,
+    /// Where the failures of its version count.
+    pub(crate) flight: RefCell<Option<Flight>>,
+    /// Whether a response's gRPC status is one.
+    pub(crate) is_grpc: bool,
+    /// Whether the client has sent all of the request.
+    is_complete: Cell<bool>,
     /// Changes of the response that are due.
     pub(crate) response: RefCell<Vec<ResponseChange>>,
 }
@@ -39,7 +47,7 @@ pub(crate) struct Applied {
     /// The request's headers as the client sent them.
     pub(crate) request: Pairs,
     pub(crate) draws: Draws,
-    pub(crate) known: Rc<Known>,
+    pub(crate) known: Snapshot,
     /// Whether faults are left to the guard.
     pub(crate) leaves_faults: bool,
 }
@@ -94,21 +102,56 @@ impl Guarded {
 }
 
 impl Handover {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         ticker: Rc<Ticker>,
         guarded: Rc<Guarded>,
         applied: Applied,
-        cluster: String,
+        (cluster, flight): (String, Option<Flight>),
         version: Option<Version>,
         response: Vec<ResponseChange>,
     ) -> Self {
         Self {
             ticker,
             guarded,
+            is_grpc: is_grpc(&applied.request),
             applied: RefCell::new(Some(applied)),
             cluster: RefCell::new(cluster),
             version: Cell::new(version),
+            flight: RefCell::new(flight),
+            is_complete: Cell::new(false),
             response: RefCell::new(response),
+        }
+    }
+
+    /// The request goes elsewhere, under nobody's delay.
+    pub(crate) fn redirect(&self, forward: Forward<'_>) {
+        let flight = if self.ticker.is_running() { Flight::begin(&forward, None) } else { None };
+        self.flight.replace(flight);
+        self.cluster.replace(forward.cluster.into_owned());
+        if self.is_complete.get() {
+            self.complete();
+        }
+    }
+
+    /// The client has sent all of the request.
+    pub(crate) fn complete(&self) {
+        self.is_complete.set(true);
+        if let Some(flight) = &*self.flight.borrow() {
+            flight.wait();
+        }
+    }
+
+    /// The answer has begun.
+    pub(crate) fn answered(&self) {
+        if let Some(flight) = &*self.flight.borrow() {
+            flight.answered();
+        }
+    }
+
+    /// An injected delay comes first.
+    pub(crate) fn postpone(&self, delay: Duration) {
+        if let Some(flight) = &*self.flight.borrow() {
+            flight.postpone(delay);
         }
     }
 
@@ -125,6 +168,12 @@ impl Handover {
             self.guarded.missed.set(GUARDS.get());
         }
     }
+}
+
+/// Envoy's own test: gRPC-Web, among others, carries its status in the body.
+fn is_grpc(request: &Pairs) -> bool {
+    let kind = request.lines("content-type").next().unwrap_or_default();
+    kind.strip_prefix(b"application/grpc").is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+"))
 }
 
 /// Hands the running stream over.

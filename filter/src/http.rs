@@ -13,6 +13,7 @@ use crate::apply;
 use crate::delays::{Ending, Pending};
 use crate::fallbacks;
 use crate::filter_state;
+use crate::flight::Flight;
 use crate::handover::{self, Applied, Guarded, Handover, Registered};
 use crate::metrics::{self, DECISION_ERRORS, Measured};
 use crate::observe;
@@ -65,11 +66,11 @@ impl Stream {
     }
 
     /// Keeps what the guard, and the end of the stream, need.
-    fn hand_over(&mut self, cluster: String, applied: Applied) {
+    fn hand_over(&mut self, sent: (String, Option<Flight>), applied: Applied) {
         let (ticker, guarded) = (Rc::clone(&self.ticker), Rc::clone(&self.guarded));
         let response = std::mem::take(&mut self.response);
         let version = self.measured.map(|measured| measured.version);
-        let handover = Rc::new(Handover::new(ticker, guarded, applied, cluster, version, response));
+        let handover = Rc::new(Handover::new(ticker, guarded, applied, sent, version, response));
         match handover::register(self.context, Rc::clone(&handover)) {
             Ok(registered) => self.registered = Some(registered),
             Err(error) => log::error!("{error}: the request passes unguarded"),
@@ -78,10 +79,26 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// The cluster of a request whose version another may stand in for, and where the version's failures count.
+    fn sent(&self, decision: &Decision<'_>) -> Option<(String, Option<Flight>)> {
+        let Outcome::Forward(forward) = &decision.outcome else { return None };
+        let flight = if self.ticker.is_running() { Flight::begin(forward, decision.delay) } else { None };
+        forward.has_alternative.then(|| (forward.cluster.clone().into_owned(), flight))
+    }
+
+    /// The client has sent all of the request.
+    fn complete_if(&self, end_of_stream: bool) {
+        if let Some(handover) = self.handover.as_ref().filter(|_| end_of_stream) {
+            handover.complete();
+        }
+    }
+}
+
 impl Context for Stream {}
 
 impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
+    fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
         let table = Rc::clone(&self.table);
         let lines = match host::request_headers() {
             Ok(lines) => lines,
@@ -93,13 +110,13 @@ impl HttpContext for Stream {
             }
         };
         let request = HostRequest::new(&lines);
-        let (draws, known) = (draws(), sharing::look(|knowledge| knowledge.known()));
+        let (draws, known) = (draws(), sharing::snapshot());
         let faults = if self.guarded.is_expected() { FaultScope::BeforeGuard } else { FaultScope::All };
-        let decision = table.decide_within(faults, &request, &draws, &*known);
+        let decision = table.decide_within(faults, &request, &draws, &known);
         apply::apply(&decision, &request, &table);
         self.tell(&decision);
         let is_native = apply::leaves_faults_to_envoy(&decision, &table);
-        let (cluster, leaves_faults) = (guarded_cluster(&decision), decision.leaves_faults);
+        let (sent, leaves_faults) = (self.sent(&decision), decision.leaves_faults);
         let ending = match decision.outcome {
             Outcome::Untouched => Ending::Resume,
             Outcome::Forward(forward) => {
@@ -113,8 +130,9 @@ impl HttpContext for Stream {
             }
             Outcome::LocalReply(reply) => Ending::Reply(reply),
         };
-        if let Some(cluster) = cluster {
-            self.hand_over(cluster, Applied { table: Rc::clone(&table), request: lines, draws, known, leaves_faults });
+        if let Some(sent) = sent {
+            self.hand_over(sent, Applied { table: Rc::clone(&table), request: lines, draws, known, leaves_faults });
+            self.complete_if(end_of_stream);
         }
         let Some(delay) = decision.delay else { return ending.at_once() };
         if is_native {
@@ -131,10 +149,21 @@ impl HttpContext for Stream {
         }
     }
 
+    fn on_http_request_body(&mut self, _size: usize, end_of_stream: bool) -> Action {
+        self.complete_if(end_of_stream);
+        Action::Continue
+    }
+
+    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        self.complete_if(true);
+        Action::Continue
+    }
+
     /// Comes for the upstream's response and for Envoy's own answers; those of this filter need no change.
     fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
         let handed_over = self.handover.as_ref().map(|handover| {
             handover.close(observe::was_routed);
+            handover.answered();
             handover.response.take()
         });
         for change in handed_over.unwrap_or_else(|| std::mem::take(&mut self.response)) {
@@ -145,7 +174,7 @@ impl HttpContext for Stream {
 
     fn on_log(&mut self) {
         if let Some(handover) = &self.handover
-            && let Err(error) = observe::end_of_stream(&handover.cluster.borrow(), &self.ticker)
+            && let Err(error) = observe::end_of_stream(handover)
         {
             log::error!("{error}: nothing is learned from a request");
         }
@@ -153,14 +182,6 @@ impl HttpContext for Stream {
             let moved = self.handover.as_ref().and_then(|handover| handover.version.get());
             measured.end(moved.unwrap_or(measured.version));
         }
-    }
-}
-
-/// The cluster of a request whose version another may stand in for.
-fn guarded_cluster(decision: &Decision<'_>) -> Option<String> {
-    match &decision.outcome {
-        Outcome::Forward(forward) if forward.has_alternative => Some(forward.cluster.clone().into_owned()),
-        Outcome::Forward(_) | Outcome::LocalReply(_) | Outcome::Untouched => None,
     }
 }
 
@@ -173,5 +194,5 @@ fn count_fallback(forward: &Forward<'_>) {
 /// One number for each draw that a decision may look at.
 fn draws() -> Draws {
     let draw = || Fraction::from_bits(entropy::draw());
-    Draws { split: draw(), delay: draw(), abort: draw(), mirror: std::array::from_fn(|_| draw()) }
+    Draws { split: draw(), delay: draw(), abort: draw(), trial: draw(), mirror: std::array::from_fn(|_| draw()) }
 }

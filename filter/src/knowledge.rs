@@ -6,8 +6,10 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use canary_routing::{Availability, FallbackReason};
+use canary_routing::{Availability, FallbackReason, Fraction};
 use sdk_shims::host::{Pairs, encode_pairs};
+
+use crate::sharing::Common;
 
 /// How long a cluster that cannot serve is passed over, in nanoseconds: short enough for one that comes back to be used
 /// at once by human measure, long enough for one that stays away to cost at most one request in so many seconds.
@@ -57,11 +59,6 @@ impl Knowledge {
         Rc::clone(&self.known)
     }
 
-    /// The time of the last tick.
-    pub(crate) const fn now(&self) -> u64 {
-        self.now
-    }
-
     /// Notes that a cluster cannot serve.
     pub(crate) fn learn(&mut self, cluster: &str, reason: FallbackReason, now: u64) {
         self.served.remove(cluster);
@@ -105,10 +102,16 @@ impl Knowledge {
     pub(crate) fn is_populated(&self, cluster: &str) -> bool {
         self.populated.contains_key(cluster)
     }
+}
 
-    /// Takes over what the VMs share, with what this one has to tell on top, at this time. What they are to share from now
-    /// on, where that is something else.
-    pub(crate) fn merge(&mut self, shared: Vec<u8>, now: u64) -> Option<Vec<u8>> {
+impl Common for Knowledge {
+    const KEY: &'static str = "canary_clusters";
+
+    fn now(&self) -> u64 {
+        self.now
+    }
+
+    fn merge(&mut self, shared: Vec<u8>, now: u64, _jitter: Fraction) -> Option<Vec<u8>> {
         self.now = now;
         let before = decode(shared);
         let mut known = before.clone();
@@ -131,13 +134,11 @@ impl Knowledge {
         (known != before).then(|| encode(&known))
     }
 
-    /// The other VMs have been told everything.
-    pub(crate) fn told(&mut self) {
+    fn told(&mut self) {
         self.untold.clear();
     }
 
-    /// Forgets what has expired where the other VMs cannot be asked.
-    pub(crate) fn expire(&mut self, now: u64) {
+    fn expire(&mut self, now: u64) {
         self.now = now;
         if self.known.0.values().any(|down| down.until <= now) {
             Rc::make_mut(&mut self.known).0.retain(|_, down| down.until > now);
@@ -213,13 +214,13 @@ mod tests {
     #[test]
     fn what_is_learned_reaches_another_vm_and_expires_there() {
         let mut teller = knowing("a");
-        let shared = teller.merge(Vec::new(), NOW).unwrap();
+        let shared = teller.merge(Vec::new(), NOW, Fraction::default()).unwrap();
         teller.told();
         let mut hearer = Knowledge::default();
-        assert_eq!(hearer.merge(shared.clone(), NOW + 1), None);
+        assert_eq!(hearer.merge(shared.clone(), NOW + 1, Fraction::default()), None);
         assert_eq!(reason(&hearer, "a"), Some(FallbackReason::NoEndpoints));
         assert_eq!(reason(&hearer, "b"), None);
-        let left = hearer.merge(shared, NOW + PASSED_OVER).unwrap();
+        let left = hearer.merge(shared, NOW + PASSED_OVER, Fraction::default()).unwrap();
         assert_eq!(reason(&hearer, "a"), None);
         assert_eq!(decode(left), HashMap::new());
     }
@@ -227,13 +228,13 @@ mod tests {
     #[test]
     fn a_success_clears_everywhere_and_proves() {
         let mut teller = knowing("a");
-        let shared = teller.merge(Vec::new(), NOW).unwrap();
+        let shared = teller.merge(Vec::new(), NOW, Fraction::default()).unwrap();
         teller.told();
         assert!(teller.wants_success("a") && !teller.is_proven("a"));
         teller.succeed("a");
         assert!(!teller.wants_success("a") && teller.is_proven("a"));
         assert_eq!(reason(&teller, "a"), None);
-        assert_eq!(decode(teller.merge(shared, NOW + 1).unwrap()), HashMap::new());
+        assert_eq!(decode(teller.merge(shared, NOW + 1, Fraction::default()).unwrap()), HashMap::new());
         teller.expire(NOW + PROVEN);
         assert!(!teller.is_proven("a"));
         teller.succeed("a");
@@ -283,7 +284,7 @@ mod tests {
             ("a time too far ahead", pair(b"a", &far)),
         ] {
             let mut knowledge = Knowledge::default();
-            knowledge.merge(shared, NOW);
+            knowledge.merge(shared, NOW, Fraction::default());
             assert_eq!(knowledge.known.0, HashMap::new(), "{row}");
         }
     }

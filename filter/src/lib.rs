@@ -1,11 +1,14 @@
 //! The canary-filter proxy-wasm HTTP filter: reads a request, asks [`canary_routing`] what is to happen, writes the
 //! difference into the request's headers. It never forwards by itself and never fails a request for a reason of its own.
 
+mod accruals;
 mod apply;
 mod claims;
 mod delays;
+mod ejections;
 mod fallbacks;
 mod filter_state;
+mod flight;
 mod guard;
 mod handover;
 mod headers;
@@ -25,6 +28,7 @@ pub fn register() {
     sdk_shims::logging::init();
     metrics::init();
     fallbacks::init();
+    flight::init();
     guard::init();
     handover::init();
     sharing::init();

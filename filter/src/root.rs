@@ -13,7 +13,7 @@ use crate::guard::Guard;
 use crate::handover::{self, Guarded};
 use crate::http::Stream;
 use crate::metrics;
-use crate::ticker::Ticker;
+use crate::ticker::{Ticker, Watches};
 
 /// Compiles configurations and hands the one in force to each new stream.
 pub(crate) struct Root {
@@ -28,6 +28,16 @@ enum Plan {
     Filter(Rc<RouteTable>),
     /// Look after what the filter before has decided.
     Guard(Option<Endpoints>),
+}
+
+impl Plan {
+    fn watches(&self) -> Watches {
+        match self {
+            Self::Filter(table) if table.has_accrual() => Watches::Failures,
+            Self::Filter(table) if table.has_fallback() => Watches::Clusters,
+            Self::Filter(_) | Self::Guard(_) => Watches::Nothing,
+        }
+    }
 }
 
 impl Default for Root {
@@ -55,7 +65,7 @@ impl RootContext for Root {
         let accepted = plan.is_some();
         metrics::configured(&document, accepted);
         if let Some(plan) = plan {
-            self.ticker.configured(matches!(&plan, Plan::Filter(table) if table.has_fallback()));
+            self.ticker.configured(plan.watches());
             if matches!(plan, Plan::Guard(_)) {
                 handover::announce_guard();
             }

@@ -1,16 +1,18 @@
 //! The VM's knowledge of clusters, and its exchange with the other VMs of the same id: workers, and other listeners.
 
 use std::cell::RefCell;
+use std::rc::Rc;
+use std::thread::LocalKey;
 
-use canary_routing::FallbackReason;
-use sdk_shims::clock;
-use sdk_shims::host::{self, HostError, Shared};
+use canary_routing::{Availability, FallbackReason, Fraction};
+use sdk_shims::host::{self, HostError, encode_pairs};
 use sdk_shims::log;
+use sdk_shims::{clock, entropy};
 
-use crate::knowledge::Knowledge;
+use crate::accruals::{Accruals, Ejected};
+use crate::knowledge::{Knowledge, Known};
+use crate::{ejections, flight};
 
-/// Where the VMs share what they know.
-const KEY: &str = "canary_clusters";
 /// Least time from exchange to exchange, in nanoseconds: several root contexts tick in a VM, some of them faster.
 const INTERVAL: u64 = 90_000_000;
 /// How often an exchange is tried before the next tick has to do it.
@@ -19,11 +21,54 @@ const TRIES: usize = 4;
 thread_local! {
     /// A VM is one thread, so this is the VM's.
     static KNOWLEDGE: RefCell<Knowledge> = RefCell::default();
+    static ACCRUALS: RefCell<Accruals> = RefCell::default();
+}
+
+/// What the VMs of one id know together.
+pub(crate) trait Common: 'static {
+    /// Where they share it.
+    const KEY: &'static str;
+
+    /// When it was last exchanged.
+    fn now(&self) -> u64;
+
+    /// Takes over what the VMs share, with what this one has to tell on top, at this time; may be repeated until the others
+    /// are told. What they are to share from now on, where that is something else.
+    fn merge(&mut self, shared: Vec<u8>, now: u64, jitter: Fraction) -> Option<Vec<u8>>;
+
+    /// The other VMs have been told everything.
+    fn told(&mut self);
+
+    /// Forgets what has expired where the other VMs cannot be asked.
+    fn expire(&mut self, now: u64);
+}
+
+/// What was known of clusters at one time.
+#[derive(Clone)]
+pub(crate) struct Snapshot {
+    known: Rc<Known>,
+    ejected: Rc<Ejected>,
+}
+
+impl Availability for Snapshot {
+    fn unavailable(&self, cluster: &str) -> Option<FallbackReason> {
+        self.known.unavailable(cluster).or_else(|| self.ejected.unavailable(cluster))
+    }
+
+    fn may_try(&self, cluster: &str) -> bool {
+        self.ejected.may_try(cluster)
+    }
 }
 
 /// Forgets what the VM knew that this thread had before.
 pub(crate) fn init() {
     KNOWLEDGE.take();
+    ACCRUALS.take();
+}
+
+/// What is known now, without any host call.
+pub(crate) fn snapshot() -> Snapshot {
+    Snapshot { known: look(Knowledge::known), ejected: accruals(|accruals| accruals.ejected()) }
 }
 
 /// Looks at what is known, without any host call.
@@ -36,6 +81,16 @@ pub(crate) fn note(what: impl FnOnce(&mut Knowledge)) {
     KNOWLEDGE.with_borrow_mut(what);
 }
 
+/// Looks at or adds to what is known of the failures of versions, without any host call.
+pub(crate) fn accruals<T>(with: impl FnOnce(&mut Accruals) -> T) -> T {
+    ACCRUALS.with_borrow_mut(with)
+}
+
+/// False where the thread is about to end.
+pub(crate) fn is_there() -> bool {
+    ACCRUALS.try_with(|_| ()).is_ok()
+}
+
 /// Notes that a cluster cannot serve. What could not be timed is not learned: it would never be forgotten.
 pub(crate) fn learn(cluster: &str, reason: FallbackReason) {
     match clock::unix_nanoseconds() {
@@ -44,37 +99,55 @@ pub(crate) fn learn(cluster: &str, reason: FallbackReason) {
     }
 }
 
-/// Exchanges what is known, if it is time. Called in ticks.
+/// Exchanges what is known of clusters, if it is time. Called in ticks.
 pub(crate) fn tick() {
+    keep_up(&KNOWLEDGE);
+}
+
+/// Judges the failures of versions with the other VMs, if it is time. Called in ticks.
+pub(crate) fn judge() {
+    if let Err(error) = flight::judge_waiting() {
+        log::error!("{error}: no request is found to be slow");
+    }
+    keep_up(&ACCRUALS);
+    accruals(Accruals::take_news).iter().for_each(ejections::tell);
+}
+
+fn keep_up<T: Common>(common: &'static LocalKey<RefCell<T>>) {
     let now = match clock::unix_nanoseconds() {
         Ok(now) => now,
         Err(error) => {
             log::error!("{error}: no cluster is passed over any more");
-            note(|knowledge| knowledge.expire(u64::MAX));
+            common.with_borrow_mut(|common| common.expire(u64::MAX));
             return;
         }
     };
-    if look(|knowledge| now.abs_diff(knowledge.now()) < INTERVAL) {
+    if now.abs_diff(common.with_borrow(T::now)) < INTERVAL {
         return;
     }
-    if let Err(error) = exchange(now) {
+    if let Err(error) = exchange(common, now) {
         log::error!("{error}: what this worker knows of clusters is not shared");
-        note(|knowledge| knowledge.expire(now));
+        common.with_borrow_mut(|common| common.expire(now));
     }
 }
 
-fn exchange(now: u64) -> Result<(), HostError> {
+fn exchange<T: Common>(common: &'static LocalKey<RefCell<T>>, now: u64) -> Result<(), HostError> {
+    let jitter = Fraction::from_bits(entropy::draw());
     for _ in 0..TRIES {
-        let shared = host::shared_data(KEY)?;
-        let is_first = shared.is_none();
-        let Shared { value, cas } = shared.unwrap_or(Shared { value: Vec::new(), cas: 0 });
-        let Some(next) = KNOWLEDGE.with_borrow_mut(|knowledge| knowledge.merge(value, now)) else {
-            note(Knowledge::told);
-            return Ok(());
+        let shared = host::shared_data(T::KEY)?;
+        let (value, cas) = shared.map_or_else(|| (Vec::new(), None), |shared| (shared.value, Some(shared.cas)));
+        let next = common.with_borrow_mut(|common| common.merge(value, now, jitter));
+        let is_told = match (next, cas) {
+            (None, _) => true,
+            (Some(next), Some(cas)) => host::set_shared_data(T::KEY, &next, cas)?,
+            // The first value is written over any other that comes in between, so it says nothing, and is read again.
+            (Some(_), None) => {
+                host::set_shared_data(T::KEY, &encode_pairs(std::iter::empty()), 0)?;
+                false
+            }
         };
-        // The first value is written over any other that comes in between, so it is read again.
-        if host::set_shared_data(KEY, &next, cas)? && !is_first {
-            note(Knowledge::told);
+        if is_told {
+            common.with_borrow_mut(T::told);
             return Ok(());
         }
     }

@@ -18,8 +18,18 @@ const OFF: u32 = 0;
 pub(crate) struct Ticker {
     /// In milliseconds; [`OFF`] while there is none.
     period: Cell<u32>,
-    /// Whether what is known of clusters matters to the configuration.
-    watches: Cell<bool>,
+    watches: Cell<Watches>,
+}
+
+/// What matters to a configuration of what is known of clusters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Watches {
+    #[default]
+    Nothing,
+    /// Whether they can serve.
+    Clusters,
+    /// Whether they can, and how often they fail.
+    Failures,
 }
 
 impl Ticker {
@@ -37,15 +47,13 @@ impl Ticker {
 
     /// A configuration has come into force. The delays that older root contexts have begun are served, too: theirs may end
     /// before them.
-    pub(crate) fn configured(&self, watches: bool) {
+    pub(crate) fn configured(&self, watches: Watches) {
         self.watches.set(watches);
         if let Err(error) = self.set(self.wanted()) {
             log::error!("{error}: pending delays are left to the configuration before");
         }
-        if watches {
-            // A VM that starts knows at once what the others know.
-            sharing::tick();
-        }
+        // A VM that starts knows at once what the others know.
+        self.watch();
     }
 
     /// Whether what is learned of clusters will be forgotten in time.
@@ -59,19 +67,26 @@ impl Ticker {
         if !is_idle {
             delays::serve_due();
         }
-        if self.watches.get() {
-            sharing::tick();
-        }
+        self.watch();
         if is_idle && let Err(error) = self.set(self.wanted()) {
             log::error!("{error}: the tick goes on as it was");
+        }
+    }
+
+    fn watch(&self) {
+        if self.watches.get() >= Watches::Clusters {
+            sharing::tick();
+        }
+        if self.watches.get() >= Watches::Failures {
+            sharing::judge();
         }
     }
 
     fn wanted(&self) -> u32 {
         match (delays::is_idle(), self.watches.get()) {
             (false, _) => FAST,
-            (true, true) => SLOW,
-            (true, false) => OFF,
+            (true, Watches::Clusters | Watches::Failures) => SLOW,
+            (true, Watches::Nothing) => OFF,
         }
     }
 

@@ -9,7 +9,7 @@ pub enum FallbackReason {
     MissingCluster,
     /// The cluster has no endpoint that can serve.
     NoEndpoints,
-    /// Failures have ejected the version for a while.
+    /// Failures have ejected the version for a while; it still serves where nothing else can.
     Ejected,
 }
 
@@ -30,6 +30,11 @@ impl FallbackReason {
 pub trait Availability {
     /// Why a cluster cannot serve; `None` where it can, or nothing is known.
     fn unavailable(&self, cluster: &str) -> Option<FallbackReason>;
+
+    /// Whether an ejected cluster may get one more request, to find out whether it can serve again.
+    fn may_try(&self, _cluster: &str) -> bool {
+        false
+    }
 }
 
 /// Every cluster can serve.

@@ -1,10 +1,11 @@
 //! What is to happen to a request: plain data, borrowed from the [`RouteTable`](crate::RouteTable) where it can be.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::availability::FallbackReason;
-use crate::config::{AbortStatus, Retries};
+use crate::config::{AbortStatus, FailureAccrual, Retries};
 use crate::header_change::HeaderChange;
 use crate::route::{Destination, Route};
 
@@ -100,6 +101,8 @@ pub struct Forward<'t> {
     pub fallback: Option<Fallback<'t>>,
     /// Whether a policy names another version that could serve in place of this one.
     pub has_alternative: bool,
+    /// What its failures do to the version, if another could serve in its place.
+    pub accrual: Option<&'t Arc<FailureAccrual>>,
 }
 
 /// A version that gave way to another.

@@ -74,6 +74,8 @@ pub struct Draws {
     pub delay: Fraction,
     /// Whether the abort happens.
     pub abort: Fraction,
+    /// Whether a version that is on trial gets the request.
+    pub trial: Fraction,
     /// Whether each of the rule's mirrors gets a copy.
     pub mirror: [Fraction; MAX_MIRRORS],
 }

@@ -24,6 +24,7 @@
 //! assert_eq!(forward.cluster, "outbound|9080|v2|reviews.default.svc.cluster.local");
 //! ```
 
+pub mod accrual;
 mod answer;
 pub mod availability;
 pub mod config;

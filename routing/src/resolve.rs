@@ -1,10 +1,11 @@
 //! The stages from a matched rule to a decision (design: precedence of what picks a version).
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::answer;
 use crate::availability::{Availability, FallbackReason};
-use crate::config::{AbortStatus, FaultAbort, FaultDelay, Mode};
+use crate::config::{AbortStatus, FailureAccrual, FaultAbort, FaultDelay, Mode};
 use crate::cors::{self, Verdict};
 use crate::decision::{Decision, Fallback, FaultScope, Forward, LocalReply, Outcome, Picked, Reason};
 use crate::draws::Draws;
@@ -58,31 +59,35 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
             }
             Kind::Redirect(_) | Kind::DirectResponse(_) => None,
         };
-        if self.table.mode == Mode::Version {
-            let outcome = pick.map_or(Outcome::Untouched, |(_, pick)| self.name_version(pick));
-            return Decision::of(Some(self.route), outcome);
-        }
         let left = pick.as_ref().map_or(Left::NOTHING, |(forwarding, pick)| self.left_to_guard(forwarding, pick));
         let (delay, abort) = self.faults(pick.as_ref().map(|(_, pick)| pick));
         let (delay, abort) = (delay.filter(|_| self.holds(left.delay)), abort.filter(|_| self.holds(left.abort)));
         let aborted = pick.as_ref().filter(|_| abort.is_some()).map(|(_, pick)| pick.picked());
-        let outcome = match (&action.kind, abort, pick) {
-            (_, Some(status), pick) => {
+        let outcome = match (abort, self.table.mode) {
+            (Some(status), Mode::Cluster) => {
                 let steps = pick.map_or(&action.reply_headers, |(_, pick)| &pick.treatment.response_headers);
                 self.reply(answer::abort(status), steps)
             }
-            (Kind::Redirect(redirect), None, _) => {
-                let location = answer::redirect(redirect, self.route.matcher.as_ref(), self.request, self.port);
-                self.reply(location, &action.reply_headers)
-            }
-            (Kind::DirectResponse(response), None, _) => {
-                self.reply(answer::direct_response(response), &action.reply_headers)
-            }
-            (Kind::Forward(_), None, Some((forwarding, pick))) => self.forward(forwarding, pick),
-            (Kind::Forward(_), None, None) => Outcome::LocalReply(LocalReply::NO_RULE),
+            (Some(status), Mode::Version) => Outcome::LocalReply(answer::abort(status)),
+            (None, Mode::Cluster) => self.act(&action.kind, pick),
+            (None, Mode::Version) => pick.map_or(Outcome::Untouched, |(_, pick)| self.name_version(pick)),
         };
         let leaves_faults = self.faults == FaultScope::BeforeGuard && left != Left::NOTHING;
         Decision { route: Some(self.route), delay, abort, aborted, leaves_faults, outcome }
+    }
+
+    /// What the rule asks for, in cluster mode.
+    fn act(&self, kind: &'t Kind, pick: Option<(&'t Forwarding, Pick<'t>)>) -> Outcome<'t> {
+        let reply_headers = &self.route.action.reply_headers;
+        match (kind, pick) {
+            (Kind::Redirect(redirect), _) => {
+                let location = answer::redirect(redirect, self.route.matcher.as_ref(), self.request, self.port);
+                self.reply(location, reply_headers)
+            }
+            (Kind::DirectResponse(response), _) => self.reply(answer::direct_response(response), reply_headers),
+            (Kind::Forward(_), Some((forwarding, pick))) => self.forward(forwarding, pick),
+            (Kind::Forward(_), None) => Outcome::LocalReply(LocalReply::NO_RULE),
+        }
     }
 
     /// The version that the client named, where a destination of the rule has its host; else the draw's.
@@ -121,16 +126,23 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
         Some(Pick { destination, treatment, policy: Some(policy), reason: Reason::VersionHeader, fallback })
     }
 
-    /// The pick itself if it can serve, else the first of its policy's order that can; the default if none can.
+    /// The pick itself if it can serve, else the first of its policy's order that can; where none can, the first of them
+    /// that is merely ejected, else the default.
     fn settle(&self, forwarding: &'t Forwarding, pick: Pick<'t>, available: &(impl Availability + ?Sized)) -> Pick<'t> {
-        let unavailable = |destination: &Destination| available.unavailable(&self.cluster_of(destination));
-        let (Some(policy), Some(reason)) = (pick.policy, unavailable(&pick.destination)) else { return pick };
+        let Some(policy) = pick.policy else { return pick };
+        let unavailable = |destination: &Destination| self.unavailable(destination, policy, available);
+        let Some(reason) = unavailable(&pick.destination) else { return pick };
         let candidates = || {
             let others = policy.fallback.iter().filter(|subset| pick.destination.subset.as_ref() != Some(subset));
             others.filter_map(|subset| version(forwarding, pick.destination.port, policy, subset))
         };
-        let standing_in =
-            candidates().find(|(destination, _)| unavailable(destination).is_none()).or_else(|| candidates().last());
+        let first =
+            |wanted: Option<FallbackReason>| candidates().find(|(destination, _)| unavailable(destination) == wanted);
+        let standing_in = match (first(None), reason) {
+            (Some(able), _) => Some(able),
+            (None, FallbackReason::Ejected) => None,
+            (None, _) => first(Some(FallbackReason::Ejected)).or_else(|| candidates().last()),
+        };
         let Some((destination, treatment)) = standing_in else { return pick };
         let from = match pick.destination {
             Cow::Borrowed(destination) => destination.subset.as_deref().map(Cow::Borrowed),
@@ -141,12 +153,32 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
         Pick { destination, treatment, fallback, ..pick }
     }
 
-    /// The fault of the version that serves counts in place of the rule's of the same kind.
+    /// Why a version cannot serve this request. A policy without failure accrual ejects nothing; a version on trial serves
+    /// its share.
+    fn unavailable(
+        &self,
+        destination: &Destination,
+        policy: &HostPolicy,
+        available: &(impl Availability + ?Sized),
+    ) -> Option<FallbackReason> {
+        let cluster = self.cluster_of(destination);
+        let reason = available.unavailable(&cluster)?;
+        let is_served = reason == FallbackReason::Ejected
+            && policy
+                .accrual
+                .as_ref()
+                .is_none_or(|accrual| accrual.trial.percentage.holds(self.draws.trial) && available.may_try(&cluster));
+        (!is_served).then_some(reason)
+    }
+
+    /// The fault of the version that serves counts in place of the rule's of the same kind; in version mode the rule's is
+    /// for the native route.
     fn faults(&self, pick: Option<&Pick<'t>>) -> (Option<std::time::Duration>, Option<AbortStatus>) {
         let of_version = pick.and_then(|pick| pick.policy?.fault(pick.destination.subset.as_deref()));
-        let of_rule = &self.route.action.fault;
-        let delay: Option<FaultDelay> = of_version.and_then(|fault| fault.delay).or(of_rule.delay);
-        let abort: Option<FaultAbort> = of_version.and_then(|fault| fault.abort).or(of_rule.abort);
+        let of_rule = Some(&self.route.action.fault).filter(|_| self.table.mode == Mode::Cluster);
+        let faults = || of_version.into_iter().chain(of_rule);
+        let delay: Option<FaultDelay> = faults().find_map(|fault| fault.delay);
+        let abort: Option<FaultAbort> = faults().find_map(|fault| fault.abort);
         let delay = delay.filter(|delay| delay.percentage.holds(self.draws.delay));
         let abort = abort.filter(|abort| abort.percentage.holds(self.draws.abort));
         (delay.map(|delay| delay.fixed_delay.min(self.table.faults.max_delay)), abort.map(|abort| abort.status))
@@ -158,6 +190,9 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
         let Some(policy) = pick.policy else { return Left::NOTHING };
         // An abort goes before a preflight's answer, but neither is for a version to give.
         let is_answered_here = || {
+            if self.table.mode == Mode::Version {
+                return false;
+            }
             let verdict = forwarding.cors.as_ref().map(|policy| cors::check(policy, self.request));
             matches!(verdict, Some(Verdict::Reply(_)))
         };
@@ -195,7 +230,7 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
         let mirrors =
             drawn.filter(|(mirror, draw)| mirror.percentage.holds(*draw)).map(|(mirror, _)| &mirror.destination);
         let rewrite = forwarding.path.as_ref();
-        let has_alternative = pick.has_alternative();
+        let (has_alternative, accrual) = (pick.has_alternative(), pick.accrual());
         Outcome::Forward(Box::new(Forward {
             reason: pick.reason,
             port: pick.destination.port.unwrap_or(self.port),
@@ -210,12 +245,13 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
             mirrors: mirrors.map(|mirror| self.table.cluster(mirror, self.port)).collect(),
             fallback: pick.fallback,
             has_alternative,
+            accrual,
         }))
     }
 
     /// Version mode: the version and nothing else.
     fn name_version(&self, pick: Pick<'t>) -> Outcome<'t> {
-        let has_alternative = pick.has_alternative();
+        let (has_alternative, accrual) = (pick.has_alternative(), pick.accrual());
         Outcome::Forward(Box::new(Forward {
             reason: pick.reason,
             port: pick.destination.port.unwrap_or(self.port),
@@ -230,6 +266,7 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
             mirrors: Vec::new(),
             fallback: pick.fallback,
             has_alternative,
+            accrual,
         }))
     }
 
@@ -264,6 +301,10 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
 impl<'t> Pick<'t> {
     fn picked(&self) -> Picked<'t> {
         Picked { destination: self.destination.clone(), reason: self.reason }
+    }
+
+    fn accrual(&self) -> Option<&'t Arc<FailureAccrual>> {
+        self.policy.and_then(|policy| policy.accrual.as_ref()).filter(|_| self.has_alternative())
     }
 
     fn has_alternative(&self) -> bool {

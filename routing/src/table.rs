@@ -30,6 +30,7 @@ pub struct RouteTable {
     metrics: Metrics,
     filter_state: FilterState,
     has_fallback: bool,
+    has_accrual: bool,
 }
 
 /// What a host's rules may lead to: a share of the requests, and their decision.
@@ -65,6 +66,10 @@ impl RouteTable {
             metrics: config.metrics,
             filter_state: config.filter_state,
             has_fallback: config.policies.iter().any(|policy| !policy.fallback.is_empty()),
+            has_accrual: config
+                .policies
+                .iter()
+                .any(|policy| policy.failure_accrual.is_some() && policy.fallback.len() > 1),
         };
         let policies = HostPolicy::compile_all(config);
         for service in config.services_in_order() {
@@ -222,6 +227,12 @@ impl RouteTable {
     #[must_use]
     pub fn has_fallback(&self) -> bool {
         self.has_fallback
+    }
+
+    /// Whether a policy says what failures do to a version in whose place another may stand.
+    #[must_use]
+    pub fn has_accrual(&self) -> bool {
+        self.has_accrual
     }
 
     /// The cluster of a destination for requests of a port.

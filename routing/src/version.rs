@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::{Config, Destination as ConfigDestination, Fault, Policy, Protocol, VersionFault};
+use crate::config::{Config, Destination as ConfigDestination, FailureAccrual, Fault, Policy, Protocol, VersionFault};
 use crate::format::Property;
 use crate::request::{Claim, RequestView};
 use crate::route::Destination;
@@ -19,6 +19,8 @@ pub(crate) struct HostPolicy {
     faults: Vec<VersionFault>,
     /// Every version that the policy names, as a destination without a port of a rule.
     destinations: Vec<Destination>,
+    /// What failures do to a version.
+    pub(crate) accrual: Option<Arc<FailureAccrual>>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -73,6 +75,7 @@ impl HostPolicy {
             fallback: policy.fallback.clone(),
             destinations: destinations.collect(),
             faults: policy.faults.clone(),
+            accrual: policy.failure_accrual.clone().map(Arc::new),
             header: policy.version_header.as_ref().map(|header| VersionHeader {
                 name: header.name.clone(),
                 protocol: header.protocol,

@@ -301,6 +301,16 @@ impl Stream<'_> {
         action
     }
 
+    /// Calls the request-body callback for so many bytes, which nobody can read.
+    pub fn request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        callbacks::request_body(self.id, size, end_of_stream)
+    }
+
+    /// Calls the request-trailers callback for so many trailers, which nobody can read.
+    pub fn request_trailers(&mut self, count: usize) -> Action {
+        callbacks::request_trailers(self.id, count)
+    }
+
     /// Calls the response-headers callback. The request's headers are out of reach from here to the log phase.
     pub fn response_headers<N: AsRef<[u8]>, V: AsRef<[u8]>>(
         &mut self,

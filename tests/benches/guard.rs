@@ -152,7 +152,14 @@ async fn run() {
     let clusters = PushedFile::new(folder.path().join("cds.json"), &clusters);
     let cases = cases();
     let routes = [steered_route(), native_route()];
-    let listener = |case: &Case| bootstrap::listener_of(&case.name, &case.filters, &routes, &[]);
+    let listener = |case: &Case| {
+        bootstrap::listener_of(
+            &case.name,
+            case.filters.clone(),
+            ("route_config", bootstrap::routes(&json!(routes))),
+            &[],
+        )
+    };
     let listeners: Vec<_> = cases.iter().map(listener).collect();
     let file = folder.path().join("bootstrap.json");
     let bootstrap = bootstrap::bootstrap(&clusters, &Listeners::Static(&listeners), &Value::Null);

@@ -124,17 +124,48 @@ pub const SHADOW: &str = "x-canary-shadow";
 #[must_use]
 pub fn listener(filter: &Value, surroundings: &Surroundings, access_log: &Path) -> Value {
     let filters: Vec<_> = surroundings.before.iter().chain([filter]).chain(&surroundings.after).cloned().collect();
-    listener_of(NAME, &filters, &surroundings.routes, &[json_access_log(access_log)])
+    let routes = ("route_config", routes(&json!(surroundings.routes)));
+    listener_of(NAME, filters, routes, &[json_access_log(access_log)])
 }
 
-/// A listener with these HTTP filters before the router.
+/// A listener without the filter, whose routes come from a file.
 #[must_use]
-pub fn listener_of(name: &str, filters: &[Value], routes: &[Value], access_logs: &[Value]) -> Value {
+pub fn native_listener(routes: &PushedFile, access_log: &Path) -> Value {
+    let routes = json!({"route_config_name": NAME, "config_source": routes.config_source()});
+    listener_of(NAME, Vec::new(), ("rds", routes), &[json_access_log(access_log)])
+}
+
+/// The resource that [`native_listener`] waits for.
+#[must_use]
+pub fn rds_resource(list: &Value) -> Value {
+    let mut resource = routes(list);
+    resource["@type"] = json!("type.googleapis.com/envoy.config.route.v3.RouteConfiguration");
+    resource
+}
+
+/// A route configuration that holds these routes for every host.
+#[must_use]
+pub fn routes(list: &Value) -> Value {
+    json!({
+        "name": NAME,
+        "validate_clusters": false,
+        "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": list}],
+    })
+}
+
+/// A listener with these HTTP filters before the router; where its routes come from is a field and its value.
+#[must_use]
+pub fn listener_of(
+    name: &str,
+    mut filters: Vec<Value>,
+    (source, routes): (&str, Value),
+    access_logs: &[Value],
+) -> Value {
     let router = json!({
         "name": "envoy.filters.http.router",
         "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
     });
-    let filters: Vec<_> = filters.iter().chain([&router]).collect();
+    filters.push(router);
     json!({
         "name": name,
         "address": loopback(0),
@@ -149,10 +180,7 @@ pub fn listener_of(name: &str, filters: &[Value], routes: &[Value], access_logs:
                 "upgrade_configs": [{"upgrade_type": "websocket"}],
                 "access_log": access_logs,
                 "http_filters": filters,
-                "route_config": {
-                    "validate_clusters": false,
-                    "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}],
-                },
+                source: routes,
             },
         }]}],
     })
@@ -227,6 +255,30 @@ pub fn cluster(name: &str, endpoint: SocketAddr) -> Value {
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [
             {"endpoint": {"address": loopback(endpoint.port())}},
         ]}]},
+    })
+}
+
+/// A cluster like [`cluster`] whose endpoints come from a file.
+#[must_use]
+pub fn discovered_cluster(name: &str, endpoints: &PushedFile) -> Value {
+    let mut cluster = cluster(name, SocketAddr::from(([127, 0, 0, 1], 0)));
+    cluster["type"] = json!("EDS");
+    cluster["eds_cluster_config"] = json!({"eds_config": endpoints.config_source()});
+    if let Some(fields) = cluster.as_object_mut() {
+        fields.remove("load_assignment");
+    }
+    cluster
+}
+
+/// The resource that [`discovered_cluster`] waits for.
+#[must_use]
+pub fn eds_resource(name: &str, endpoints: &[SocketAddr]) -> Value {
+    let endpoints: Vec<_> =
+        endpoints.iter().map(|endpoint| json!({"endpoint": {"address": loopback(endpoint.port())}})).collect();
+    json!({
+        "@type": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+        "cluster_name": name,
+        "endpoints": [{"lb_endpoints": endpoints}],
     })
 }
 

@@ -21,6 +21,9 @@ pub enum Delivery {
     Ecds,
     /// The listener discovery service, by a file; the configuration is part of the listener.
     Lds,
+    /// Not at all: an Envoy without the filter, for comparison. Documents are lists of its native routes, by a file of the
+    /// route discovery service.
+    Native,
 }
 
 /// Names of the upstreams behind the versions v1, v2, v3 of `reviews`, and of the one behind the native route.
@@ -106,6 +109,10 @@ impl Canary {
                 bootstrap::bootstrap(&clusters, &Listeners::Static(&[listener]), &surroundings.statistics)
             }
             Delivery::Lds => bootstrap::bootstrap(&clusters, &Listeners::Lds(&configuration), &surroundings.statistics),
+            Delivery::Native => {
+                let listener = bootstrap::native_listener(&configuration, &folder.path().join("access.log"));
+                bootstrap::bootstrap(&clusters, &Listeners::Static(&[listener]), &surroundings.statistics)
+            }
         };
         let file = folder.path().join("bootstrap.json");
         fs::write(&file, bootstrap.to_string()).expect("write the bootstrap");
@@ -119,9 +126,13 @@ impl Canary {
         self.configuration.push(&[resource(self.delivery, &self.surroundings, &self.folder, document)]);
     }
 
-    /// Pushes another document by ECDS, and waits until every worker thread has it. It must differ from the one before.
+    /// Pushes another document by ECDS (or native routes), and waits until every worker thread has it. It must differ from
+    /// the one before.
     pub async fn take(&self, document: &Value) {
-        let reloads = format!("extension_config_discovery.http_filter.{NAME}.config_reload");
+        let reloads = match self.delivery {
+            Delivery::Native => format!("http.{NAME}.rds.{NAME}.config_reload"),
+            Delivery::Ecds | Delivery::Lds => format!("extension_config_discovery.http_filter.{NAME}.config_reload"),
+        };
         let before = self.envoy.stat(&reloads).await;
         self.configure(document);
         self.envoy.wait_for_stat(&reloads, before + 1).await;
@@ -139,6 +150,18 @@ impl Canary {
         let mut all = clusters(&self.upstreams);
         all.extend_from_slice(more);
         self.clusters.push(&all);
+    }
+
+    /// Leaves the clusters of these upstreams only, and waits until the others are gone.
+    pub async fn keep_clusters(&self, upstreams: &[&str]) {
+        let kept = self.upstreams.iter().filter(|(upstream, _)| upstreams.contains(&upstream.name()));
+        self.clusters.push(&clusters(kept));
+        for (upstream, names) in &self.upstreams {
+            let endpoints = upstreams.contains(&upstream.name()).then_some(1);
+            for name in names {
+                self.envoy.wait_for_endpoints(name, endpoints).await;
+            }
+        }
     }
 
     /// The upstream of this name.
@@ -183,8 +206,8 @@ impl Canary {
     }
 }
 
-fn clusters(upstreams: &[(Upstream, Vec<String>)]) -> Vec<Value> {
-    let clusters = upstreams.iter().flat_map(|(upstream, names)| names.iter().map(move |name| (upstream, name)));
+fn clusters<'u>(upstreams: impl IntoIterator<Item = &'u (Upstream, Vec<String>)>) -> Vec<Value> {
+    let clusters = upstreams.into_iter().flat_map(|(upstream, names)| names.iter().map(move |name| (upstream, name)));
     clusters.map(|(upstream, name)| bootstrap::cluster(name, upstream.address())).collect()
 }
 
@@ -192,6 +215,7 @@ fn resource(delivery: Delivery, surroundings: &Surroundings, folder: &TempDir, d
     let wasm = binaries::wasm();
     match delivery {
         Delivery::Ecds => bootstrap::ecds_resource(&wasm, document),
+        Delivery::Native => bootstrap::rds_resource(document),
         Delivery::Lds => {
             let filter = bootstrap::inline_filter(&wasm, document);
             let log = folder.path().join("access.log");

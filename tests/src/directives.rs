@@ -4,14 +4,14 @@ use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
 use canary_routing::duration;
-use http_body_util::{BodyExt, Full, combinators::BoxBody};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::{
     HeaderMap, Response, StatusCode,
     header::{CONTENT_TYPE, HeaderValue},
 };
 
 /// The body of an upstream's answer.
-pub type ResponseBody = BoxBody<Bytes, Infallible>;
+pub type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
 
 const GRPC_STATUS: &str = "grpc-status";
 /// A gRPC message without content: not compressed, no bytes.
@@ -56,7 +56,7 @@ impl Directives {
         let mut response = if code == 0 {
             let trailers = HeaderMap::from_iter([(GRPC_STATUS.parse().expect("a header name"), status)]);
             let message = Full::new(Bytes::from_static(EMPTY_MESSAGE));
-            Response::new(message.with_trailers(async { Some(Ok(trailers)) }).boxed())
+            Response::new(message.with_trailers(async { Some(Ok(trailers)) }).boxed_unsync())
         } else {
             let mut response = Response::new(body(""));
             response.headers_mut().insert(GRPC_STATUS, status);
@@ -70,5 +70,5 @@ impl Directives {
 /// A body of text.
 #[must_use]
 pub fn body(text: &str) -> ResponseBody {
-    Full::new(Bytes::copy_from_slice(text.as_bytes())).boxed()
+    Full::new(Bytes::copy_from_slice(text.as_bytes())).boxed_unsync()
 }

@@ -113,6 +113,42 @@ impl Envoy {
         wait::until(&format!("{name} ≥ {value}"), async || (self.stat(name).await >= value).then_some(())).await;
     }
 
+    /// How many endpoints a cluster has; `None` while Envoy does not know it.
+    ///
+    /// # Panics
+    /// If the admin interface does not say.
+    pub async fn endpoints(&self, cluster: &str) -> Option<usize> {
+        let clusters: Value =
+            serde_json::from_str(&self.admin("/clusters?format=json").await).expect("the clusters as JSON");
+        let clusters = clusters["cluster_statuses"].as_array().cloned().unwrap_or_default();
+        let found = clusters.into_iter().find(|status| status["name"] == cluster)?;
+        Some(found["host_statuses"].as_array().map_or(0, Vec::len))
+    }
+
+    /// Waits until a cluster has so many endpoints, or is gone.
+    pub async fn wait_for_endpoints(&self, cluster: &str, endpoints: Option<usize>) {
+        let what = format!("{cluster} with {endpoints:?} endpoints in /clusters");
+        wait::until(&what, async || (self.endpoints(cluster).await == endpoints).then_some(())).await;
+    }
+
+    /// How many connections of the listener each worker thread has taken so far.
+    pub async fn connections_by_worker(&self) -> Vec<u64> {
+        let stats = self.admin("/stats?filter=^listener\\.127.*worker_[0-9]\\.downstream_cx_total$").await;
+        let count = |line: &str| line.rsplit(' ').next()?.parse().ok();
+        stats.lines().filter_map(count).collect()
+    }
+
+    /// Asserts that no filter has crashed: a VM that has is said so in the log, and takes its filters with it.
+    ///
+    /// # Panics
+    /// If one has.
+    pub fn assert_no_crash(&self) {
+        const SIGNS: [&str; 4] = ["panicked", "VM failed", "wasm critical", "Proxy-Wasm plugin in-VM crash"];
+        let log = self.log();
+        let crash = log.lines().find(|line| SIGNS.iter().any(|sign| line.contains(sign)));
+        assert_eq!(crash, None, "a filter has crashed");
+    }
+
     /// The resident memory of the process.
     ///
     /// # Panics

@@ -11,6 +11,8 @@
 //! - [`canaryctl`]: the command-line tool
 //! - [`pushed`]: configuration files that a running Envoy takes up
 //! - [`upstream`] (obeying [`directives`]), [`client`], [`load`]: the two ends of a request, and many requests
+//! - [`grpc`]: the two ends of a gRPC call
+//! - [`scale`]: how much of everything
 //! - [`proportion`]: what may be said of a share after so many requests
 
 pub mod binaries;
@@ -21,9 +23,11 @@ pub mod client;
 pub mod directives;
 pub mod envoy;
 pub mod example;
+pub mod grpc;
 pub mod load;
 pub mod prometheus;
 pub mod proportion;
 pub mod pushed;
+pub mod scale;
 pub mod upstream;
 pub mod wait;

@@ -1,4 +1,4 @@
-//! Many requests: over a few connections, bounded in number and time, or all at the same time.
+//! Many requests or gRPC calls: over a few connections, bounded in number and time, or all at the same time.
 
 use std::{
     collections::BTreeMap,
@@ -10,18 +10,29 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time};
 
 use crate::{
     client::{Answer, Connection, Protocol, Request, SendError},
-    wait,
+    grpc, wait,
 };
 
 /// No load goes on for longer, whatever its test does.
-const LONGEST: Duration = Duration::from_secs(40);
+const LONGEST: Duration = Duration::from_secs(100);
 
 /// Requests at the same time on one HTTP/2 connection.
 const STREAMS: usize = 100;
+
+/// What is sent over and over.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// A request.
+    Http(Protocol, Request),
+    /// A unary gRPC call of the service of this name.
+    Unary(String),
+    /// A server-streaming gRPC call of the service of this name.
+    Stream(String),
+}
 
 /// What came of the requests so far.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +50,20 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    fn take(&mut self, answer: Answer, took: Duration) {
+        if answer.status == 200 {
+            self.serve(answer.served_by, took);
+        } else {
+            *self.refused.entry(answer.status).or_default() += 1;
+            self.failures.push(format!("{answer:?}"));
+        }
+    }
+
+    fn serve(&mut self, name: String, took: Duration) {
+        *self.served_by.entry(name).or_default() += 1;
+        self.durations.push(took);
+    }
+
     /// Requests that an upstream of this name answered.
     #[must_use]
     pub fn served(&self, upstream: &str) -> u64 {
@@ -62,6 +87,12 @@ impl Outcome {
         self.refused.get(&status).copied().unwrap_or(0)
     }
 
+    /// All requests, the failed ones included.
+    #[must_use]
+    pub fn all(&self) -> u64 {
+        self.successes() + self.failures.len() as u64
+    }
+
     /// Requests with an answer of status 200.
     #[must_use]
     pub fn successes(&self) -> u64 {
@@ -81,20 +112,33 @@ impl Load {
     /// Sends `get` over and over, `requests` times in all, one after the other on each of `connections` connections.
     #[must_use]
     pub fn start(address: SocketAddr, protocol: Protocol, get: &Request, connections: u64, requests: u64) -> Self {
+        Self::spawn(address, &Kind::Http(protocol, get.clone()), connections, requests, Duration::ZERO)
+    }
+
+    /// Sends on each of `connections` connections, with a `pause` after each answer, until it is stopped.
+    #[must_use]
+    pub fn paced(address: SocketAddr, kind: &Kind, connections: u64, pause: Duration) -> Self {
+        Self::spawn(address, kind, connections, u64::MAX, pause)
+    }
+
+    fn spawn(address: SocketAddr, kind: &Kind, connections: u64, requests: u64, pause: Duration) -> Self {
         let left = Arc::new(AtomicU64::new(requests));
         let outcome = Arc::new(Mutex::new(Outcome::default()));
         let stop = Arc::new(AtomicBool::new(false));
         let mut workers = JoinSet::new();
         for _ in 0..connections {
-            let (left, outcome, stop, get) = (Arc::clone(&left), Arc::clone(&outcome), Arc::clone(&stop), get.clone());
+            let (left, outcome, stop) = (Arc::clone(&left), Arc::clone(&outcome), Arc::clone(&stop));
+            let mut client = Client { address, kind: kind.clone(), connection: None, channel: None };
             workers.spawn(async move {
                 let begin = Instant::now();
-                let mut connection = None;
                 while !stop.load(Ordering::Relaxed)
                     && begin.elapsed() < LONGEST
                     && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
                 {
-                    request(address, protocol, &get, &mut connection, &outcome).await;
+                    client.go(&outcome).await;
+                    if !pause.is_zero() {
+                        time::sleep(pause).await;
+                    }
                 }
             });
         }
@@ -112,14 +156,14 @@ impl Load {
 
     /// Waits until `condition` holds of what came of it so far.
     pub async fn until(&self, what: &str, condition: impl Fn(&Outcome) -> bool) {
-        wait::until(what, async || condition(&self.so_far()).then_some(())).await;
+        wait::until(what, async || condition(&self.outcome.lock().expect("no worker has panicked")).then_some(()))
+            .await;
     }
 
     /// Waits until `count` more requests have been answered or have failed.
     pub async fn go_on_for(&self, count: u64) {
-        let done = |outcome: &Outcome| outcome.successes() + outcome.failures.len() as u64;
-        let goal = done(&self.so_far()) + count;
-        self.until(&format!("{count} more requests"), |outcome| done(outcome) >= goal).await;
+        let goal = self.so_far().all() + count;
+        self.until(&format!("{count} more requests"), |outcome| outcome.all() >= goal).await;
     }
 
     /// Lets the requests under way come to their end and no others begin.
@@ -137,6 +181,53 @@ impl Load {
     }
 }
 
+/// Sends one request after the other, over a connection that is opened when there is none.
+struct Client {
+    address: SocketAddr,
+    kind: Kind,
+    connection: Option<Connection>,
+    channel: Option<grpc::Client>,
+}
+
+impl Client {
+    async fn go(&mut self, outcome: &Mutex<Outcome>) {
+        match self.kind.clone() {
+            Kind::Http(protocol, get) => request(self.address, protocol, &get, &mut self.connection, outcome).await,
+            Kind::Unary(authority) => self.call(&authority, false, outcome).await,
+            Kind::Stream(authority) => self.call(&authority, true, outcome).await,
+        }
+    }
+
+    async fn call(&mut self, authority: &str, streams: bool, outcome: &Mutex<Outcome>) {
+        let begin = Instant::now();
+        let called = self.try_call(authority, streams, outcome).await;
+        note(outcome, |outcome| match called {
+            Ok(name) => outcome.serve(name, begin.elapsed()),
+            Err(error) => outcome.failures.push(error),
+        });
+    }
+
+    /// The name of the version that answered.
+    async fn try_call(&mut self, authority: &str, streams: bool, outcome: &Mutex<Outcome>) -> Result<String, String> {
+        if self.channel.is_none() {
+            self.channel = Some(grpc::Client::open(self.address, authority).await?);
+            note(outcome, |outcome| outcome.connections += 1);
+        }
+        let Some(channel) = &mut self.channel else { return Err("no connection".to_owned()) };
+        if !streams {
+            return channel.call(grpc::GET, &[]).await.map_err(|status| status.to_string());
+        }
+        let names = channel.stream(grpc::LIST, &[]).await.map_err(|status| status.to_string())?;
+        let first =
+            names.first().filter(|first| names.len() == grpc::MESSAGES && names.iter().all(|name| name == *first));
+        first.cloned().ok_or_else(|| format!("messages of a stream: {names:?}"))
+    }
+}
+
+fn note(outcome: &Mutex<Outcome>, change: impl FnOnce(&mut Outcome)) {
+    change(&mut outcome.lock().expect("no worker has panicked"));
+}
+
 /// One request; connects when there is no connection, and lets go of one that the server wants closed. As every client
 /// does, it takes another connection where the server closed this one before the request went out.
 async fn request(
@@ -146,7 +237,6 @@ async fn request(
     connection: &mut Option<Connection>,
     outcome: &Mutex<Outcome>,
 ) {
-    let note = |change: &dyn Fn(&mut Outcome)| change(&mut outcome.lock().expect("no worker has panicked"));
     let begin = Instant::now();
     let mut kept = connection.take().filter(Connection::is_open);
     loop {
@@ -155,32 +245,19 @@ async fn request(
             Some(open) => open,
             None => match Connection::open(address, protocol).await {
                 Ok(opened) => {
-                    note(&|outcome| outcome.connections += 1);
+                    note(outcome, |outcome| outcome.connections += 1);
                     opened
                 }
-                Err(error) => return note(&|outcome| outcome.failures.push(error.clone())),
+                Err(error) => return note(outcome, |outcome| outcome.failures.push(error)),
             },
         };
         match current.send(get).await {
-            Ok(answer) if answer.status == 200 => {
-                let took = begin.elapsed();
-                note(&|outcome| {
-                    *outcome.served_by.entry(answer.served_by.clone()).or_default() += 1;
-                    outcome.durations.push(took);
-                });
-                *connection = (!answer.closes).then_some(current);
-                return;
-            }
             Ok(answer) => {
-                note(&|outcome| {
-                    *outcome.refused.entry(answer.status).or_default() += 1;
-                    outcome.failures.push(format!("{answer:?}"));
-                });
                 *connection = (!answer.closes).then_some(current);
-                return;
+                return note(outcome, |outcome| outcome.take(answer, begin.elapsed()));
             }
             Err(SendError::NotSent(_)) if reused => {}
-            Err(error) => return note(&|outcome| outcome.failures.push(format!("{error:?}"))),
+            Err(error) => return note(outcome, |outcome| outcome.failures.push(format!("{error:?}"))),
         }
     }
 }

@@ -6,12 +6,12 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Full};
 use hyper::{
     Request, Response, StatusCode,
     body::Incoming,
@@ -29,10 +29,15 @@ use tokio::{
     time,
 };
 
-use crate::directives::{self, Directives, ResponseBody};
+use crate::{
+    directives::{self, Directives, ResponseBody},
+    grpc,
+};
 
 /// The response header in which an upstream names itself.
 pub const SERVED_BY: &str = "x-served-by";
+/// The request header that marks the requests of one row of a test.
+pub const TEST_ID: &str = "x-test-id";
 /// A request header `x-reply-NAME: VALUE` makes a response header `NAME: VALUE`.
 pub const REPLY_PREFIX: &str = "x-reply-";
 
@@ -66,7 +71,7 @@ impl Recorded {
 }
 
 /// An HTTP/1.1 and HTTP/2 (prior knowledge) server. Answers 200, or what the path asks for ([`Directives`]), with its name
-/// in [`SERVED_BY`] and as its body, and takes upgrades, after which it sends back whatever it gets. Ends when it is dropped.
+/// in [`SERVED_BY`] and as its body, is the service of [`grpc`], and takes upgrades, after which it sends back whatever it gets. Ends when it is dropped.
 #[derive(Debug)]
 pub struct Upstream {
     name: String,
@@ -79,7 +84,10 @@ pub struct Upstream {
 struct State {
     name: String,
     recorded: Mutex<Vec<Recorded>>,
+    count: AtomicU64,
     hangs: AtomicBool,
+    keeps_all: AtomicBool,
+    fails_every: AtomicU64,
 }
 
 impl Upstream {
@@ -90,8 +98,14 @@ impl Upstream {
     pub async fn start(name: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen on 127.0.0.1");
         let address = listener.local_addr().expect("a listener has an address");
-        let state =
-            Arc::new(State { name: name.to_owned(), recorded: Mutex::default(), hangs: AtomicBool::new(false) });
+        let state = Arc::new(State {
+            name: name.to_owned(),
+            recorded: Mutex::default(),
+            count: AtomicU64::new(0),
+            hangs: AtomicBool::new(false),
+            keeps_all: AtomicBool::new(false),
+            fails_every: AtomicU64::new(0),
+        });
         let server = tokio::spawn(accept(listener, Arc::clone(&state))).abort_handle();
         Self { name: name.to_owned(), address, state, server }
     }
@@ -108,19 +122,38 @@ impl Upstream {
         self.address
     }
 
+    /// From now on it keeps every request, also those without a [`TEST_ID`].
+    pub fn keep_all(&self) {
+        self.state.keeps_all.store(true, Ordering::Relaxed);
+    }
+
     /// From now on it takes requests and never answers, or answers again.
     pub fn hang(&self, hangs: bool) {
         self.state.hangs.store(hangs, Ordering::Relaxed);
     }
 
-    /// The requests so far whose header `name` has this value.
+    /// From now on one in so many requests is answered with 503, counted over all requests; 0 for none.
+    pub fn fail_every(&self, requests: u64) {
+        self.state.fails_every.store(requests, Ordering::Relaxed);
+    }
+
+    /// The requests so far with this [`TEST_ID`].
     ///
     /// # Panics
     /// If the server has panicked.
     #[must_use]
-    pub fn recorded(&self, name: &str, value: &str) -> Vec<Recorded> {
+    pub fn recorded(&self, id: &str) -> Vec<Recorded> {
         let recorded = self.state.recorded.lock().expect("the server has not panicked");
-        recorded.iter().filter(|request| request.values(name).contains(&value.as_bytes())).cloned().collect()
+        recorded.iter().filter(|request| request.values(TEST_ID).contains(&id.as_bytes())).cloned().collect()
+    }
+
+    /// Every request that it has kept.
+    ///
+    /// # Panics
+    /// If the server has panicked.
+    #[must_use]
+    pub fn kept(&self) -> Vec<Recorded> {
+        self.state.recorded.lock().expect("the server has not panicked").clone()
     }
 
     /// Forgets the requests so far.
@@ -129,15 +162,13 @@ impl Upstream {
     /// If the server has panicked.
     pub fn forget(&self) {
         self.state.recorded.lock().expect("the server has not panicked").clear();
+        self.state.count.store(0, Ordering::Relaxed);
     }
 
     /// How many requests it got so far, or since it was told to forget them.
-    ///
-    /// # Panics
-    /// If the server has panicked.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.state.recorded.lock().expect("the server has not panicked").len() as u64
+        self.state.count.load(Ordering::Relaxed)
     }
 }
 
@@ -173,13 +204,15 @@ async fn answer(request: Request<Incoming>, state: &State) -> Response<ResponseB
     }
     let (head, body) = request.into_parts();
     recorded.body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = Full::new(recorded.body.clone());
     state.keep(recorded);
     if state.hangs.load(Ordering::Relaxed) {
         future::pending::<()>().await;
     }
     let directives = Directives::parse(head.uri.path());
     time::sleep(directives.delay).await;
-    let mut response = directives.response(&state.name);
+    let called = grpc::answer(&state.name, Request::from_parts(head.clone(), body)).await;
+    let mut response = called.unwrap_or_else(|| directives.response(&state.name));
     for (name, value) in &head.headers {
         if let Some(name) = name.as_str().strip_prefix(REPLY_PREFIX) {
             let name = HeaderName::from_bytes(name.as_bytes()).expect("the rest of a header name");
@@ -187,6 +220,9 @@ async fn answer(request: Request<Incoming>, state: &State) -> Response<ResponseB
         }
     }
     response.headers_mut().insert(SERVED_BY, state.name_value());
+    if state.fails_now() {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
     response
 }
 
@@ -207,7 +243,15 @@ fn upgrade(request: Request<Incoming>, protocol: HeaderValue, state: &State) -> 
 
 impl State {
     fn keep(&self, request: Recorded) {
-        self.recorded.lock().expect("no panic while recording").push(request);
+        self.count.fetch_add(1, Ordering::Relaxed);
+        if self.keeps_all.load(Ordering::Relaxed) || !request.values(TEST_ID).is_empty() {
+            self.recorded.lock().expect("no panic while recording").push(request);
+        }
+    }
+
+    fn fails_now(&self) -> bool {
+        let every = self.fails_every.load(Ordering::Relaxed);
+        every > 0 && self.count.load(Ordering::Relaxed).is_multiple_of(every)
     }
 
     fn name_value(&self) -> HeaderValue {

@@ -42,6 +42,12 @@ pub(crate) const FALLBACKS: Metric = Metric {
     name: "canary_fallbacks_total",
     labels: &[HOST, Label::Open("from"), Label::Open("to"), REASON],
 };
+/// Versions that failures have ejected, by why.
+pub(crate) const EJECTIONS: Metric =
+    Metric { kind: MetricKind::Counter, name: "canary_ejections_total", labels: &[HOST, VERSION, REASON] };
+/// Ejected versions that their trials have brought back.
+pub(crate) const RECOVERIES: Metric =
+    Metric { kind: MetricKind::Counter, name: "canary_recoveries_total", labels: &[HOST, VERSION] };
 /// Requests that passed undelayed because `faults.maxActive` others were being delayed.
 pub(crate) const DELAYS_SKIPPED: Metric =
     Metric { kind: MetricKind::Counter, name: "canary_delays_skipped_total", labels: &[] };

@@ -1,6 +1,7 @@
 //! The filter's life in a VM, on the native test host.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
 
+mod accrual;
 mod claims;
 mod configure;
 mod delays;

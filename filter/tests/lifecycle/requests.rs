@@ -194,7 +194,7 @@ fn a_split_takes_the_first_of_the_draws_that_each_request_makes_once() {
         entropy::reseed(seed);
         let expected: Vec<_> = (0..200)
             .map(|_| {
-                let [split, ..] = std::array::from_fn::<_, 6, _>(|_| Fraction::from_bits(entropy::draw()));
+                let [split, ..] = std::array::from_fn::<_, 7, _>(|_| Fraction::from_bits(entropy::draw()));
                 if split.scale(100) < 90 { b"v1".to_vec() } else { b"v2".to_vec() }
             })
             .collect();

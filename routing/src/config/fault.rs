@@ -124,11 +124,16 @@ impl FaultAbort {
 
 fn read_grpc_status(node: &Node<'_>) -> Option<u8> {
     let name = node.string()?;
-    let code = GRPC_STATUS.iter().position(|known| *known == name);
+    let code = grpc_status_code(name);
     if code.is_none() {
         node.invalid(format!("gRPC status {name:?} is not supported; names are those of gRPC, for example NOT_FOUND"));
     }
-    code.and_then(|code| u8::try_from(code).ok())
+    code
+}
+
+/// The number of a gRPC status by gRPC's name.
+pub(super) fn grpc_status_code(name: &str) -> Option<u8> {
+    GRPC_STATUS.iter().position(|known| *known == name).and_then(|code| u8::try_from(code).ok())
 }
 
 fn check_percentage(value: f64) -> Result<(), String> {

@@ -1,6 +1,7 @@
 //! `policies`: what the VirtualService API has no words for.
 
 use super::Config;
+use super::failure_accrual::FailureAccrual;
 use super::fault::Fault;
 use super::node::{Fields, Node};
 use super::object::DEFAULT_NAMESPACE;
@@ -20,6 +21,8 @@ pub struct Policy {
     pub version_header: Option<VersionHeader>,
     /// Faults of single versions, in place of the rule's of the same kind.
     pub faults: Vec<VersionFault>,
+    /// Versions that fail are ejected for a while.
+    pub failure_accrual: Option<FailureAccrual>,
 }
 
 /// A request header whose value is a version.
@@ -70,11 +73,17 @@ impl Policy {
             fallback: read_fallback(&fields),
             version_header: fields.get("versionHeader").and_then(|header| VersionHeader::read(&header)),
             faults: fields.get("faults").map(|faults| read_faults(&faults)).unwrap_or_default(),
+            failure_accrual: fields.get("failureAccrual").and_then(|accrual| FailureAccrual::read(&accrual)),
         };
         if policy.version_header.is_some() && policy.fallback.is_empty() {
             node.invalid("versionHeader needs defaultSubset: what unknown versions become");
         }
-        fields.not_supported_yet(&["sticky", "ramp", "frozen", "failureAccrual"]);
+        if policy.failure_accrual.is_some() && policy.fallback.len() < 2 {
+            node.warn(
+                "failureAccrual needs a fallback order of two versions or more: there is nothing to fall back to",
+            );
+        }
+        fields.not_supported_yet(&["sticky", "ramp", "frozen"]);
         fields.finish();
         Some(policy)
     }

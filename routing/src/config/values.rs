@@ -21,6 +21,12 @@ impl Percentage {
         Self(((percent * 10_000.0) as u32).min(Self::ALL.0))
     }
 
+    /// The millionths nearest to a share from 0 to 1.
+    #[must_use]
+    pub fn nearest(share: f64) -> Self {
+        Self(((share * 1_000_000.0).round() as u32).min(Self::ALL.0))
+    }
+
     /// The share in millionths, 0 to 1,000,000.
     #[must_use]
     pub const fn millionths(self) -> u32 {

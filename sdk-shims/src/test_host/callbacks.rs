@@ -8,6 +8,8 @@ unsafe extern "C" {
     safe fn proxy_on_vm_start(context_id: u32, configuration_size: usize) -> bool;
     safe fn proxy_on_configure(context_id: u32, configuration_size: usize) -> bool;
     safe fn proxy_on_request_headers(context_id: u32, count: usize, end_of_stream: bool) -> Action;
+    safe fn proxy_on_request_body(context_id: u32, size: usize, end_of_stream: bool) -> Action;
+    safe fn proxy_on_request_trailers(context_id: u32, count: usize) -> Action;
     safe fn proxy_on_response_headers(context_id: u32, count: usize, end_of_stream: bool) -> Action;
     safe fn proxy_on_tick(context_id: u32);
     safe fn proxy_on_log(context_id: u32);
@@ -36,6 +38,14 @@ pub(super) fn configure(context: u32, size: usize) -> bool {
 
 pub(super) fn request_headers(context: u32, count: usize, end_of_stream: bool) -> Action {
     in_context(context, || proxy_on_request_headers(context, count, end_of_stream))
+}
+
+pub(super) fn request_body(context: u32, size: usize, end_of_stream: bool) -> Action {
+    in_context(context, || proxy_on_request_body(context, size, end_of_stream))
+}
+
+pub(super) fn request_trailers(context: u32, count: usize) -> Action {
+    in_context(context, || proxy_on_request_trailers(context, count))
 }
 
 pub(super) fn response_headers(context: u32, count: usize, end_of_stream: bool) -> Action {

@@ -52,8 +52,7 @@ async fn check(subject: &Subject, rows: &[Row]) {
             let id = format!("{protocol:?} {}", row.name);
             let answer = client::send(canary.address, protocol, &row.request.clone().header(TEST_ID, &id)).await;
             check_answer(&answer, row, &id);
-            let recorded: Vec<Recorded> =
-                canary.upstreams().flat_map(|upstream| upstream.recorded(TEST_ID, &id)).collect();
+            let recorded: Vec<Recorded> = canary.upstreams().flat_map(|upstream| upstream.recorded(&id)).collect();
             assert_eq!(recorded.len(), row.tries, "{id}: requests at upstreams");
             for recorded in &recorded {
                 check_recorded(recorded, row, &id);
@@ -304,7 +303,7 @@ pub(crate) async fn timeouts(subject: &Subject) {
                 assert!(took + EARLY >= limit && took < limit * 2, "{id}: took {took:?}, the limit is {limit:?}");
                 assert_eq!(canary.access_log(&id).await["flags"], "UT", "{id}");
             }
-            let recorded = canary.upstream("v1").recorded(TEST_ID, &id);
+            let recorded = canary.upstream("v1").recorded(&id);
             for name in ["x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms"] {
                 assert!(recorded.iter().all(|request| request.values(name).is_empty()), "{id}: {name} at the upstream");
             }
@@ -477,7 +476,7 @@ pub(crate) async fn bodies_pass_whole(subject: &Subject) {
             let request = shop(path).method("POST").body(large.clone()).header(TEST_ID, &id);
             let answer = client::send(canary.address, protocol, &request).await;
             assert_eq!((answer.status, answer.served_by.as_str()), (200, "v1"), "{id}");
-            let recorded = canary.upstream("v1").recorded(TEST_ID, &id);
+            let recorded = canary.upstream("v1").recorded(&id);
             assert!(recorded.len() == 1 && recorded[0].body == large, "{id}: the upstream got another body");
         }
     }

@@ -7,7 +7,7 @@ use e2e::{
 
 use crate::{
     Subject, documents,
-    steering::{PROTOCOLS, TEST_ID, control_headers, delivered},
+    steering::{PROTOCOLS, control_headers, delivered},
 };
 
 pub(crate) async fn a_client_cannot_steer_by_them(subject: &Subject) {
@@ -50,7 +50,7 @@ pub(crate) async fn a_client_cannot_steer_by_them(subject: &Subject) {
     // At the end, for Envoy does not wait for mirrors.
     for (id, served_by) in sent {
         for other in UPSTREAMS.iter().filter(|other| **other != served_by) {
-            assert_eq!(canary.upstream(other).recorded(TEST_ID, &id).len(), 0, "{id}: copies at {other}");
+            assert_eq!(canary.upstream(other).recorded(&id).len(), 0, "{id}: copies at {other}");
         }
     }
 }

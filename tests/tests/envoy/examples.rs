@@ -123,7 +123,7 @@ async fn check(canary: &Canary, protocol: Protocol, row: &Row, id: &str) {
     }
     let expected: Vec<_> = served_by.into_iter().chain(mirrors).map(Upstream::name).collect();
     for other in canary.upstreams().filter(|upstream| !expected.contains(&upstream.name())) {
-        assert_eq!(other.recorded(TEST_ID, id).len(), 0, "{id}: requests that {} got", other.name());
+        assert_eq!(other.recorded(id).len(), 0, "{id}: requests that {} got", other.name());
     }
 }
 
@@ -142,7 +142,7 @@ fn check_requests(served_by: &Upstream, row: &Row, answer: &Answer, id: &str) {
     }
     let retried = answer.status >= 500 && !answer.served_by.is_empty();
     let retries = row.expect.get("retry").and_then(|retry| retry["attempts"].as_u64()).filter(|_| retried);
-    let recorded = served_by.recorded(TEST_ID, id);
+    let recorded = served_by.recorded(id);
     assert_eq!(recorded.len() as u64, 1 + retries.unwrap_or(0), "{id}: requests that {} got", served_by.name());
     for recorded in recorded {
         check_recorded(&recorded, row, id);
@@ -152,7 +152,7 @@ fn check_requests(served_by: &Upstream, row: &Row, answer: &Answer, id: &str) {
 
 async fn check_copy(mirror: &Upstream, row: &Row, id: &str) {
     let copies = wait::until(&format!("{id}: a copy at {}", mirror.name()), async || {
-        Some(mirror.recorded(TEST_ID, id)).filter(|copies| !copies.is_empty())
+        Some(mirror.recorded(id)).filter(|copies| !copies.is_empty())
     })
     .await;
     assert_eq!(copies.len(), 1, "{id}: copies at {}", mirror.name());

@@ -123,7 +123,7 @@ pub(crate) async fn aborts_are_told_in_the_access_log(subject: &Subject) {
             assert_eq!(answer.status, status, "{id}: {answer:?}");
             assert_eq!(canary.access_log(&id).await["details"], details, "{id}");
             let aborted = details == "canary_fault_abort";
-            let recorded = canary.upstream("v1").recorded(TEST_ID, &id).len();
+            let recorded = canary.upstream("v1").recorded(&id).len();
             assert_eq!((answer.body == "fault filter abort", recorded), (aborted, usize::from(!aborted)), "{id}");
             if path == "/late" {
                 assert!(took >= Duration::from_millis(300), "{id}: took {took:?}");

@@ -1,16 +1,12 @@
 //! What gRPC clients see of faults and retries.
 
-use bytes::{Buf, BufMut};
 use e2e::{
     canary::Canary,
     client::{self, Protocol, Request},
+    grpc,
 };
 use serde_json::{Value, json};
-use tonic::{
-    Code, Status,
-    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-    transport::{Channel, Endpoint},
-};
+use tonic::{Code, Status};
 
 use crate::{Subject, documents::to, steering::TEST_ID};
 
@@ -85,7 +81,7 @@ pub(crate) async fn statuses_are_retried(subject: &Subject) {
         ("the HTTP one", "/retry.Mixed/status/500", 4),
     ] {
         let answer = client::send(canary.address, Protocol::Http2, &request(path).header(TEST_ID, name)).await;
-        assert_eq!(canary.upstream("v1").recorded(TEST_ID, name).len(), tries, "{name}: {answer:?}");
+        assert_eq!(canary.upstream("v1").recorded(name).len(), tries, "{name}: {answer:?}");
     }
 }
 
@@ -94,52 +90,8 @@ fn request(path: &str) -> Request {
     request.header("content-type", "application/grpc").header("te", "trailers")
 }
 
-/// A unary call by a real client, with empty messages.
+/// A unary call by a real client.
 async fn call(canary: &Canary, path: &'static str) -> Result<(), Status> {
-    let endpoint = Endpoint::from_shared(format!("http://{}", canary.address)).expect("an address");
-    let endpoint = endpoint.origin("http://grpc.example".parse().expect("an origin"));
-    let channel: Channel = endpoint.connect().await.expect("a connection");
-    let mut client = tonic::client::Grpc::new(channel);
-    client.ready().await.expect("a connection");
-    let path = path.parse().expect("a path");
-    client.unary(tonic::Request::new(()), path, Empty).await.map(tonic::Response::into_inner)
-}
-
-/// Messages without content.
-#[derive(Debug, Clone, Copy, Default)]
-struct Empty;
-
-impl Codec for Empty {
-    type Encode = ();
-    type Decode = ();
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Empty {
-    type Item = ();
-    type Error = Status;
-
-    fn encode(&mut self, (): (), buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put_slice(b"");
-        Ok(())
-    }
-}
-
-impl Decoder for Empty {
-    type Item = ();
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<()>, Status> {
-        buffer.advance(buffer.remaining());
-        Ok(Some(()))
-    }
+    let mut client = grpc::Client::open(canary.address, "grpc.example").await.expect("a connection");
+    client.call(path, &[]).await.map(drop)
 }

@@ -8,6 +8,7 @@ mod bootstrap;
 mod control_headers;
 mod course;
 mod documents;
+mod drills;
 mod examples;
 mod fallback;
 mod faults;
@@ -26,7 +27,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use e2e::{
     binaries::{self, EnvoyBinary},
     canary::{Canary, Delivery, UPSTREAMS},
-    example,
+    example, scale,
 };
 use libtest_mimic::{Arguments, Trial};
 use tokio::{
@@ -35,15 +36,20 @@ use tokio::{
     time::timeout,
 };
 
-const LONGEST_TRIAL: Duration = Duration::from_secs(120);
-
 /// One Envoy version, and a proxy of it for all trials that leave the configuration alone.
 struct Subject {
     binary: EnvoyBinary,
     shared: OnceCell<Canary>,
+    /// Long claims are made at full length of the last version only, unless `LONG` is set.
+    is_last: bool,
 }
 
 impl Subject {
+    /// How much of something that takes long.
+    fn share_of(&self, full: u64) -> u64 {
+        if self.is_last { full } else { scale::pick(full / 10, full) }
+    }
+
     async fn shared(&self) -> &Canary {
         self.shared
             .get_or_init(async || Canary::start(&self.binary, Delivery::Ecds, &documents::shared(), &UPSTREAMS).await)
@@ -52,8 +58,8 @@ impl Subject {
 }
 
 macro_rules! trials {
-    ($runtime:expr, $subject:expr, $($module:ident::$claim:ident),+ $(,)?) => {
-        [$(trial($runtime, $subject, concat!(stringify!($module), "::", stringify!($claim)), $module::$claim)),+]
+    ($runtime:expr, $subject:expr, $($claim:path),+ $(,)?) => {
+        [$(trial($runtime, $subject, stringify!($claim), $claim)),+]
     };
 }
 
@@ -114,6 +120,22 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> Vec<Trial> {
         fallback::a_cluster_that_comes_later,
         fallback::nothing_is_moved_where_the_number_is_dead,
         fallback::nothing_is_moved_from_an_aggregate_cluster,
+        drills::absent::a_cluster_that_does_not_exist,
+        drills::absent::a_cluster_without_endpoints,
+        drills::absent::comes_and_goes,
+        drills::absent::a_subset_before_its_cluster,
+        drills::rollout::costs_nothing_in_the_right_order,
+        drills::rollout::costs_nothing_in_the_wrong_order,
+        drills::rollout::costs_requests_without_the_filter,
+        drills::version_header::of_every_kind_is_served,
+        drills::version_header::guards_native_routes,
+        drills::broken::leaves_other_versions_alone,
+        drills::accrual::half_of_the_answers_fail,
+        drills::accrual::slow_failures_count_one_by_one,
+        drills::accrual::hangs_without_a_timeout,
+        drills::accrual::a_trial_gets_its_share_only,
+        drills::accrual::one_worker_ejects_for_all,
+        drills::memory::stays_flat_while_versions_come_and_go,
     ));
     for group in example::groups() {
         let claim = format!("examples::{group}");
@@ -128,10 +150,11 @@ where
     F: AsyncFn(&Subject) + Send + 'static,
 {
     let (runtime, subject) = (runtime.clone(), Arc::clone(subject));
+    let longest = scale::pick(Duration::from_secs(120), Duration::from_secs(900));
     Trial::test(format!("{}::{claim}", subject.binary.version), move || {
         runtime
-            .block_on(async { timeout(LONGEST_TRIAL, test(&subject)).await })
-            .map_err(|_| format!("not done after {LONGEST_TRIAL:?}").into())
+            .block_on(async { timeout(longest, test(&subject)).await })
+            .map_err(|_| format!("not done after {longest:?}").into())
     })
 }
 
@@ -145,8 +168,9 @@ fn main() -> ExitCode {
         }
     };
     let runtime = Runtime::new().expect("a tokio runtime");
-    let subjects: Vec<_> =
-        binaries.into_iter().map(|binary| Arc::new(Subject { binary, shared: OnceCell::new() })).collect();
+    let last = binaries.len().saturating_sub(1);
+    let subject = |(number, binary)| Arc::new(Subject { binary, shared: OnceCell::new(), is_last: number == last });
+    let subjects: Vec<_> = binaries.into_iter().enumerate().map(subject).collect();
     let trials = subjects.iter().flat_map(|subject| trials(runtime.handle(), subject)).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     // Before the process ends: dropping them ends the shared Envoys.

@@ -111,11 +111,11 @@ pub(crate) async fn goes_to_each_of_three(subject: &Subject) {
 /// What an upstream got of a request, once it is as much as it must be.
 async fn recorded(canary: &Canary, upstream: &str, id: &str, count: usize) -> Vec<Recorded> {
     wait::until(&format!("{id}: {count} request(s) at {upstream}"), async || {
-        Some(canary.upstream(upstream).recorded(TEST_ID, id)).filter(|requests| requests.len() >= count)
+        Some(canary.upstream(upstream).recorded(id)).filter(|requests| requests.len() >= count)
     })
     .await;
     settled(canary, upstream).await;
-    let requests = canary.upstream(upstream).recorded(TEST_ID, id);
+    let requests = canary.upstream(upstream).recorded(id);
     assert_eq!(requests.len(), count, "{id}: requests at {upstream}");
     requests
 }

@@ -6,11 +6,11 @@ use e2e::{
     upstream::Recorded,
 };
 
+pub(crate) use e2e::upstream::TEST_ID;
+
 use crate::{Subject, documents};
 
 pub(crate) const PROTOCOLS: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
-/// Marks the requests of one row.
-pub(crate) const TEST_ID: &str = "x-test-id";
 
 /// Sends a request and gives what the upstream got; asserts which one that was, and that no other got anything.
 pub(crate) async fn delivered(
@@ -22,7 +22,7 @@ pub(crate) async fn delivered(
 ) -> Recorded {
     let answer = client::send(canary.address, protocol, &get.header(TEST_ID, id)).await;
     assert_eq!((answer.status, answer.served_by.as_str()), (200, served_by), "{id}");
-    let mut recorded = canary.upstream(served_by).recorded(TEST_ID, id);
+    let mut recorded = canary.upstream(served_by).recorded(id);
     assert_eq!(recorded.len(), 1, "{id}: requests that {served_by} got");
     recorded.remove(0)
 }

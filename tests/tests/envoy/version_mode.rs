@@ -85,7 +85,7 @@ pub(crate) async fn does_nothing_twice(subject: &Subject) {
         let request = Request::new("shop.example", "/a/1").header(TEST_ID, &id).header("x-canary-version", "v3");
         let answer = client::send(canary.address, protocol, &request).await;
         assert_eq!((answer.status, answer.values("x-add")), (200, vec!["once".to_owned()]), "{id}: {answer:?}");
-        let recorded = canary.upstream(&answer.served_by).recorded(TEST_ID, &id);
+        let recorded = canary.upstream(&answer.served_by).recorded(&id);
         assert_eq!(recorded.len(), 1, "{id}");
         assert_eq!(
             (recorded[0].path.as_str(), recorded[0].texts("x-add")),
@@ -110,8 +110,7 @@ pub(crate) async fn does_nothing_twice(subject: &Subject) {
         let failing = format!("{protocol:?} retried");
         let request = Request::new("shop.example", "/a/status/503").header(TEST_ID, &failing);
         client::send(canary.address, protocol, &request).await;
-        let tries: usize =
-            ["v1", "v2"].iter().map(|name| canary.upstream(name).recorded(TEST_ID, &failing).len()).sum();
+        let tries: usize = ["v1", "v2"].iter().map(|name| canary.upstream(name).recorded(&failing).len()).sum();
         assert_eq!(tries, 2, "{failing}: one retry");
     }
 }

@@ -41,7 +41,7 @@ pub(crate) async fn takes_delays_and_rewrites(subject: &Subject) {
     assert!(begin.elapsed() >= Duration::from_millis(200), "opened after {:?}", begin.elapsed());
     assert_eq!(served_by, "v2");
     assert_echo(&mut stream, "after a delay").await;
-    let recorded = canary.upstream("v2").recorded(TEST_ID, "WebSocket").remove(0);
+    let recorded = canary.upstream("v2").recorded("WebSocket").remove(0);
     assert_eq!((recorded.path.as_str(), recorded.authority.as_str()), ("/newchat", "inner.example"));
 }
 

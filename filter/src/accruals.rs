@@ -1,0 +1,283 @@
+//! The failure accrual of all versions, by their clusters.
+//!
+//! Pure but for nothing: time and jitter are arguments. Time is that of the last tick, so that a request costs no host call.
+
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use canary_routing::accrual::{Accrual, Change, Generation, Standing, Verdict, View};
+use canary_routing::config::FailureAccrual;
+use canary_routing::route::Destination;
+use canary_routing::{FallbackReason, Fraction};
+use sdk_shims::host::{Pairs, encode_pairs};
+
+use crate::sharing::Common;
+
+/// Most clusters that are looked after; the failures of further ones count for nothing.
+const MOST: usize = 1_024;
+
+/// The versions that are ejected or on trial, as they were at one time; those on trial with whether one more request may
+/// try them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Ejected(HashMap<Rc<str>, bool>);
+
+/// A request on its way.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    cluster: Rc<str>,
+    generation: Generation,
+    /// It takes one of the places of a trial.
+    is_trial: bool,
+    settings: Arc<FailureAccrual>,
+}
+
+/// What is worth a line in the log.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct News {
+    pub(crate) host: String,
+    /// The version; `-` for none.
+    pub(crate) subset: String,
+    pub(crate) event: Event,
+}
+
+/// What has happened to a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event {
+    Changed(Change),
+    /// Its ejection is over.
+    OnTrial,
+}
+
+/// What a VM knows of versions.
+#[derive(Debug, Default)]
+pub(crate) struct Accruals {
+    versions: BTreeMap<Rc<str>, Version>,
+    ejected: Rc<Ejected>,
+    news: Vec<News>,
+    /// When the tick last came.
+    now: u64,
+}
+
+/// One version in this VM.
+#[derive(Debug, Default)]
+struct Version {
+    view: View,
+    /// Who it is, and what its policy says; unknown where only other VMs have sent it requests.
+    known_as: Option<KnownAs>,
+    /// Requests on their way: as long as there are any it is remembered.
+    requests: u32,
+    /// Requests of its trial that wait for an answer.
+    trials: u32,
+    /// This VM has ejected it, and tells when the trial begins.
+    tells_of_trial: bool,
+}
+
+#[derive(Debug)]
+struct KnownAs {
+    host: String,
+    subset: String,
+    settings: Arc<FailureAccrual>,
+}
+
+impl Ejected {
+    pub(crate) fn unavailable(&self, cluster: &str) -> Option<FallbackReason> {
+        self.0.contains_key(cluster).then_some(FallbackReason::Ejected)
+    }
+
+    pub(crate) fn may_try(&self, cluster: &str) -> bool {
+        self.0.get(cluster).copied().unwrap_or_default()
+    }
+}
+
+impl Sent {
+    pub(crate) fn settings(&self) -> &FailureAccrual {
+        &self.settings
+    }
+}
+
+impl Accruals {
+    /// What is ejected now; stays as it is while more happens.
+    pub(crate) fn ejected(&self) -> Rc<Ejected> {
+        Rc::clone(&self.ejected)
+    }
+
+    /// A request goes to a version. `None` where too many are looked after already.
+    pub(crate) fn send(
+        &mut self,
+        cluster: &str,
+        destination: &Destination,
+        settings: &Arc<FailureAccrual>,
+    ) -> Option<Sent> {
+        let cluster =
+            self.versions.get_key_value(cluster).map_or_else(|| Rc::from(cluster), |(known, _)| Rc::clone(known));
+        if self.versions.len() >= MOST && !self.versions.contains_key(&cluster) {
+            return None;
+        }
+        let version = self.versions.entry(Rc::clone(&cluster)).or_default();
+        version.meet(destination, settings);
+        let is_trial = version.view.standing(self.now) == Standing::OnTrial;
+        version.requests = version.requests.saturating_add(1);
+        version.trials = version.trials.saturating_add(is_trial.into());
+        let generation = version.view.generation();
+        self.refresh(&cluster);
+        Some(Sent { cluster, generation, is_trial, settings: Arc::clone(settings) })
+    }
+
+    /// The request waits for no answer any more.
+    pub(crate) fn release(&mut self, sent: &mut Sent) {
+        if !std::mem::take(&mut sent.is_trial) {
+            return;
+        }
+        if let Some(version) = self.versions.get_mut(&sent.cluster) {
+            version.trials = version.trials.saturating_sub(1);
+        }
+        self.refresh(&Rc::clone(&sent.cluster));
+    }
+
+    /// The request has ended.
+    pub(crate) fn end(&mut self, sent: &Sent) {
+        if let Some(version) = self.versions.get_mut(&sent.cluster) {
+            version.requests = version.requests.saturating_sub(1);
+        }
+    }
+
+    /// Whether a verdict would change anything.
+    pub(crate) fn wants(&self, sent: &Sent, verdict: Verdict) -> bool {
+        let version = self.versions.get(&sent.cluster);
+        version.is_some_and(|version| version.view.wants(sent.generation, verdict, &sent.settings, self.now))
+    }
+
+    /// Counts the result of a request.
+    pub(crate) fn record(&mut self, sent: &Sent, verdict: Verdict, jitter: Fraction) {
+        if let Some(version) = self.versions.get_mut(&sent.cluster) {
+            version.view.record(sent.generation, verdict, &sent.settings, self.now, jitter);
+            self.refresh(&sent.cluster);
+        }
+    }
+
+    /// What has happened since this was last asked.
+    pub(crate) fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
+    }
+
+    fn refresh(&mut self, cluster: &Rc<str>) {
+        let now = self.now;
+        let state = self.versions.get(cluster).and_then(|version| version.ejected(now));
+        if self.ejected.0.get(cluster).copied() != state {
+            let ejected = &mut Rc::make_mut(&mut self.ejected).0;
+            match state {
+                Some(may_try) => ejected.insert(Rc::clone(cluster), may_try),
+                None => ejected.remove(cluster),
+            };
+        }
+    }
+
+    /// Puts everything in order after time has passed.
+    fn settle(&mut self, now: u64) {
+        self.now = now;
+        self.versions.retain(|_, version| version.requests > 0 || !version.view.state().is_forgettable(now));
+        for version in self.versions.values_mut() {
+            if version.tells_of_trial && version.view.standing(now) != Standing::Ejected {
+                version.tells_of_trial = false;
+                if version.view.standing(now) == Standing::OnTrial {
+                    self.news.extend(version.news(Event::OnTrial));
+                }
+            }
+        }
+        let ejected =
+            self.versions.iter().filter_map(|(cluster, version)| Some((Rc::clone(cluster), version.ejected(now)?)));
+        let ejected = Ejected(ejected.collect());
+        if ejected != *self.ejected {
+            self.ejected = Rc::new(ejected);
+        }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let states = self.versions.iter().map(|(cluster, version)| (cluster, version.view.state()));
+        let worthwhile = states.filter(|(_, state)| !state.is_forgettable(self.now));
+        let entries: Vec<_> = worthwhile.map(|(cluster, state)| (cluster.as_bytes(), state.encode())).collect();
+        encode_pairs(entries.iter().map(|(cluster, state)| (*cluster, state.as_slice())))
+    }
+}
+
+impl Common for Accruals {
+    const KEY: &'static str = "canary_accruals";
+
+    fn now(&self) -> u64 {
+        self.now
+    }
+
+    fn merge(&mut self, shared: Vec<u8>, now: u64, jitter: Fraction) -> Option<Vec<u8>> {
+        let mut states = decode(shared.clone());
+        for (cluster, version) in &mut self.versions {
+            let shared = states.remove(&**cluster).unwrap_or_default();
+            let settings = version.known_as.as_ref().map(|known| &*known.settings);
+            version.view.merge(shared, settings, now, jitter);
+        }
+        for (cluster, state) in states {
+            if self.versions.len() >= MOST {
+                break;
+            }
+            let mut version = Version::default();
+            version.view.merge(state, None, now, jitter);
+            self.versions.insert(Rc::from(cluster), version);
+        }
+        self.settle(now);
+        let next = self.encode();
+        (next != shared).then_some(next)
+    }
+
+    fn told(&mut self) {
+        for version in self.versions.values_mut() {
+            for change in version.view.told() {
+                version.tells_of_trial = matches!(change, Change::Ejected { .. });
+                self.news.extend(version.news(Event::Changed(change)));
+            }
+        }
+    }
+
+    fn expire(&mut self, now: u64) {
+        self.told();
+        self.settle(now);
+    }
+}
+
+impl Version {
+    /// Notes who it is, where a new configuration says so.
+    fn meet(&mut self, destination: &Destination, settings: &Arc<FailureAccrual>) {
+        match &mut self.known_as {
+            Some(known) if Arc::ptr_eq(&known.settings, settings) => {}
+            known_as => {
+                let subset = destination.subset.clone().unwrap_or_else(|| "-".to_owned());
+                *known_as = Some(KnownAs { host: destination.host.clone(), subset, settings: Arc::clone(settings) });
+            }
+        }
+    }
+
+    /// `None` where it serves; else whether it may be tried by one more request.
+    fn ejected(&self, now: u64) -> Option<bool> {
+        match self.view.standing(now) {
+            Standing::Serving => None,
+            Standing::Ejected => Some(false),
+            Standing::OnTrial => {
+                let most = self.known_as.as_ref().map_or(1, |known| known.settings.trial.requests);
+                Some(self.trials < most)
+            }
+        }
+    }
+
+    fn news(&self, event: Event) -> Option<News> {
+        let known = self.known_as.as_ref()?;
+        Some(News { host: known.host.clone(), subset: known.subset.clone(), event })
+    }
+}
+
+/// What is malformed is left out: the next one to write it puts it right.
+fn decode(shared: Vec<u8>) -> BTreeMap<String, Accrual> {
+    let pairs = Pairs::parse(shared).unwrap_or_default();
+    let states = pairs
+        .iter()
+        .filter_map(|(cluster, state)| Some((str::from_utf8(cluster).ok()?.to_owned(), Accrual::decode(state)?)));
+    states.take(MOST).collect()
+}

@@ -1,0 +1,141 @@
+//! Requests whose end will tell something of their version, and how long they have waited for an answer.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use canary_routing::accrual::Verdict;
+use canary_routing::{Forward, Fraction};
+use sdk_shims::host::HostError;
+use sdk_shims::{clock, entropy};
+
+use crate::accruals::Sent;
+use crate::sharing;
+
+/// Deadline in nanoseconds of the steady clock, then a number that tells requests apart.
+type Key = (u64, u64);
+
+/// Time is that of the last tick, which may be so long ago, in nanoseconds: no request is slow before its time.
+const TICK: u64 = 100_000_000;
+
+thread_local! {
+    /// Requests that wait for an answer, by when they are slow. A VM is one thread.
+    static WAITING: RefCell<BTreeMap<Key, Rc<RefCell<Sent>>>> = RefCell::default();
+    /// The steady clock at the last tick, and the last request's number.
+    static NOW: Cell<Key> = const { Cell::new((0, 0)) };
+}
+
+/// A request on its way to a version that a policy watches.
+pub(crate) struct Flight {
+    sent: Rc<RefCell<Sent>>,
+    /// An injected delay is not the version's.
+    delay: Cell<Duration>,
+    stage: Cell<Stage>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The client has not sent all of it, or nothing limits the wait.
+    Sending,
+    Waiting(Key),
+    /// The answer has begun.
+    Answered,
+    /// It has been counted as a failure.
+    Slow,
+}
+
+/// Forgets the VM that this thread had before.
+pub(crate) fn init() {
+    WAITING.take();
+    NOW.set((0, 0));
+}
+
+impl Flight {
+    /// A request goes where a decision says; `None` if no policy watches the version's failures.
+    pub(crate) fn begin(forward: &Forward<'_>, delay: Option<Duration>) -> Option<Self> {
+        let settings = forward.accrual?;
+        let sent = sharing::accruals(|accruals| accruals.send(&forward.cluster, &forward.destination, settings))?;
+        let sent = Rc::new(RefCell::new(sent));
+        Some(Self { sent, delay: Cell::new(delay.unwrap_or_default()), stage: Cell::new(Stage::Sending) })
+    }
+
+    /// The client has sent all of it: the wait begins, as for a timeout of Envoy's.
+    pub(crate) fn wait(&self) {
+        let slow_after = self.sent.borrow().settings().slow_after;
+        if let (Some(limit), Stage::Sending) = (slow_after, self.stage.get()) {
+            let (now, last) = NOW.get();
+            let number = last.wrapping_add(1);
+            NOW.set((now, number));
+            let limit = u64::try_from(limit.saturating_add(self.delay.get()).as_nanos()).unwrap_or(u64::MAX);
+            let key = (now.saturating_add(TICK).saturating_add(limit), number);
+            WAITING.with_borrow_mut(|waiting| waiting.insert(key, Rc::clone(&self.sent)));
+            self.stage.set(Stage::Waiting(key));
+        }
+    }
+
+    /// Another injected delay comes before the version can answer.
+    pub(crate) fn postpone(&self, delay: Duration) {
+        self.delay.set(self.delay.get().saturating_add(delay));
+        if let Stage::Waiting(key) = self.stage.get()
+            && WAITING.with_borrow_mut(|waiting| waiting.remove(&key)).is_some()
+        {
+            self.stage.set(Stage::Sending);
+            self.wait();
+        }
+    }
+
+    /// The answer has begun, or none will come.
+    pub(crate) fn answered(&self) {
+        let stage = match self.stage.get() {
+            Stage::Waiting(key) if WAITING.with_borrow_mut(|waiting| waiting.remove(&key)).is_none() => Stage::Slow,
+            Stage::Slow => Stage::Slow,
+            Stage::Sending | Stage::Waiting(_) | Stage::Answered => Stage::Answered,
+        };
+        self.stage.set(stage);
+        sharing::accruals(|accruals| accruals.release(&mut self.sent.borrow_mut()));
+    }
+
+    /// Whether a verdict would change anything.
+    pub(crate) fn wants(&self, verdict: Verdict) -> bool {
+        self.stage.get() != Stage::Slow && sharing::accruals(|accruals| accruals.wants(&self.sent.borrow(), verdict))
+    }
+
+    /// Counts how it ended.
+    pub(crate) fn record(&self, verdict: Verdict) {
+        record(&self.sent.borrow(), verdict);
+    }
+
+    /// What failures do to the version.
+    pub(crate) fn with_settings<T>(&self, look: impl FnOnce(&canary_routing::config::FailureAccrual) -> T) -> T {
+        look(self.sent.borrow().settings())
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        // Where the thread is about to end, so does everything that a request would leave behind.
+        if sharing::is_there() && WAITING.try_with(|_| ()).is_ok() {
+            self.answered();
+            sharing::accruals(|accruals| accruals.end(&self.sent.borrow()));
+        }
+    }
+}
+
+/// Counts every request that has waited too long. Called in ticks.
+pub(crate) fn judge_waiting() -> Result<(), HostError> {
+    let now = clock::steady_nanoseconds()?;
+    let (_, last) = NOW.get();
+    NOW.set((now, last));
+    let slow = WAITING.with_borrow_mut(|waiting| {
+        let later = waiting.split_off(&(now.saturating_add(1), 0));
+        std::mem::replace(waiting, later)
+    });
+    slow.values().for_each(|sent| record(&sent.borrow(), Verdict::Failure));
+    Ok(())
+}
+
+fn record(sent: &Sent, verdict: Verdict) {
+    let jitter = Fraction::from_bits(entropy::draw());
+    sharing::accruals(|accruals| accruals.record(sent, verdict, jitter));
+}

@@ -1,0 +1,527 @@
+//! Versions that keep failing: what counts, what it leads to, and how workers share it.
+
+use std::time::Duration;
+
+use crate::fixture::{document, get, reviews, start};
+use sdk_shims::entropy;
+use sdk_shims::host::LogLevel;
+use sdk_shims::test_host::{Plugin, Stream, Vm};
+use sdk_shims::types::Action;
+use serde_json::{Value, json};
+
+const SHARED: &str = "canary_accruals";
+const START: u64 = 1_795_000_000_123_456_789;
+/// A little more than from tick to tick.
+const TICK: Duration = Duration::from_millis(101);
+const HOST: &str = "reviews.default.svc.cluster.local";
+
+/// All to v2, which two failures eject for 10 seconds; v1 is the default.
+fn config(accrual: Value) -> String {
+    let mut fields = json!({"consecutiveFailures": 2, "ejection": "10s", "trial": {"percentage": {"value": 100}}});
+    fields.as_object_mut().unwrap().extend(accrual.as_object().unwrap().clone());
+    let rule = json!({"route": [{"destination": {"host": "reviews", "subset": "v2"}}]});
+    document(rule, json!({"policies": [{"hosts": ["reviews"], "fallback": ["v2", "v1"], "failureAccrual": fields}]}))
+}
+
+fn started() -> Vm {
+    let vm = start();
+    vm.set_time(START);
+    vm
+}
+
+fn cluster(stream: &Stream<'_>) -> String {
+    String::from_utf8(stream.request_lines("x-canary-cluster").concat()).unwrap()
+}
+
+fn sent<'vm>(filter: &Plugin<'vm>) -> Stream<'vm> {
+    let mut stream = filter.stream();
+    stream.request_headers(get("reviews", "/", &[]), true);
+    stream
+}
+
+/// How Envoy describes the end of a request.
+#[derive(Clone, Copy)]
+struct End {
+    flags: u64,
+    status: u64,
+    grpc: Option<u64>,
+    reached: bool,
+}
+
+const OK: End = End { flags: 0, status: 200, grpc: None, reached: true };
+const FAILED: End = End { status: 503, ..OK };
+
+fn end(mut stream: Stream<'_>, end: End) {
+    let cluster = cluster(&stream);
+    end_at(&mut stream, end, &cluster);
+}
+
+fn end_at(stream: &mut Stream<'_>, end: End, resolved: &str) {
+    stream.set_property(&["response", "flags"], end.flags.to_le_bytes());
+    stream.set_property(&["response", "code"], end.status.to_le_bytes());
+    stream.set_property(&["xds", "cluster_name"], resolved);
+    if let Some(status) = end.grpc {
+        stream.set_property(&["response", "grpc_status"], status.to_le_bytes());
+    }
+    if end.reached {
+        stream.set_property(&["upstream", "address"], "127.0.0.1:1");
+    }
+}
+
+/// Requests that fail, one after another.
+fn fail(filter: &Plugin<'_>, times: usize) {
+    (0..times).for_each(|_| end(sent(filter), FAILED));
+}
+
+/// The version that the next request goes to.
+fn next(filter: &Plugin<'_>) -> String {
+    let mut stream = sent(filter);
+    let cluster = cluster(&stream);
+    // The client leaves, which counts for nothing.
+    end_at(&mut stream, End { flags: 1 << 14, status: 0, ..OK }, &cluster);
+    cluster
+}
+
+fn told(vm: &Vm) -> Vec<String> {
+    let kinds = ["ejected:", "on trial:", "recovered:"];
+    let lines = [vm.logged(LogLevel::Warn), vm.logged(LogLevel::Info)].concat();
+    lines.into_iter().filter(|line| kinds.iter().any(|kind| line.starts_with(kind))).collect()
+}
+
+#[test]
+fn ejects_tries_and_takes_back() {
+    let vm = started();
+    let filter = vm.plugin(config(json!({}))).unwrap();
+    fail(&filter, 1);
+    assert_eq!(next(&filter), reviews("v2"));
+    fail(&filter, 1);
+    assert_eq!(next(&filter), reviews("v1"), "at once, without a tick");
+    let counter = format!("host=.={HOST};.;from=.=v2;.;to=.=v1;.;reason=.=ejected;.;canary_fallbacks_total");
+    assert_eq!(vm.metric(&counter), Some(1));
+    vm.advance(TICK);
+    assert_eq!(
+        vm.metric(&format!("host=.={HOST};.;version=.=v2;.;reason=.=consecutive-failures;.;canary_ejections_total")),
+        Some(1)
+    );
+    assert_eq!(next(&filter), reviews("v1"));
+    vm.advance(Duration::from_secs(11));
+    assert_eq!(next(&filter), reviews("v2"), "on trial");
+    fail(&filter, 1);
+    vm.advance(Duration::from_secs(19));
+    assert_eq!(next(&filter), reviews("v1"), "twice as long");
+    vm.advance(Duration::from_secs(3));
+    (0..3).for_each(|_| end(sent(&filter), OK));
+    fail(&filter, 1);
+    assert_eq!(next(&filter), reviews("v2"), "it serves again");
+    vm.advance(TICK);
+    assert_eq!(vm.metric(&format!("host=.={HOST};.;version=.=v2;.;reason=.=trial;.;canary_ejections_total")), Some(1));
+    assert_eq!(vm.metric(&format!("host=.={HOST};.;version=.=v2;.;canary_recoveries_total")), Some(1));
+    let told = told(&vm);
+    let beginnings = [
+        r#"ejected: "v2" of reviews.default.svc.cluster.local for 1"#,
+        r#"ejected: "v2" of reviews.default.svc.cluster.local for 2"#,
+        r#"on trial: "v2" of reviews.default.svc.cluster.local"#,
+        r#"on trial: "v2" of reviews.default.svc.cluster.local"#,
+        r#"recovered: "v2" of reviews.default.svc.cluster.local after 3 successes in succession"#,
+    ];
+    assert_eq!(told.len(), beginnings.len(), "{told:?}");
+    assert!(told.iter().zip(beginnings).all(|(line, beginning)| line.starts_with(beginning)), "{told:?}");
+    assert!(told[0].ends_with("(number 1 in succession): 2 failures in succession"), "{told:?}");
+    assert!(told[1].ends_with("(number 2 in succession): a request of its trial failed"), "{told:?}");
+    assert!(vm.logged(LogLevel::Error).is_empty(), "{:?}", vm.log());
+}
+
+#[test]
+fn what_counts() {
+    let flag = |bit: u32| End { flags: 1 << bit, status: 503, ..OK };
+    let status = |status| End { status, ..OK };
+    let grpc = |grpc| End { grpc: Some(grpc), ..OK };
+    let ordinary = json!({});
+    let chosen = json!({"statuses": ["429", 404, "4xx"], "grpcStatuses": ["not-found"]});
+    // Whether a failure, a success (which ends a succession), or neither: the sign after which a version is out.
+    for (row, settings, kind, end, expected) in [
+        ("503 of the upstream", &ordinary, "", FAILED, '-'),
+        ("500", &ordinary, "", status(500), '-'),
+        ("599", &ordinary, "", status(599), '-'),
+        ("499", &ordinary, "", status(499), '+'),
+        ("200", &ordinary, "", OK, '+'),
+        ("404", &ordinary, "", status(404), '+'),
+        ("no status", &ordinary, "", status(0), '0'),
+        ("a chosen class is not all", &chosen, "", status(503), '+'),
+        ("a chosen status as text", &chosen, "", status(429), '-'),
+        ("a chosen status as a number", &chosen, "", status(404), '-'),
+        ("UF, refused", &ordinary, "", flag(5), '-'),
+        ("UC, reset before the answer", &ordinary, "", flag(6), '-'),
+        ("UR, reset by the upstream", &ordinary, "", flag(4), '-'),
+        ("LR, reset by the proxy", &ordinary, "", flag(3), '-'),
+        ("UT, timeout", &ordinary, "", flag(2), '-'),
+        ("UMSDR, longest duration", &ordinary, "", flag(19), '-'),
+        ("UPE after a 200", &ordinary, "", End { status: 200, ..flag(23) }, '-'),
+        ("URX, the last try answered 503", &ordinary, "", flag(15), '-'),
+        ("URX and UF", &ordinary, "", End { flags: 32_800, status: 503, ..OK }, '-'),
+        ("DI, delayed and then served", &ordinary, "", End { status: 200, ..flag(9) }, '+'),
+        ("UF without an address", &ordinary, "", End { reached: false, ..flag(5) }, '0'),
+        ("UO, overflow", &ordinary, "", End { reached: false, ..flag(7) }, '0'),
+        ("UO after a try", &ordinary, "", flag(7), '0'),
+        ("FI, aborted", &ordinary, "", End { reached: false, ..flag(10) }, '0'),
+        ("RL, rate limited", &ordinary, "", End { reached: false, status: 429, ..flag(11) }, '0'),
+        ("UAEX, not authorised", &ordinary, "", End { reached: false, status: 403, ..flag(12) }, '0'),
+        ("DC, the client has gone", &ordinary, "", flag(14), '0'),
+        ("DC after a timeout", &ordinary, "", End { flags: (1 << 14) | 4, ..FAILED }, '0'),
+        ("DR, reset by the client", &ordinary, "", flag(28), '0'),
+        ("DPE, a client's protocol error", &ordinary, "", flag(18), '0'),
+        ("OM, overload", &ordinary, "", flag(25), '0'),
+        ("SI after the answer has begun", &ordinary, "", End { status: 200, ..flag(16) }, '0'),
+        ("SI without an answer", &ordinary, "", End { status: 504, ..flag(16) }, '-'),
+        ("a later flag with 200", &ordinary, "", End { flags: 1 << 40, ..OK }, '0'),
+        ("another filter's 503", &ordinary, "", End { reached: false, ..FAILED }, '0'),
+        ("another filter's 200", &ordinary, "", End { reached: false, ..OK }, '0'),
+        ("gRPC unavailable", &ordinary, "application/grpc", grpc(14), '-'),
+        ("gRPC unknown, with a suffix", &ordinary, "application/grpc+proto", grpc(2), '-'),
+        ("gRPC not found", &ordinary, "application/grpc", grpc(5), '+'),
+        ("gRPC OK", &ordinary, "application/grpc", grpc(0), '+'),
+        ("a chosen gRPC status", &chosen, "application/grpc", grpc(5), '-'),
+        ("one that is not chosen", &chosen, "application/grpc", grpc(14), '+'),
+        ("a made-up gRPC status of plain HTTP", &ordinary, "", grpc(2), '+'),
+        ("gRPC-Web", &ordinary, "application/grpc-web", grpc(2), '+'),
+    ] {
+        let vm = started();
+        let filter = vm.plugin(config(settings.clone())).unwrap();
+        let status = if *settings == ordinary { 503 } else { 404 };
+        let mut failure = sent(&filter);
+        end_at(&mut failure, End { status, ..OK }, &reviews("v2"));
+        drop(failure);
+        let mut judged = filter.stream();
+        judged.request_headers(get("reviews", "/", &[("content-type", kind.as_bytes())]), true);
+        self::end(judged, end);
+        let after_one = next(&filter);
+        let mut failure = sent(&filter);
+        let resolved = cluster(&failure);
+        end_at(&mut failure, End { status, ..OK }, &resolved);
+        drop(failure);
+        let found = match (after_one == reviews("v1"), next(&filter) == reviews("v1")) {
+            (true, _) => '-',
+            (false, true) => '0',
+            (false, false) => '+',
+        };
+        assert_eq!(found, expected, "{row}");
+        assert!(vm.logged(LogLevel::Error).is_empty(), "{row}: {:?}", vm.log());
+    }
+}
+
+#[test]
+fn only_the_cluster_that_served_is_judged() {
+    let vm = started();
+    let filter = vm.plugin(config(json!({}))).unwrap();
+    for _ in 0..5 {
+        let mut stream = sent(&filter);
+        end_at(&mut stream, FAILED, &reviews("v7"));
+    }
+    assert_eq!(next(&filter), reviews("v2"), "a native route has sent them elsewhere");
+    let guard = vm.plugin(r#"{"role":"guard"}"#).unwrap();
+    for _ in 0..5 {
+        let mut first = sent(&filter);
+        let mut second = guard.stream_after(&first);
+        second.request_headers(first.request(), true);
+        end_at(&mut first, FAILED, &reviews("v1"));
+    }
+    vm.advance(Duration::from_secs(6));
+    assert_eq!(next(&filter), reviews("v2"), "they were the default's failures");
+    vm.advance(TICK);
+    assert_eq!(
+        vm.metric(&format!("host=.={HOST};.;version=.=v1;.;reason=.=consecutive-failures;.;canary_ejections_total")),
+        Some(1)
+    );
+}
+
+#[test]
+fn slow_requests_count_while_they_wait() {
+    let slow = json!({"slowAfter": "1s"});
+    let second = Duration::from_secs(1);
+    // How two requests wait: how much of them has been sent, whether they are answered, and how long ago.
+    for (row, settings, body, answered, waits, ejected) in [
+        ("not yet", &slow, None, false, second, false),
+        ("too long", &slow, None, false, second + 2 * TICK, true),
+        ("answered in time", &slow, None, true, 5 * second, false),
+        ("still being sent", &slow, Some(false), false, 5 * second, false),
+        ("sent later", &slow, Some(true), false, second + 2 * TICK, true),
+        ("no limit", &json!({}), None, false, 3_600 * second, false),
+    ] {
+        let vm = started();
+        let filter = vm.plugin(config(settings.clone())).unwrap();
+        let mut waiting: Vec<_> = (0..2).map(|_| filter.stream()).collect();
+        for stream in &mut waiting {
+            assert_eq!(stream.request_headers(get("reviews", "/", &[]), body.is_none()), Action::Continue);
+            if let Some(is_last) = body {
+                assert_eq!(stream.request_body(3, is_last), Action::Continue);
+            }
+            if answered {
+                stream.response_headers([(":status", "200")], false);
+            }
+        }
+        vm.advance(waits);
+        assert_eq!(next(&filter), reviews(if ejected { "v1" } else { "v2" }), "{row}");
+    }
+}
+
+#[test]
+fn a_slow_request_counts_once() {
+    let vm = started();
+    let filter = vm.plugin(config(json!({"slowAfter": "1s", "consecutiveFailures": 3}))).unwrap();
+    let (late_success, late_failure) = (sent(&filter), sent(&filter));
+    vm.advance(Duration::from_secs(2));
+    end(late_success, OK);
+    end(late_failure, FAILED);
+    assert_eq!(next(&filter), reviews("v2"), "two failures: neither undone nor counted twice");
+    fail(&filter, 1);
+    assert_eq!(next(&filter), reviews("v1"), "the third");
+}
+
+#[test]
+fn trailers_end_a_request_and_a_delay_is_not_the_versions() {
+    let vm = started();
+    let filter = vm.plugin(config(json!({"slowAfter": "1s", "consecutiveFailures": 1}))).unwrap();
+    let mut stream = filter.stream();
+    stream.request_headers(get("reviews", "/", &[]), false);
+    vm.advance(Duration::from_secs(5));
+    assert_eq!(stream.request_trailers(1), Action::Continue);
+    assert_eq!(next(&filter), reviews("v2"));
+    vm.advance(Duration::from_millis(1_300));
+    assert_eq!(next(&filter), reviews("v1"));
+    drop((stream, filter));
+    drop(vm);
+
+    let vm = started();
+    let rule = json!({"route": [{"destination": {"host": "reviews", "subset": "v2"}}],
+                      "fault": {"delay": {"fixedDelay": "5s", "percentage": {"value": 100}}}});
+    let policies = json!([{"hosts": ["reviews"], "fallback": ["v2", "v1"],
+                           "failureAccrual": {"slowAfter": "1s", "consecutiveFailures": 1}}]);
+    let filter = vm.plugin(document(rule, json!({"policies": policies}))).unwrap();
+    let delayed = sent(&filter);
+    vm.advance(Duration::from_millis(5_900));
+    assert_eq!(next(&filter), reviews("v2"));
+    vm.advance(Duration::from_millis(500));
+    assert_eq!(next(&filter), reviews("v1"));
+    drop(delayed);
+}
+
+#[test]
+fn a_trial_is_a_share_and_a_few_at_a_time() {
+    let vm = started();
+    let filter = vm.plugin(config(json!({"trial": {"percentage": {"value": 10}, "requests": 2}}))).unwrap();
+    fail(&filter, 2);
+    vm.advance(Duration::from_secs(12));
+    entropy::reseed(7);
+    let tried = (0..2_000).filter(|_| next(&filter) == reviews("v2")).count();
+    assert!((140..=260).contains(&tried), "{tried} of 2,000 at 10 %");
+    let waiting: Vec<_> = (0..500).map(|_| sent(&filter)).filter(|stream| cluster(stream) == reviews("v2")).collect();
+    assert_eq!(waiting.len(), 2, "no more wait for an answer");
+    let mut waiting = waiting.into_iter();
+    let mut first = waiting.next().unwrap();
+    first.response_headers([(":status", "200")], false);
+    let more: Vec<_> = (0..500).map(|_| sent(&filter)).filter(|stream| cluster(stream) == reviews("v2")).collect();
+    assert_eq!(more.len(), 1, "an answer makes place for another");
+}
+
+#[test]
+fn the_last_that_can_serve_is_never_taken_out() {
+    let missing = End { flags: 1 << 24, status: 503, reached: false, ..OK };
+    let vm = started();
+    let (filter, guard) = (vm.plugin(config(json!({}))).unwrap(), vm.plugin(r#"{"role":"guard"}"#).unwrap());
+    fail(&filter, 2);
+    assert_eq!(next(&filter), reviews("v1"));
+    fail(&filter, 2);
+    assert_eq!(next(&filter), reviews("v2"), "both are ejected: the pick serves");
+    vm.advance(TICK);
+    end(sent(&filter), missing);
+    assert_eq!(next(&filter), reviews("v1"), "v2 is missing: v1 is merely ejected");
+    vm.advance(Duration::from_secs(6));
+    assert_eq!(next(&filter), reviews("v2"));
+    let first = sent(&filter);
+    let mut second = guard.stream_after(&first);
+    second.request_headers(first.request(), true);
+    assert_eq!(cluster(&second), reviews("v1"), "the guard prefers it to a cluster that is not there");
+}
+
+#[test]
+fn the_guard_falls_back_to_an_ejected_version_last() {
+    let missing = End { flags: 1 << 24, status: 503, reached: false, ..OK };
+    let policy = json!([{"hosts": ["reviews"], "fallback": ["v3", "v2", "v1"], "versionHeader": {"name": "want"},
+                         "failureAccrual": {"consecutiveFailures": 1}}]);
+    let asking = |filter: &Plugin<'_>, version: &str, end: End| {
+        let mut stream = filter.stream();
+        stream.request_headers(get("reviews", "/", &[("want", version.as_bytes())]), true);
+        let resolved = cluster(&stream);
+        end_at(&mut stream, end, &resolved);
+    };
+    for (row, default_is_missing, expected) in [("the default first", false, "v1"), ("else an ejected one", true, "v2")]
+    {
+        let vm = started();
+        let filter = vm.plugin(document(json!({}), json!({"policies": policy.clone()}))).unwrap();
+        let guard = vm.plugin(r#"{"role":"guard"}"#).unwrap();
+        asking(&filter, "v2", FAILED);
+        if default_is_missing {
+            asking(&filter, "v1", missing);
+        }
+        let mut first = filter.stream();
+        first.request_headers(get("reviews", "/", &[("want", b"v3")]), true);
+        assert_eq!(cluster(&first), reviews("v3"), "{row}");
+        let mut second = guard.stream_after(&first);
+        second.request_headers(first.request(), true);
+        assert_eq!(cluster(&second), reviews(expected), "{row}");
+    }
+}
+
+#[test]
+fn what_one_worker_sees_ejects_on_all() {
+    let seeing = started();
+    let filter = seeing.plugin(config(json!({}))).unwrap();
+    fail(&filter, 2);
+    seeing.advance(TICK);
+    let shared = seeing.shared_data(SHARED).unwrap();
+    drop(filter);
+    drop(seeing);
+
+    let vm = started();
+    let filter = vm.plugin(config(json!({}))).unwrap();
+    vm.set_shared_data(SHARED, shared.clone());
+    let before = sent(&filter);
+    assert_eq!(cluster(&before), reviews("v2"));
+    vm.advance(TICK);
+    assert_eq!(next(&filter), reviews("v1"), "heard within a tick");
+    end(before, FAILED);
+    vm.advance(TICK);
+    assert_eq!(told(&vm), [] as [&str; 0], "the other worker has told");
+    assert_eq!(vm.shared_data(SHARED), Some(shared.clone()), "nothing to add");
+    drop(filter);
+    let late = vm.plugin(config(json!({}))).unwrap();
+    assert_eq!(next(&late), reviews("v1"), "a new configuration keeps it");
+    for (row, malformed) in [("no pairs", b"\xff\xff\xff\xff".to_vec()), ("cut", shared[..shared.len() - 9].to_vec())] {
+        vm.set_shared_data(SHARED, malformed);
+        vm.advance(TICK);
+        assert_eq!(next(&late), reviews("v1"), "{row}");
+        assert_eq!(vm.shared_data(SHARED), Some(shared.clone()), "{row}: put right");
+    }
+    assert!(vm.logged(LogLevel::Error).is_empty(), "{:?}", vm.log());
+}
+
+#[test]
+fn another_worker_may_be_faster() {
+    let vm = started();
+    let filter = vm.plugin(config(json!({"consecutiveFailures": 4}))).unwrap();
+    fail(&filter, 2);
+    vm.advance(TICK);
+    let two = vm.shared_data(SHARED).unwrap();
+    fail(&filter, 1);
+    vm.set_shared_data_between(two);
+    vm.advance(TICK);
+    assert_eq!(next(&filter), reviews("v2"), "three, however often the exchange was tried");
+    fail(&filter, 1);
+    assert_eq!(next(&filter), reviews("v1"), "four");
+}
+
+#[test]
+fn a_new_configuration_keeps_what_still_applies() {
+    let vm = started();
+    let filter = vm.plugin(config(json!({}))).unwrap();
+    fail(&filter, 2);
+    assert_eq!(next(&filter), reviews("v1"));
+    let rule = json!({"route": [{"destination": {"host": "reviews", "subset": "v2"}}]});
+    let without = document(rule, json!({"policies": [{"hosts": ["reviews"], "fallback": ["v2", "v1"]}]}));
+    let plain = vm.plugin(without).unwrap();
+    assert_eq!(next(&plain), reviews("v2"), "without failure accrual nothing is ejected");
+    fail(&plain, 5);
+    let again = vm.plugin(config(json!({"ejection": "60s"}))).unwrap();
+    assert_eq!(next(&again), reviews("v1"), "still ejected");
+    vm.advance(Duration::from_secs(12));
+    assert_eq!(next(&again), reviews("v2"), "for as long as it was to be");
+    vm.set_time(START - 3_600_000_000_000);
+    fail(&again, 1);
+    vm.advance(TICK);
+    assert_eq!(next(&again), reviews("v2"), "a clock that is set back ejects nobody for ever");
+}
+
+#[test]
+fn only_those_who_ask_for_it_pay() {
+    let calls = |vm: &Vm| ["proxy_get_property", "proxy_get_shared_data"].map(|import| vm.calls(import));
+    let rule = json!({"route": [{"destination": {"host": "reviews", "subset": "v2"}}]});
+    let plain = document(rule, json!({"policies": [{"hosts": ["reviews"], "fallback": ["v2", "v1"]}]}));
+    // The calls that the end of a second success makes (one of them for the metrics), and a tick.
+    for (row, document, expected) in [
+        ("no failure accrual", plain, [2, 1]),
+        ("failures in succession", config(json!({})), [3, 2]),
+        ("a ratio", config(json!({"failureRatio": 0.5})), [5, 2]),
+    ] {
+        let vm = started();
+        let filter = vm.plugin(document).unwrap();
+        end(sent(&filter), OK);
+        let stream = sent(&filter);
+        let before = calls(&vm);
+        end(stream, OK);
+        let ended = calls(&vm);
+        vm.advance(TICK);
+        let ticked = calls(&vm);
+        assert_eq!([ended[0] - before[0], ticked[1] - ended[1]], expected, "{row}");
+    }
+}
+
+#[test]
+fn a_host_that_fails_fails_no_request() {
+    for call in [
+        "proxy_get_property",
+        "proxy_get_current_time_nanoseconds",
+        "proxy_get_shared_data",
+        "proxy_set_shared_data",
+        "proxy_define_metric",
+        "proxy_increment_metric",
+    ] {
+        let vm = started();
+        let filter = vm.plugin(config(json!({}))).unwrap();
+        vm.fail(call, 10);
+        fail(&filter, 2);
+        let expected = if call == "proxy_get_property" { "v2" } else { "v1" };
+        assert_eq!(next(&filter), reviews(expected), "{call}");
+        vm.advance(TICK);
+        let logged = vm.logged(LogLevel::Error);
+        assert!(!logged.is_empty() && logged.iter().all(|line| line.starts_with(call)), "{call}: {logged:?}");
+        vm.heal();
+        vm.advance(Duration::from_secs(12));
+        assert_eq!(next(&filter), reviews("v2"), "{call}: over in time");
+    }
+}
+
+#[test]
+fn memory_is_bounded() {
+    let vm = started();
+    let mut last = None;
+    for round in 0..11 {
+        let subset = |number: usize| format!("v{}", round * 100 + number);
+        let rules = (0..100).map(|number| {
+            json!({"match": [{"uri": {"exact": format!("/{number}")}}],
+                   "route": [{"destination": {"host": "reviews", "subset": subset(number)}}]})
+        });
+        let document = json!({"virtualServices": [{"hosts": ["reviews"], "http": rules.collect::<Vec<_>>()}],
+            "services": [{"host": "reviews", "ports": [9080]}],
+            "policies": [{"hosts": ["reviews"], "fallback": ["w", "v"], "failureAccrual": {"consecutiveFailures": 1}}]});
+        let filter = vm.plugin(document.to_string()).unwrap();
+        for number in 0..100 {
+            let mut stream = filter.stream();
+            stream.request_headers(get("reviews", &format!("/{number}"), &[]), true);
+            assert_eq!(cluster(&stream), reviews(&subset(number)));
+            end(stream, FAILED);
+        }
+        last = Some(filter);
+    }
+    vm.advance(TICK);
+    let shared = vm.shared_data(SHARED).unwrap();
+    assert_eq!(u32::from_le_bytes(*shared.first_chunk().unwrap()), 1_024);
+    assert!(shared.len() < 1_024 * 200, "{}", shared.len());
+    assert!(
+        vm.metric("host=.=overflow;.;version=.=overflow;.;reason=.=consecutive-failures;.;canary_ejections_total")
+            .is_some()
+    );
+    vm.set_time(START + 3_700_000_000_000);
+    vm.advance(TICK);
+    assert_eq!(vm.shared_data(SHARED).unwrap(), [0; 4], "after an hour all are forgotten");
+    drop(last);
+}

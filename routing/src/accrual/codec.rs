@@ -1,0 +1,100 @@
+//! The bytes in which workers share the state of a version, all numbers little-endian.
+
+use super::window::Window;
+use super::{Accrual, Generation, Phase};
+use crate::config::LONGEST_EJECTION;
+
+/// The first byte: another version's bytes count as none.
+const VERSION: u8 = 1;
+const SERVING: u8 = b's';
+const OUT: u8 = b'o';
+/// No version gets so far; what says so is malformed and could not be succeeded.
+const LAST_GENERATION: u32 = u32::MAX >> 1;
+
+impl Accrual {
+    /// The state as bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        for number in [self.generation.0, self.ejections, self.consecutive] {
+            bytes.extend(number.to_le_bytes());
+        }
+        bytes.extend(self.heard.to_le_bytes());
+        match self.phase {
+            Phase::Serving { since } => {
+                bytes.push(SERVING);
+                bytes.extend(since.to_le_bytes());
+            }
+            Phase::Out { from, until, successes } => {
+                bytes.push(OUT);
+                bytes.extend(from.to_le_bytes());
+                bytes.extend(until.to_le_bytes());
+                bytes.extend(successes.to_le_bytes());
+            }
+        }
+        if self.window.length > 0 {
+            bytes.extend(self.window.length.to_le_bytes());
+            bytes.extend(self.window.newest.to_le_bytes());
+            let counts = self.window.buckets.iter().flat_map(|(requests, failures)| [requests, failures]);
+            counts.for_each(|count| bytes.extend(count.to_le_bytes()));
+        }
+        bytes
+    }
+
+    /// The state of these bytes; `None` where they are malformed, or of a state that no version can be in.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut rest = bytes;
+        if byte(&mut rest)? != VERSION {
+            return None;
+        }
+        let generation = Generation(u32(&mut rest).filter(|generation| *generation <= LAST_GENERATION)?);
+        let (ejections, consecutive, heard) = (u32(&mut rest)?, u32(&mut rest)?, u64(&mut rest)?);
+        let phase = match byte(&mut rest)? {
+            SERVING => Phase::Serving { since: u64(&mut rest)? },
+            OUT => Phase::Out { from: u64(&mut rest)?, until: u64(&mut rest)?, successes: u32(&mut rest)? },
+            _ => return None,
+        };
+        let window = if rest.is_empty() { Window::default() } else { window(&mut rest)? };
+        let state = Self { generation, phase, ejections, consecutive, window, heard };
+        (rest.is_empty() && state.is_possible()).then_some(state)
+    }
+
+    /// The longest ejection with its jitter is the most that a version can be out for.
+    fn is_possible(&self) -> bool {
+        match self.phase {
+            Phase::Serving { .. } => true,
+            Phase::Out { from, until, .. } => {
+                let longest = super::nanoseconds(LONGEST_EJECTION);
+                until.checked_sub(from).is_some_and(|length| length <= longest.saturating_mul(2))
+            }
+        }
+    }
+}
+
+fn window(rest: &mut &[u8]) -> Option<Window> {
+    let mut window =
+        Window { length: u64(rest).filter(|length| *length > 0)?, newest: u64(rest)?, ..Window::default() };
+    for bucket in &mut window.buckets {
+        *bucket = (u32(rest)?, u32(rest)?);
+    }
+    Some(window)
+}
+
+fn byte(rest: &mut &[u8]) -> Option<u8> {
+    let (byte, after) = rest.split_first()?;
+    *rest = after;
+    Some(*byte)
+}
+
+fn u32(rest: &mut &[u8]) -> Option<u32> {
+    let (bytes, after) = rest.split_first_chunk()?;
+    *rest = after;
+    Some(u32::from_le_bytes(*bytes))
+}
+
+fn u64(rest: &mut &[u8]) -> Option<u64> {
+    let (bytes, after) = rest.split_first_chunk()?;
+    *rest = after;
+    Some(u64::from_le_bytes(*bytes))
+}

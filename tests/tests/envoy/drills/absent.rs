@@ -1,0 +1,200 @@
+//! Ten thousand requests for a version that is not there, not yet, or not all the time.
+
+use std::time::Duration;
+
+use e2e::{
+    bootstrap::{discovered_cluster, eds_resource},
+    canary::{Canary, NATIVE, cluster_name},
+    client::{Protocol, Request},
+    load::{Kind, Load, Outcome},
+    pushed::PushedFile,
+    scale,
+    upstream::Upstream,
+};
+use serde_json::{Value, json};
+
+use super::{assert_none_lost, assert_some_lost, native_split, start, start_native, with_fallback};
+use crate::{
+    Subject,
+    documents::{all_to, document, split},
+    steering::PROTOCOLS,
+};
+
+const REQUESTS: u64 = 10_000;
+const CONTROL: u64 = 500;
+const CONNECTIONS: u64 = 4;
+/// Requests that show a change to be in force.
+const ENOUGH: u64 = 200;
+const PAUSE: Duration = Duration::from_millis(2);
+
+fn to_v2() -> Value {
+    with_fallback(all_to("v2"), &["v2", "v1"])
+}
+
+fn get() -> Request {
+    Request::new("reviews", "/reviews/1")
+}
+
+async fn send(canary: &Canary, protocol: Protocol, requests: u64) -> Outcome {
+    Load::start(canary.address, protocol, &get(), CONNECTIONS, requests).finish().await
+}
+
+/// v2's cluster without an endpoint.
+fn empty() -> Value {
+    json!({
+        "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+        "name": cluster_name("v2"),
+        "type": "STATIC",
+        "load_assignment": {"cluster_name": "v2", "endpoints": []},
+    })
+}
+
+/// All requests for v2, whose cluster is as `extra` says, with the guard and with native routes alone.
+async fn compare(subject: &Subject, row: &str, endpoints: &str, extra: &[Value]) {
+    let canary = start(subject, endpoints, &to_v2(), &["v1", NATIVE]).await;
+    let native = start_native(subject, &native_split(&[("v2", 1)]), &["v1", NATIVE]).await;
+    for proxy in [&canary, &native] {
+        proxy.add_clusters(extra);
+        let present = (!extra.is_empty()).then_some(0);
+        proxy.envoy.wait_for_endpoints(&cluster_name("v2"), present).await;
+    }
+    let _log = canary.envoy.show_log_on_panic();
+    for protocol in PROTOCOLS {
+        let row = format!("{row}, {protocol:?}");
+        let requests = subject.share_of(REQUESTS);
+        let outcome = send(&canary, protocol, requests).await;
+        assert_none_lost(&row, &outcome);
+        assert_eq!(outcome.served("v1"), requests, "{row}");
+        let control = send(&native, protocol, CONTROL).await;
+        assert_some_lost(&row, &control);
+        assert_eq!(control.refused(503), CONTROL, "{row}");
+    }
+}
+
+pub(crate) async fn a_cluster_that_does_not_exist(subject: &Subject) {
+    compare(subject, "no cluster", "learned", &[]).await;
+}
+
+pub(crate) async fn a_cluster_without_endpoints(subject: &Subject) {
+    compare(subject, "no endpoint", "trusted", &[empty()]).await;
+}
+
+/// v2's cluster by CDS and its endpoints by EDS, both from files.
+struct Discovered<'p> {
+    proxy: &'p Canary,
+    v2: Upstream,
+    endpoints: PushedFile,
+    loads: Vec<Load>,
+    _folder: tempfile::TempDir,
+}
+
+impl<'p> Discovered<'p> {
+    async fn start(proxy: &'p Canary) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let v2 = Upstream::start("v2").await;
+        let resource = eds_resource(&cluster_name("v2"), &[v2.address()]);
+        let endpoints = PushedFile::new(folder.path().join("eds.json"), &[resource]);
+        let load = |protocol| Load::paced(proxy.address, &Kind::Http(protocol, get()), CONNECTIONS, PAUSE);
+        let world = Self { proxy, v2, endpoints, loads: Vec::new(), _folder: folder };
+        world.add_cluster().await;
+        Self { loads: PROTOCOLS.map(load).into(), ..world }
+    }
+
+    async fn add_cluster(&self) {
+        self.proxy.add_clusters(&[discovered_cluster(&cluster_name("v2"), &self.endpoints)]);
+        self.proxy.envoy.wait_for_endpoints(&cluster_name("v2"), Some(1)).await;
+    }
+
+    async fn remove_cluster(&self) {
+        self.proxy.add_clusters(&[]);
+        self.proxy.envoy.wait_for_endpoints(&cluster_name("v2"), None).await;
+    }
+
+    async fn set_endpoints(&self, present: bool) {
+        let endpoints: Vec<_> = present.then_some(self.v2.address()).into_iter().collect();
+        self.endpoints.push(&[eds_resource(&cluster_name("v2"), &endpoints)]);
+        self.proxy.envoy.wait_for_endpoints(&cluster_name("v2"), Some(endpoints.len())).await;
+    }
+
+    /// Clients of each protocol go on for a while.
+    async fn go_on(&self) {
+        for load in &self.loads {
+            load.go_on_for(ENOUGH).await;
+        }
+    }
+
+    async fn until_v2_serves(&self) {
+        for load in &self.loads {
+            let goal = load.so_far().served("v2") + ENOUGH;
+            load.until("v2 serves", |outcome| outcome.served("v2") >= goal).await;
+        }
+    }
+
+    async fn stop(self) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        for load in self.loads {
+            outcomes.push(load.stop().await);
+        }
+        outcomes
+    }
+}
+
+pub(crate) async fn comes_and_goes(subject: &Subject) {
+    let (requests, cycles) = (subject.share_of(REQUESTS), scale::pick(2, 5));
+    let canary = start(subject, "learned", &to_v2(), &["v1", NATIVE]).await;
+    let _log = canary.envoy.show_log_on_panic();
+    let world = Discovered::start(&canary).await;
+    for _ in 0..cycles {
+        world.until_v2_serves().await;
+        world.remove_cluster().await;
+        world.go_on().await;
+        world.add_cluster().await;
+        world.until_v2_serves().await;
+        world.set_endpoints(false).await;
+        world.go_on().await;
+        world.set_endpoints(true).await;
+    }
+    world.until_v2_serves().await;
+    for load in &world.loads {
+        load.until("all requests", |outcome| outcome.all() >= requests).await;
+    }
+    for (protocol, outcome) in PROTOCOLS.iter().zip(world.stop().await) {
+        assert_none_lost(&format!("cluster and endpoints gone and back {cycles} times, {protocol:?}"), &outcome);
+        assert!(outcome.served("v1") >= cycles * ENOUGH, "v1 stood in: {:?}", outcome.served_by);
+    }
+
+    let native = start_native(subject, &native_split(&[("v2", 1)]), &["v1", NATIVE]).await;
+    let world = Discovered::start(&native).await;
+    world.until_v2_serves().await;
+    world.remove_cluster().await;
+    world.go_on().await;
+    world.add_cluster().await;
+    world.until_v2_serves().await;
+    world.set_endpoints(false).await;
+    world.go_on().await;
+    for (protocol, outcome) in PROTOCOLS.iter().zip(world.stop().await) {
+        assert_some_lost(&format!("gone and back once, {protocol:?}"), &outcome);
+    }
+}
+
+pub(crate) async fn a_subset_before_its_cluster(subject: &Subject) {
+    let half = [("v1", 50), ("v2", 50)];
+    let introduced = with_fallback(document(&[("reviews", json!([{"route": split(&half)}]))]), &["v2", "v1"]);
+    let alone = with_fallback(all_to("v1"), &["v1"]);
+    let mut canary = start(subject, "learned", &alone, &["v1", NATIVE]).await;
+    let load = Load::paced(canary.address, &Kind::Http(Protocol::Http1, get()), CONNECTIONS, Duration::ZERO);
+    load.go_on_for(ENOUGH).await;
+    canary.take(&introduced).await;
+    load.go_on_for(subject.share_of(REQUESTS)).await;
+    assert_eq!(load.so_far().served("v2"), 0, "v2 is not there yet");
+    canary.add_upstream("v2").await;
+    load.until("v2 serves", |outcome| outcome.served("v2") >= ENOUGH).await;
+    let _log = canary.envoy.show_log_on_panic();
+    assert_none_lost("subset before its cluster", &load.stop().await);
+
+    let native = start_native(subject, &native_split(&[("v1", 1)]), &["v1", NATIVE]).await;
+    let load = Load::paced(native.address, &Kind::Http(Protocol::Http1, get()), CONNECTIONS, Duration::ZERO);
+    native.take(&native_split(&half)).await;
+    load.go_on_for(CONTROL).await;
+    assert_some_lost("subset before its cluster", &load.stop().await);
+}

@@ -1,0 +1,71 @@
+//! Drills of the ladder: what a version that is absent, comes, goes, fails or hangs costs the requests for it, each beside
+//! the same with native routes alone, which must lose requests.
+
+pub(crate) mod absent;
+pub(crate) mod accrual;
+pub(crate) mod broken;
+pub(crate) mod memory;
+
+pub(crate) mod rollout;
+pub(crate) mod version_header;
+
+use e2e::{
+    bootstrap::{Surroundings, guard, refresher},
+    canary::{Backend, Canary, Delivery, cluster_name},
+    load::Outcome,
+};
+use serde_json::{Value, json};
+
+use crate::Subject;
+
+/// The chain with a guard that takes this for true of numbers of endpoints.
+fn guarded(endpoints: &str) -> Surroundings {
+    Surroundings { after: vec![refresher(), guard(endpoints)], ..Surroundings::default() }
+}
+
+/// With the filter and a guard.
+async fn start(subject: &Subject, endpoints: &str, document: &Value, upstreams: &[&str]) -> Canary {
+    let backends: Vec<_> = upstreams.iter().copied().map(Backend::of).collect();
+    Canary::start_in(&subject.binary, Delivery::Ecds, guarded(endpoints), document, &backends).await
+}
+
+/// The control arm: native routes without the filter.
+async fn start_native(subject: &Subject, routes: &Value, upstreams: &[&str]) -> Canary {
+    let backends: Vec<_> = upstreams.iter().copied().map(Backend::of).collect();
+    Canary::start_in(&subject.binary, Delivery::Native, Surroundings::default(), routes, &backends).await
+}
+
+/// Native routes that split all requests by weight.
+fn native_split(shares: &[(&str, u32)]) -> Value {
+    let clusters: Vec<_> =
+        shares.iter().map(|(version, weight)| json!({"name": cluster_name(version), "weight": weight})).collect();
+    json!([{"match": {"prefix": "/"}, "route": {"weighted_clusters": {"clusters": clusters}, "timeout": "0s"}}])
+}
+
+/// Native routes by the value of a header, and no other.
+fn native_by_header(name: &str, versions: &[&str]) -> Value {
+    let route = |version: &&str| {
+        json!({
+            "match": {"prefix": "/", "headers": [{"name": name, "string_match": {"exact": version}}]},
+            "route": {"cluster": cluster_name(version), "timeout": "0s"},
+        })
+    };
+    versions.iter().map(route).collect()
+}
+
+/// A document with this fallback order for reviews.
+fn with_fallback(mut document: Value, fallback: &[&str]) -> Value {
+    document["policies"] = json!([{"hosts": ["reviews"], "fallback": fallback}]);
+    document
+}
+
+fn assert_none_lost(row: &str, outcome: &Outcome) {
+    let failures: Vec<_> = outcome.failures.iter().take(3).collect();
+    eprintln!("{row}: {} requests, {} failed, {:?}", outcome.all(), outcome.failures.len(), outcome.served_by);
+    assert!(failures.is_empty(), "{row}: {} of {} failed: {failures:?}", outcome.failures.len(), outcome.all());
+}
+
+fn assert_some_lost(row: &str, outcome: &Outcome) {
+    eprintln!("{row} (control): {} requests, {} failed", outcome.all(), outcome.failures.len());
+    assert!(!outcome.failures.is_empty(), "{row}: the control arm loses nothing, so the drill proves nothing");
+}
