@@ -13,7 +13,7 @@ use sdk_shims::host::{self, Failure, HostError, LocalResponse, Status};
 use sdk_shims::log;
 use sdk_shims::types::Action;
 
-use crate::metrics;
+use crate::metrics::{self, DECISION_ERRORS, DELAYS_SKIPPED};
 use crate::ticker::Ticker;
 
 /// How a request goes on, after its delay if it has one.
@@ -79,7 +79,10 @@ fn answer(reply: &LocalReply<'_>) -> bool {
     };
     let headers = reply.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_ref()));
     host::send_local_response(response, headers)
-        .map_err(|error| log::error!("{error}: the request is left to the native routes"))
+        .map_err(|error| {
+            log::error!("{error}: the request is left to the native routes");
+            metrics::count(&DECISION_ERRORS, &[]);
+        })
         .is_ok()
 }
 
@@ -94,7 +97,7 @@ impl Pending {
         ticker: &Ticker,
     ) -> Result<Self, Ending<'t>> {
         if PENDING.with_borrow(BTreeMap::len) >= usize::try_from(max_active).unwrap_or(usize::MAX) {
-            metrics::count_skipped_delay();
+            metrics::count(&DELAYS_SKIPPED, &[]);
             return Err(ending);
         }
         match clock::steady_nanoseconds().and_then(|now| ticker.hasten().map(|()| now)) {

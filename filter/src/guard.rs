@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use canary_routing::config::Endpoints;
+use canary_routing::route::Destination;
 use canary_routing::{Availability, Decision, FallbackReason, FaultScope, Outcome, RouteTable};
 use sdk_shims::host::{self, HostError};
 use sdk_shims::log;
@@ -18,7 +19,9 @@ use crate::apply;
 use crate::delays::{Ending, Pending};
 use crate::explanation::Explanation;
 use crate::fallbacks;
+use crate::filter_state;
 use crate::handover::{self, Applied, Found, Handover};
+use crate::metrics::{self, DECISION_ERRORS, Version};
 use crate::request::HostRequest;
 use crate::response::ResponseChange;
 use crate::sharing::{self, Snapshot};
@@ -72,6 +75,10 @@ impl Guard {
         handover: &Handover,
         table: &RouteTable,
     ) -> Action {
+        let version = handover.version.get();
+        if let Some((version, faults)) = version.zip(faults.as_ref()) {
+            version.count_abort(faults);
+        }
         let (delay, outcome) = faults.map_or((None, Outcome::Untouched), |faults| (faults.delay, faults.outcome));
         let mut ending = match outcome {
             Outcome::LocalReply(reply) => {
@@ -87,6 +94,9 @@ impl Guard {
         handover.postpone(delay);
         match Pending::begin(self.context, delay, ending, table.faults().max_active, &self.ticker) {
             Ok(pending) => {
+                if let Some(version) = version {
+                    version.count_delay();
+                }
                 self.delay = Some(pending);
                 Action::Pause
             }
@@ -139,6 +149,7 @@ impl HttpContext for Guard {
         });
         action.unwrap_or_else(|error| {
             log::error!("{error}: the guard lets the request pass");
+            metrics::count(&DECISION_ERRORS, &[]);
             Action::Continue
         })
     }
@@ -201,6 +212,7 @@ fn give_way(
     }
     apply::replace(&abandoned, &chosen, request, &current, table);
     if let Outcome::Forward(mut forward) = chosen.outcome {
+        tell_of_move(handover, &forward.destination, table);
         let response = std::mem::take(&mut forward.response_headers);
         handover.response.replace(ResponseChange::of_forward(response));
         handover.redirect(*forward);
@@ -213,4 +225,14 @@ fn leads_nowhere(decision: &Decision<'_>, handover: &Handover, known: &Snapshot)
     let Outcome::Forward(forward) = &decision.outcome else { return false };
     let reason = known.unavailable(&forward.cluster);
     reason.is_some_and(|reason| reason != FallbackReason::Ejected) || *handover.cluster.borrow() == forward.cluster
+}
+
+/// Tells metrics, access logs and traces which version serves instead.
+fn tell_of_move(handover: &Handover, to: &Destination, table: &RouteTable) {
+    if handover.version.get().is_some() {
+        handover.version.set(Some(Version::of(&to.host, to.subset.as_deref())));
+    }
+    if table.filter_state().enabled {
+        filter_state::tell_version(to.subset.as_deref());
+    }
 }

@@ -13,6 +13,7 @@ use sdk_shims::entropy;
 use sdk_shims::host::{self, HostError, Pairs};
 
 use crate::flight::Flight;
+use crate::metrics::Version;
 use crate::response::ResponseChange;
 use crate::sharing::Snapshot;
 use crate::ticker::Ticker;
@@ -28,6 +29,8 @@ pub(crate) struct Handover {
     applied: RefCell<Option<Applied>>,
     /// The cluster that the request is on its way to.
     pub(crate) cluster: RefCell<String>,
+    /// The version that the request is counted for; `None` where it is not counted.
+    pub(crate) version: Cell<Option<Version>>,
     /// Where the failures of its version count.
     pub(crate) flight: RefCell<Option<Flight>>,
     /// Whether a response's gRPC status is one.
@@ -106,6 +109,7 @@ impl Handover {
         guarded: Rc<Guarded>,
         applied: Applied,
         (cluster, flight): (String, Option<Flight>),
+        version: Option<Version>,
         response: Vec<ResponseChange>,
     ) -> Self {
         Self {
@@ -114,6 +118,7 @@ impl Handover {
             is_grpc: is_grpc(&applied.request),
             applied: RefCell::new(Some(applied)),
             cluster: RefCell::new(cluster),
+            version: Cell::new(version),
             flight: RefCell::new(flight),
             is_complete: Cell::new(false),
             response: RefCell::new(response),

@@ -14,8 +14,10 @@ use crate::candidates;
 use crate::delays::{Ending, Pending};
 use crate::explanation::Explanation;
 use crate::fallbacks;
+use crate::filter_state;
 use crate::flight::Flight;
 use crate::handover::{self, Applied, Guarded, Handover, Registered};
+use crate::metrics::{self, DECISION_ERRORS, Measured};
 use crate::observe;
 use crate::permissions;
 use crate::request::HostRequest;
@@ -34,18 +36,44 @@ pub(crate) struct Stream {
     /// Of a request whose version another may stand in for.
     handover: Option<Rc<Handover>>,
     registered: Option<Registered>,
+    measured: Option<Measured>,
 }
 
 impl Stream {
     pub(crate) const fn new(context: u32, table: Rc<RouteTable>, ticker: Rc<Ticker>, guarded: Rc<Guarded>) -> Self {
-        Self { context, table, ticker, guarded, response: Vec::new(), delay: None, handover: None, registered: None }
+        Self {
+            context,
+            table,
+            ticker,
+            guarded,
+            response: Vec::new(),
+            delay: None,
+            handover: None,
+            registered: None,
+            measured: None,
+        }
+    }
+
+    /// Tells metrics, access logs and traces of a decision.
+    fn tell(&mut self, decision: &Decision<'_>) {
+        self.measured = Measured::begin(self.table.metrics(), decision);
+        if self.table.filter_state().enabled {
+            filter_state::tell(decision);
+        }
+    }
+
+    fn count_delay(&self) {
+        if let Some(measured) = self.measured {
+            measured.version.count_delay();
+        }
     }
 
     /// Keeps what the guard, and the end of the stream, need.
     fn hand_over(&mut self, sent: (String, Option<Flight>), applied: Applied) {
         let (ticker, guarded) = (Rc::clone(&self.ticker), Rc::clone(&self.guarded));
         let response = std::mem::take(&mut self.response);
-        let handover = Rc::new(Handover::new(ticker, guarded, applied, sent, response));
+        let version = self.measured.map(|measured| measured.version);
+        let handover = Rc::new(Handover::new(ticker, guarded, applied, sent, version, response));
         match handover::register(self.context, Rc::clone(&handover)) {
             Ok(registered) => self.registered = Some(registered),
             Err(error) => log::error!("{error}: the request passes unguarded"),
@@ -80,6 +108,7 @@ impl HttpContext for Stream {
             Err(error) => {
                 log::error!("{error}: the request is left to the native routes");
                 apply::strip_unseen(&table);
+                metrics::count(&DECISION_ERRORS, &[]);
                 return Action::Continue;
             }
         };
@@ -90,6 +119,7 @@ impl HttpContext for Stream {
         apply::apply(&decision, &request, &table);
         permissions::count(decision.permissions);
         candidates::compare(&table, &request, &draws, &known);
+        self.tell(&decision);
         let explanation = Explanation::of(&decision, &table);
         let is_native = apply::leaves_faults_to_envoy(&decision, &table);
         let (sent, leaves_faults) = (self.sent(&decision), decision.leaves_faults);
@@ -115,9 +145,14 @@ impl HttpContext for Stream {
             self.hand_over(sent, Applied { table, request: lines, draws, known, leaves_faults, is_explained });
             self.complete_if(end_of_stream);
         }
-        let Some(delay) = decision.delay.filter(|_| !is_native) else { return ending.at_once() };
+        let Some(delay) = decision.delay else { return ending.at_once() };
+        if is_native {
+            self.count_delay();
+            return ending.at_once();
+        }
         match Pending::begin(self.context, delay, ending, table.faults().max_active, &self.ticker) {
             Ok(pending) => {
+                self.count_delay();
                 self.delay = Some(pending);
                 Action::Pause
             }
@@ -153,6 +188,10 @@ impl HttpContext for Stream {
             && let Err(error) = observe::end_of_stream(handover)
         {
             log::error!("{error}: nothing is learned from a request");
+        }
+        if let Some(measured) = self.measured {
+            let moved = self.handover.as_ref().and_then(|handover| handover.version.get());
+            measured.end(moved.unwrap_or(measured.version));
         }
     }
 }

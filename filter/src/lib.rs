@@ -5,11 +5,11 @@ mod accruals;
 mod apply;
 mod candidates;
 mod claims;
-mod counters;
 mod delays;
 mod ejections;
 mod explanation;
 mod fallbacks;
+mod filter_state;
 mod flight;
 mod guard;
 mod handover;
@@ -25,15 +25,13 @@ mod response;
 mod root;
 mod sharing;
 mod ticker;
+mod told;
 
 /// Registers the filter with the VM: what the module's `_initialize` does.
 pub fn register() {
     sdk_shims::logging::init();
     metrics::init();
-    fallbacks::init();
-    permissions::init();
-    candidates::init();
-    ejections::init();
+    told::init();
     flight::init();
     guard::init();
     handover::init();

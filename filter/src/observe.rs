@@ -112,6 +112,11 @@ pub(crate) fn was_routed() -> bool {
     })
 }
 
+/// The status that the client has got; `None` where none was sent.
+pub(crate) fn status() -> Result<Option<u64>, HostError> {
+    number(&STATUS)
+}
+
 fn learn(handover: &Handover, reason: FallbackReason) {
     if handover.ticker.is_running() {
         sharing::learn(&handover.cluster.borrow(), reason);

@@ -60,15 +60,16 @@ impl RootContext for Root {
     /// Takes a document as a whole or refuses it as a whole; then the one before stays in force. Envoy caches the verdict,
     /// so it depends on nothing but the document.
     fn on_configure(&mut self, size: usize) -> bool {
-        let plan = load(size);
+        let Some(document) = document(size) else { return false };
+        let plan = load(&document);
         let accepted = plan.is_some();
+        metrics::configured(&document, accepted);
         if let Some(plan) = plan {
             self.ticker.configured(plan.watches());
             if matches!(plan, Plan::Guard(_)) {
                 handover::announce_guard();
             }
             self.plan = plan;
-            metrics::define();
         }
         accepted
     }
@@ -92,11 +93,14 @@ impl RootContext for Root {
     }
 }
 
+/// The plugin's configuration; `None`, with the reason logged, if the host does not hand it out.
+fn document(size: usize) -> Option<Vec<u8>> {
+    host::plugin_configuration(size).map_err(|error| log::error!("configuration refused: {error}")).ok()
+}
+
 /// What the plugin's configuration comes to; `None`, with the reasons logged, if it is not acceptable.
-fn load(size: usize) -> Option<Plan> {
-    let document =
-        host::plugin_configuration(size).map_err(|error| log::error!("configuration refused: {error}")).ok()?;
-    let (mut config, warnings) = Config::from_json(&document)
+fn load(document: &[u8]) -> Option<Plan> {
+    let (mut config, warnings) = Config::from_json(document)
         .map_err(|errors| errors.iter().for_each(|error| log::error!("configuration refused: {error}")))
         .ok()?;
     for warning in &warnings {

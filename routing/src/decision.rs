@@ -20,12 +20,35 @@ pub struct Decision<'t> {
     pub delay: Option<Duration>,
     /// The local reply is an injected fault of this kind.
     pub abort: Option<AbortStatus>,
+    /// The version that an injected abort keeps the request from.
+    pub aborted: Option<Picked<'t>>,
     /// Whether faults are left to a guard ([`FaultScope::BeforeGuard`]).
     pub leaves_faults: bool,
     /// What became of the wishes in the client's control headers.
     pub permissions: Permissions,
     /// What to do.
     pub outcome: Outcome<'t>,
+}
+
+/// A version, and why it was picked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picked<'t> {
+    /// The version.
+    pub destination: Cow<'t, Destination>,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl Decision<'_> {
+    /// The version that serves the request, or would but for an injected abort, and why it was picked.
+    #[must_use]
+    pub fn version(&self) -> Option<(&Destination, Reason)> {
+        match (&self.outcome, &self.aborted) {
+            (Outcome::Forward(forward), _) => Some((&forward.destination, forward.reason)),
+            (_, Some(picked)) => Some((&picked.destination, picked.reason)),
+            (Outcome::LocalReply(_) | Outcome::Untouched, None) => None,
+        }
+    }
 }
 
 /// Which faults a decision holds. A guard behind the filter sees which version serves in the end, so those that depend on

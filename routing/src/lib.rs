@@ -57,7 +57,7 @@ mod version;
 
 pub use availability::{AllAvailable, Availability, FallbackReason};
 pub use config::{Config, ConfigError, ConfigErrors, Proxy, Warning};
-pub use decision::{Decision, Fallback, FaultScope, Forward, LocalReply, Outcome, Reason, Skipped};
+pub use decision::{Decision, Fallback, FaultScope, Forward, LocalReply, Outcome, Picked, Reason, Skipped};
 pub use difference::{Difference, differences};
 pub use draws::{Draws, Fraction};
 pub use header_change::HeaderChange;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::availability::FallbackReason;
 use crate::config::{FailureAccrual, IssueCookie, StickyKey};
-use crate::decision::{Fallback, Reason, SplitPick, User};
+use crate::decision::{Fallback, Picked, Reason, SplitPick, User};
 use crate::header_change::HeaderChange;
 use crate::overrides::Permission;
 use crate::request::RequestView;
@@ -145,6 +145,11 @@ impl<'t> Pick<'t> {
     ) -> Option<Self> {
         let (destination, treatment) = version(forwarding, target.destination.port, policy, subset)?;
         Some(Self { destination, treatment, ..Self::target(target, reason) })
+    }
+
+    /// Which version it is, and why.
+    pub(crate) fn picked(&self) -> Picked<'t> {
+        Picked { destination: self.destination.clone(), reason: self.reason }
     }
 
     pub(crate) fn accrual(&self) -> Option<&'t Arc<FailureAccrual>> {

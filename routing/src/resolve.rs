@@ -54,6 +54,7 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
         let left = pick.as_ref().map_or(Left::NOTHING, |(forwarding, pick)| self.left_to_guard(forwarding, pick));
         let (delay, abort) = self.faults(pick.as_ref().map(|(_, pick)| pick));
         let (delay, abort) = (delay.filter(|_| self.holds(left.delay)), abort.filter(|_| self.holds(left.abort)));
+        let aborted = pick.as_ref().filter(|_| abort.is_some()).map(|(_, pick)| pick.picked());
         let outcome = match (abort, self.table.mode) {
             (Some(status), Mode::Cluster) => {
                 let steps = pick.map_or(&action.reply_headers, |(_, pick)| &pick.treatment.response_headers);
@@ -64,7 +65,7 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
             (None, Mode::Version) => pick.map_or(Outcome::Untouched, |(_, pick)| self.name_version(pick)),
         };
         let leaves_faults = self.faults == FaultScope::BeforeGuard && left != Left::NOTHING;
-        Decision { delay, abort, leaves_faults, ..Decision::of(Some(self.route), outcome) }
+        Decision { delay, abort, aborted, leaves_faults, ..Decision::of(Some(self.route), outcome) }
     }
 
     /// What the rule asks for, in cluster mode.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::availability::{AllAvailable, Availability};
 use crate::config::{
-    Candidate, Clusters, Config, ControlHeaders, Fault, FaultSettings, Guard, HttpMatch, HttpRoute, Mode, Overrides,
-    Percentage, Proxy, Redirect, VirtualService,
+    Candidate, Clusters, Config, ControlHeaders, Fault, FaultSettings, FilterState, Guard, HttpMatch, HttpRoute,
+    Metrics, Mode, Overrides, Percentage, Proxy, Redirect, VirtualService,
 };
 use crate::decision::{Decision, FaultScope, LocalReply, Outcome};
 use crate::draws::{Draws, Fraction};
@@ -28,6 +28,8 @@ pub struct RouteTable {
     pub(crate) clusters: Clusters,
     pub(crate) faults: FaultSettings,
     guard: Guard,
+    metrics: Metrics,
+    filter_state: FilterState,
     has_fallback: bool,
     has_accrual: bool,
     overrides: Overrides,
@@ -71,6 +73,8 @@ impl RouteTable {
             clusters: config.clusters.clone(),
             faults: config.faults,
             guard: config.guard,
+            metrics: config.metrics,
+            filter_state: config.filter_state,
             has_fallback: config.policies.iter().any(|policy| !policy.fallback.is_empty()),
             has_accrual: config
                 .policies
@@ -204,6 +208,8 @@ impl RouteTable {
                 for (split, split_share) in &splits {
                     let draws = Draws { split: *split, delay: *delay, abort: *abort, ..Draws::default() };
                     let decision = self.decide_among(request, &draws, available);
+                    // A client cannot tell which version an abort has kept its request from.
+                    let decision = Decision { aborted: None, ..decision };
                     add_chance(&mut chances, delay_share * abort_share * split_share, decision);
                 }
             }
@@ -248,6 +254,18 @@ impl RouteTable {
         self.guard
     }
 
+    /// What is counted.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.metrics
+    }
+
+    /// What access logs and traces are told.
+    #[must_use]
+    pub fn filter_state(&self) -> FilterState {
+        self.filter_state
+    }
+
     /// Whether a policy says which version serves when another cannot.
     #[must_use]
     pub fn has_fallback(&self) -> bool {
@@ -287,7 +305,7 @@ impl RouteTable {
 impl<'t> Decision<'t> {
     pub(crate) fn of(route: Option<&'t Route>, outcome: Outcome<'t>) -> Self {
         let permissions = Permissions::default();
-        Self { route, delay: None, abort: None, leaves_faults: false, permissions, outcome }
+        Self { route, delay: None, abort: None, aborted: None, leaves_faults: false, permissions, outcome }
     }
 }
 

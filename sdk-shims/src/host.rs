@@ -9,12 +9,14 @@ use std::collections::BTreeMap;
 mod error;
 mod ffi;
 mod headers;
+mod metric;
 mod pairs;
 mod shared;
 mod stream;
 
 pub use error::{Failure, HostError, Status};
 pub use headers::{HeaderMap, add_header, remove_header, replace_header, request_headers};
+pub use metric::{Metric, MetricKind};
 pub use pairs::{MalformedPairs, Pairs, encode_pairs};
 pub use shared::{Shared, set_shared_data, shared_data};
 pub use stream::{LocalResponse, resume_request, send_local_response, set_effective_context};
@@ -39,8 +41,6 @@ pub enum LogLevel {
 
 /// `proxy_buffer_type_t`: the plugin configuration.
 const PLUGIN_CONFIGURATION: u32 = 7;
-/// `proxy_metric_type_t`: a counter.
-const COUNTER: u32 = 0;
 /// Where Envoy keeps the metadata of its bootstrap's `node` (read in the configure phase of 1.36.4, 1.38.2 and 1.40.0).
 const NODE_METADATA: [&str; 3] = ["xds", "node", "metadata"];
 
@@ -109,34 +109,6 @@ pub fn set_tick_period(milliseconds: u32) -> Result<(), HostError> {
     // SAFETY: the call takes no pointer.
     let status = unsafe { ffi::proxy_set_tick_period_milliseconds(milliseconds) };
     error::check("proxy_set_tick_period_milliseconds", status)
-}
-
-/// A counter that the host's statistics show, `wasmcustom.` before its name in Envoy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Counter(u32);
-
-impl Counter {
-    /// Defines the counter in this VM.
-    ///
-    /// # Errors
-    /// If the host refuses.
-    pub fn define(name: &str) -> Result<Self, HostError> {
-        let mut id = 0;
-        // SAFETY: the name is valid for reads of its length, `id` for a write, during the call.
-        let status = unsafe { ffi::proxy_define_metric(COUNTER, name.as_ptr(), name.len(), &raw mut id) };
-        error::check("proxy_define_metric", status)?;
-        Ok(Self(id))
-    }
-
-    /// Counts one.
-    ///
-    /// # Errors
-    /// If the host refuses.
-    pub fn increment(self) -> Result<(), HostError> {
-        // SAFETY: the call takes no pointer.
-        let status = unsafe { ffi::proxy_increment_metric(self.0, 1) };
-        error::check("proxy_increment_metric", status)
-    }
 }
 
 /// The host's wall clock, in nanoseconds since the Unix epoch.

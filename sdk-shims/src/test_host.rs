@@ -185,6 +185,12 @@ impl Vm {
         with_host(|host| host.metrics.iter().find(|metric| metric.name == name).map(|metric| metric.value))
     }
 
+    /// The names of all metrics that were defined so far.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<String> {
+        with_host(|host| host.metrics.iter().map(|metric| metric.name.clone()).collect())
+    }
+
     /// How many times an import has been called.
     #[must_use]
     pub fn calls(&self, import: &str) -> usize {

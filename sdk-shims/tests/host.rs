@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{LogLevel, MapType, MetricType};
-use sdk_shims::host::{self, Counter, Failure, HeaderMap, HostError, LocalResponse, Status, encode_pairs};
+use sdk_shims::host::{self, Failure, HeaderMap, HostError, LocalResponse, Metric, MetricKind, Status, encode_pairs};
 use sdk_shims::test_host::{Stream, Vm};
 use sdk_shims::traits::{Context, HttpContext, RootContext};
 use sdk_shims::types::{Action, ContextType};
@@ -182,7 +182,7 @@ fn every_status_but_ok_is_an_error_and_never_a_panic() {
                 host::set_tick_period(1),
                 host::set_effective_context(1),
                 host::resume_request(),
-                Counter::define("c").map(drop),
+                Metric::define(MetricKind::Counter, "c").map(drop),
             ]
         });
         let expected = CALLS.map(|call| Err(status(call, expected)));
@@ -428,13 +428,25 @@ fn a_tick_can_act_on_a_stream_until_it_ends() {
 }
 
 #[test]
-fn a_counter_counts_under_its_name() {
+fn metrics_are_shown_under_their_names() {
     let vm = start();
-    let counter = Counter::define("requests_total").unwrap();
-    assert_eq!(vm.metric("requests_total"), Some(0));
+    let counter = Metric::define(MetricKind::Counter, "requests_total").unwrap();
+    let gauge = Metric::define(MetricKind::Gauge, "version").unwrap();
+    let histogram = Metric::define(MetricKind::Histogram, "milliseconds").unwrap();
+    assert_eq!(
+        ["requests_total", "version", "milliseconds", "none"].map(|name| vm.metric(name)),
+        [Some(0), Some(0), Some(0), None]
+    );
     counter.increment().unwrap();
     counter.increment().unwrap();
-    assert_eq!(vm.metric("requests_total"), Some(2));
+    gauge.record(1 << 52).unwrap();
+    histogram.record(7).unwrap();
+    assert_eq!(
+        ["requests_total", "version", "milliseconds"].map(|name| vm.metric(name)),
+        [Some(2), Some(1 << 52), Some(7)]
+    );
     vm.fail("proxy_increment_metric", 10);
+    vm.fail("proxy_record_metric", 2);
     assert_eq!(counter.increment(), Err(status("proxy_increment_metric", Status::InternalFailure)));
+    assert_eq!(gauge.record(1), Err(status("proxy_record_metric", Status::BadArgument)));
 }

@@ -1,6 +1,6 @@
 //! The bootstrap, listener, clusters and filter that most tests use. The one for readers is `envoy-configs/bootstrap.yaml`.
 
-use std::{net::SocketAddr, path::Path};
+use std::{fs, net::SocketAddr, path::Path};
 
 use serde_json::{Value, json};
 
@@ -28,6 +28,17 @@ pub fn bootstrap(clusters: &PushedFile, listeners: &Listeners<'_>, statistics: &
         Listeners::Lds(file) => bootstrap["dynamic_resources"]["lds_config"] = file.config_source(),
     }
     bootstrap
+}
+
+/// `stats_config` of the bootstrap for readers.
+///
+/// # Panics
+/// If it has none.
+#[must_use]
+pub fn statistics() -> Value {
+    let text = fs::read_to_string(binaries::workspace().join("envoy-configs/bootstrap.yaml")).expect("the bootstrap");
+    let bootstrap: Value = serde_saphyr::from_str(&text).expect("YAML");
+    bootstrap.get("stats_config").expect("stats_config").clone()
 }
 
 /// Where listeners come from.
@@ -61,7 +72,7 @@ impl Default for Surroundings {
             before: Vec::new(),
             after: Vec::new(),
             routes: vec![steered_route(), native_route()],
-            statistics: Value::Null,
+            statistics: statistics(),
             manager: json!({}),
         }
     }
@@ -307,6 +318,9 @@ fn json_access_log(path: &Path) -> Value {
                 "details": "%RESPONSE_CODE_DETAILS%",
                 "flags": "%RESPONSE_FLAGS%",
                 "cluster": "%UPSTREAM_CLUSTER%",
+                "route": "%FILTER_STATE(wasm.canary_route:PLAIN)%",
+                "version": "%FILTER_STATE(wasm.canary_version:PLAIN)%",
+                "reason": "%FILTER_STATE(wasm.canary_reason:PLAIN)%",
                 // Milliseconds until the request's last byte went to the upstream, and until the answer's went to the client.
                 "sent_after": "%REQUEST_TX_DURATION%",
                 "answered_after": "%DURATION%",

@@ -48,6 +48,12 @@ impl Request {
         }
     }
 
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Takes another method.
     ///
     /// # Panics

@@ -25,6 +25,7 @@ pub mod envoy;
 pub mod example;
 pub mod grpc;
 pub mod load;
+pub mod prometheus;
 pub mod proportion;
 pub mod pushed;
 pub mod scale;

@@ -86,6 +86,7 @@ struct State {
     recorded: Mutex<Vec<Recorded>>,
     count: AtomicU64,
     hangs: AtomicBool,
+    keeps_all: AtomicBool,
     fails_every: AtomicU64,
 }
 
@@ -102,6 +103,7 @@ impl Upstream {
             recorded: Mutex::default(),
             count: AtomicU64::new(0),
             hangs: AtomicBool::new(false),
+            keeps_all: AtomicBool::new(false),
             fails_every: AtomicU64::new(0),
         });
         let server = tokio::spawn(accept(listener, Arc::clone(&state))).abort_handle();
@@ -118,6 +120,11 @@ impl Upstream {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// From now on it keeps every request, also those without a [`TEST_ID`].
+    pub fn keep_all(&self) {
+        self.state.keeps_all.store(true, Ordering::Relaxed);
     }
 
     /// From now on it takes requests and never answers, or answers again.
@@ -138,6 +145,15 @@ impl Upstream {
     pub fn recorded(&self, id: &str) -> Vec<Recorded> {
         let recorded = self.state.recorded.lock().expect("the server has not panicked");
         recorded.iter().filter(|request| request.values(TEST_ID).contains(&id.as_bytes())).cloned().collect()
+    }
+
+    /// Every request that it has kept.
+    ///
+    /// # Panics
+    /// If the server has panicked.
+    #[must_use]
+    pub fn kept(&self) -> Vec<Recorded> {
+        self.state.recorded.lock().expect("the server has not panicked").clone()
     }
 
     /// Forgets the requests so far.
@@ -228,7 +244,7 @@ fn upgrade(request: Request<Incoming>, protocol: HeaderValue, state: &State) -> 
 impl State {
     fn keep(&self, request: Recorded) {
         self.count.fetch_add(1, Ordering::Relaxed);
-        if !request.values(TEST_ID).is_empty() {
+        if self.keeps_all.load(Ordering::Relaxed) || !request.values(TEST_ID).is_empty() {
             self.recorded.lock().expect("no panic while recording").push(request);
         }
     }

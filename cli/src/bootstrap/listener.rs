@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     ROUTES, filter,
-    native::{NativePart, removals},
+    native::{NativePart, REASON_HEADER, removals},
 };
 
 /// Where the connection manager gets its routes from.
@@ -51,6 +51,7 @@ fn connection_manager(native: &NativePart, wasm: &Path, canary: Value, routes: R
         "stream_idle_timeout": "0s",
         "upgrade_configs": [{"upgrade_type": "websocket"}],
         "early_header_mutation_extensions": [strip_clients_copies(native)],
+        "tracing": {"custom_tags": custom_tags(&native.headers)},
         "access_log": [access_log(&native.headers)],
         "http_filters": filters,
     });
@@ -110,9 +111,17 @@ fn router(headers: &ControlHeaders) -> Value {
     json!({"name": "envoy.filters.http.router", "typed_config": config})
 }
 
+/// Spans say which version was picked and why, once a tracing provider is named.
+fn custom_tags(headers: &ControlHeaders) -> Vec<Value> {
+    let tag = |(tag, header): (&str, &str)| json!({"tag": tag, "request_header": {"name": header}});
+    let version = headers.version().map(|header| ("canary.version", header));
+    version.into_iter().chain([("canary.reason", REASON_HEADER)]).map(tag).collect()
+}
+
 /// One JSON object a request on standard output; `run` makes a readable line of it.
 fn access_log(headers: &ControlHeaders) -> Value {
     let header = |name: Option<&str>| name.map_or("-".to_owned(), |name| format!("%REQ({name})%"));
+    let state = |name: &str| format!("%FILTER_STATE(wasm.canary_{name}:PLAIN)%");
     json!({
         "name": "envoy.access_loggers.stdout",
         "typed_config": {
@@ -122,7 +131,9 @@ fn access_log(headers: &ControlHeaders) -> Value {
                 "method": "%REQ(:METHOD)%",
                 "authority": "%REQ(X-ENVOY-ORIGINAL-HOST?:AUTHORITY)%",
                 "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
-                "version": header(headers.version()),
+                "route": state("route"),
+                "version": state("version"),
+                "reason": state("reason"),
                 "steered_to": header(headers.cluster()),
                 "cluster": "%UPSTREAM_CLUSTER_RAW%",
                 "status": "%RESPONSE_CODE%",
@@ -138,7 +149,7 @@ fn access_log(headers: &ControlHeaders) -> Value {
 mod tests {
     use canary_routing::Config;
 
-    use super::*;
+    use super::{super::statistics, *};
     use crate::documents::Document;
 
     #[test]
@@ -155,15 +166,26 @@ mod tests {
             "/normalize_path",
             "/upgrade_configs",
             "/early_header_mutation_extensions/0/name",
+            "/tracing",
             "/http_filters/1",
             "/http_filters/2",
             "/http_filters/3",
+            "/route_config/request_headers_to_add",
             "/route_config/virtual_hosts/0/routes/0/match",
             "/route_config/virtual_hosts/0/routes/0/route",
             "/route_config/virtual_hosts/0/routes/0/request_headers_to_remove",
         ] {
             assert!(own.pointer(place).is_some(), "{place}");
             assert_eq!(for_readers.pointer(&format!("{manager}{place}")), own.pointer(place), "{place}");
+        }
+        assert_eq!(for_readers["stats_config"], statistics::statistics());
+        let logged = |manager: &Value, field: &str| {
+            manager.pointer(&format!("/access_log/0/typed_config/log_format/json_format/{field}")).cloned()
+        };
+        for field in ["route", "version", "reason", "cluster", "details", "flags"] {
+            let of_readers = logged(for_readers.pointer(manager).unwrap(), field);
+            assert!(of_readers.is_some(), "{field}");
+            assert_eq!(of_readers, logged(&own, field), "{field}");
         }
         let removed = |manager: &Value| {
             let place = "/early_header_mutation_extensions/0/typed_config/mutations";

@@ -4,6 +4,7 @@ mod clusters;
 mod filter;
 mod listener;
 mod native;
+mod statistics;
 mod traffic_policy;
 mod upstream;
 mod version_routes;
@@ -123,6 +124,7 @@ pub(crate) fn bootstrap(ports: Ports, plan: &Plan, wasm: &Path, native: &HostPor
         Source::Discovery { clusters, routes, filter } => json!({
             "node": node,
             "admin": admin,
+            "stats_config": statistics::statistics(),
             "dynamic_resources": {"cds_config": file_source(clusters)},
             "static_resources": {
                 "clusters": [native],
@@ -135,6 +137,7 @@ pub(crate) fn bootstrap(ports: Ports, plan: &Plan, wasm: &Path, native: &HostPor
             json!({
                 "node": node,
                 "admin": admin,
+                "stats_config": statistics::statistics(),
                 "static_resources": {"clusters": clusters, "listeners": [listener]},
             })
         }

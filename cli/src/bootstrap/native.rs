@@ -10,6 +10,8 @@ use super::{ANY_HOST, NATIVE_CLUSTER, Version, version_routes};
 
 /// The mark that a mirrored copy carries, and nothing else does.
 pub(super) const SHADOW_HEADER: &str = "x-canary-shadow";
+/// Why a version was picked, as spans and upstreams are told.
+pub(super) const REASON_HEADER: &str = "x-canary-reason";
 /// How the filter tells Envoy's fault filter what to do.
 const FAULT_REQUESTS: [&str; 3] =
     ["x-envoy-fault-delay-request", "x-envoy-fault-abort-request", "x-envoy-fault-abort-grpc-request"];
@@ -64,10 +66,10 @@ impl NativePart {
         }
     }
 
-    /// What no client may say: the control headers, and where Envoy's fault filter is in the chain, those that it honours.
+    /// What no client may say: the control headers, the reason, and where Envoy's fault filter is in the chain, those that it honours.
     pub(super) fn reserved_headers(&self) -> impl Iterator<Item = &str> {
         let faults = [self.of_fault_filter(&FAULT_REQUESTS), self.of_fault_filter(&FAULT_LIMITS)];
-        self.headers.names().chain(faults.into_iter().flatten().copied())
+        self.headers.names().chain([REASON_HEADER]).chain(faults.into_iter().flatten().copied())
     }
 
     /// The names, if Envoy's fault filter is in the chain.
@@ -101,6 +103,11 @@ impl NativePart {
             "validate_clusters": false,
             // As Istio: a host is the same host on every port.
             "ignore_port_in_host_matching": true,
+            // Before Envoy 1.37 a span's tags cannot be of filter state. What the filter leaves alone has no reason.
+            "request_headers_to_add": [{
+                "header": {"key": REASON_HEADER, "value": "%FILTER_STATE(wasm.canary_reason:PLAIN)%"},
+                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+            }],
             "virtual_hosts": virtual_hosts,
         })
     }
@@ -136,7 +143,8 @@ impl NativePart {
             "header": {"key": SHADOW_HEADER, "value": "true"},
             "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
         }});
-        let mutations: Vec<Value> = removals(self.headers.names()).into_iter().chain([mark]).collect();
+        let mutations: Vec<Value> =
+            removals(self.headers.names().chain([REASON_HEADER])).into_iter().chain([mark]).collect();
         json!({
             "cluster_header": header,
             // The copy keeps the authority, without Envoy's `-shadow`, as in Istio.
@@ -208,13 +216,14 @@ mod tests {
                     "x-canary-mirror",
                     "x-canary-mirror-2",
                     "x-canary-mirror-3",
+                    "x-canary-reason",
                 ]),
             ),
             (
                 "the copy's headers, renamed",
                 renamed(),
                 mirrors("2/request_headers_mutations"),
-                mutations(&["x-c", "x-h", "x-m", "x-m-2", "x-m-3"]),
+                mutations(&["x-c", "x-h", "x-m", "x-m-2", "x-m-3", "x-canary-reason"]),
             ),
             ("renamed mirror", renamed(), mirrors("1/cluster_header"), json!("x-m-2")),
             (

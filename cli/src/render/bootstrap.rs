@@ -176,7 +176,12 @@ mod tests {
             (format!("{routes}/0/match/headers"), json!([{"name": "x-steer", "present_match": true}])),
             (format!("{routes}/0/route/cluster_header"), json!("x-steer")),
             (format!("{routes}/1/route/cluster"), json!("native")),
-            (format!("{manager}/access_log/0/typed_config/log_format/json_format/version"), json!("-")),
+            (
+                format!("{manager}/access_log/0/typed_config/log_format/json_format/version"),
+                json!("%FILTER_STATE(wasm.canary_version:PLAIN)%"),
+            ),
+            (format!("{manager}/tracing/custom_tags/0/tag"), json!("canary.reason")),
+            ("/stats_config/stats_tags/0/tag_name".to_owned(), json!("host")),
             (format!("{filter}/failure_policy"), json!("FAIL_RELOAD")),
             (format!("{filter}/vm_config/runtime"), json!("envoy.wasm.runtime.v8")),
             (format!("{filter}/vm_config/code/local/filename"), json!("/etc/canary.wasm")),

@@ -76,7 +76,7 @@ fn rules_change_requests_and_answers() {
     );
     assert_eq!(seen(&answer, "x-a"), ["1"]);
     assert_eq!(answer.header("x-by"), ["canary"]);
-    assert_eq!(control_headers(seen_names(&answer)), ["x-canary-version"]);
+    assert_eq!(control_headers(seen_names(&answer)), ["x-canary-reason", "x-canary-version"]);
     desk.says("GET reviews/rate/1?x=1 → v1  outbound|9080|v1|");
 
     for (name, path, status, header, decision) in [
@@ -156,7 +156,10 @@ fn a_copy_carries_the_mark_and_no_control_header() {
     let answer = client.get("reviews", "/copied?x=1", "x-canary-shadow: forged\r\nx-canary-mirror-3: forged\r\n");
     assert_eq!(answer.who(), "reviews v1");
     // Envoy reads the mirrors' headers too late for anything to remove them from the request itself.
-    assert_eq!(control_headers(seen_names(&answer)), ["x-canary-mirror", "x-canary-mirror-2", "x-canary-version"]);
+    assert_eq!(
+        control_headers(seen_names(&answer)),
+        ["x-canary-mirror", "x-canary-mirror-2", "x-canary-reason", "x-canary-version"]
+    );
     let copy = recorder.heads.recv_timeout(PATIENCE).unwrap();
     assert_eq!(copy[0], "GET /copied?x=1 HTTP/1.1");
     for line in ["host: reviews", "x-canary-shadow: true"] {
@@ -174,8 +177,8 @@ fn faults_can_be_left_to_the_fault_filter() {
     for (name, path, status, decision) in [
         ("none", "/", 200, "GET reviews/ → v1  outbound|9080|v1|reviews.default.svc.cluster.local 200 "),
         ("delay", "/slow", 200, "GET reviews/slow → v1  outbound|9080|v1|reviews.default.svc.cluster.local 200 DI "),
-        ("abort", "/abort", 418, "GET reviews/abort → -  - 418 fault_filter_abort FI "),
-        ("delay, then abort", "/late", 418, "GET reviews/late → -  - 418 fault_filter_abort DI,FI "),
+        ("abort", "/abort", 418, "GET reviews/abort → v1  - 418 fault_filter_abort FI "),
+        ("delay, then abort", "/late", 418, "GET reviews/late → v1  - 418 fault_filter_abort DI,FI "),
         ("unknown host", "/other", 200, "GET reviews/other → v1"),
     ] {
         let answer = client.get("reviews", path, forged);

@@ -13,7 +13,7 @@ const SHARED: &str = "canary_accruals";
 const START: u64 = 1_795_000_000_123_456_789;
 /// A little more than from tick to tick.
 const TICK: Duration = Duration::from_millis(101);
-const HOST: &str = "reviews_default_svc_cluster_local";
+const HOST: &str = "reviews.default.svc.cluster.local";
 
 /// All to v2, which two failures eject for 10 seconds; v1 is the default.
 fn config(accrual: Value) -> String {
@@ -96,10 +96,13 @@ fn ejects_tries_and_takes_back() {
     assert_eq!(next(&filter), reviews("v2"));
     fail(&filter, 1);
     assert_eq!(next(&filter), reviews("v1"), "at once, without a tick");
-    let counter = format!("canary_fallbacks_total.{HOST}.v2.v1.ejected");
+    let counter = format!("host=.={HOST};.;from=.=v2;.;to=.=v1;.;reason=.=ejected;.;canary_fallbacks_total");
     assert_eq!(vm.metric(&counter), Some(1));
     vm.advance(TICK);
-    assert_eq!(vm.metric(&format!("canary_ejections_total.{HOST}.v2.consecutive-failures")), Some(1));
+    assert_eq!(
+        vm.metric(&format!("host=.={HOST};.;version=.=v2;.;reason=.=consecutive-failures;.;canary_ejections_total")),
+        Some(1)
+    );
     assert_eq!(next(&filter), reviews("v1"));
     vm.advance(Duration::from_secs(11));
     assert_eq!(next(&filter), reviews("v2"), "on trial");
@@ -111,8 +114,8 @@ fn ejects_tries_and_takes_back() {
     fail(&filter, 1);
     assert_eq!(next(&filter), reviews("v2"), "it serves again");
     vm.advance(TICK);
-    assert_eq!(vm.metric(&format!("canary_ejections_total.{HOST}.v2.trial")), Some(1));
-    assert_eq!(vm.metric(&format!("canary_recoveries_total.{HOST}.v2")), Some(1));
+    assert_eq!(vm.metric(&format!("host=.={HOST};.;version=.=v2;.;reason=.=trial;.;canary_ejections_total")), Some(1));
+    assert_eq!(vm.metric(&format!("host=.={HOST};.;version=.=v2;.;canary_recoveries_total")), Some(1));
     let told = told(&vm);
     let beginnings = [
         r#"ejected: "v2" of reviews.default.svc.cluster.local for 1"#,
@@ -225,7 +228,10 @@ fn only_the_cluster_that_served_is_judged() {
     vm.advance(Duration::from_secs(6));
     assert_eq!(next(&filter), reviews("v2"), "they were the default's failures");
     vm.advance(TICK);
-    assert_eq!(vm.metric(&format!("canary_ejections_total.{HOST}.v1.consecutive-failures")), Some(1));
+    assert_eq!(
+        vm.metric(&format!("host=.={HOST};.;version=.=v1;.;reason=.=consecutive-failures;.;canary_ejections_total")),
+        Some(1)
+    );
 }
 
 #[test]
@@ -440,11 +446,11 @@ fn only_those_who_ask_for_it_pay() {
     let calls = |vm: &Vm| ["proxy_get_property", "proxy_get_shared_data"].map(|import| vm.calls(import));
     let rule = json!({"route": [{"destination": {"host": "reviews", "subset": "v2"}}]});
     let plain = document(rule, json!({"policies": [{"hosts": ["reviews"], "fallback": ["v2", "v1"]}]}));
-    // The calls that the end of a second success makes, and a tick.
+    // The calls that the end of a second success makes (one of them for the metrics), and a tick.
     for (row, document, expected) in [
-        ("no failure accrual", plain, [1, 1]),
-        ("failures in succession", config(json!({})), [2, 2]),
-        ("a ratio", config(json!({"failureRatio": 0.5})), [4, 2]),
+        ("no failure accrual", plain, [2, 1]),
+        ("failures in succession", config(json!({})), [3, 2]),
+        ("a ratio", config(json!({"failureRatio": 0.5})), [5, 2]),
     ] {
         let vm = started();
         let filter = vm.plugin(document).unwrap();
@@ -510,7 +516,10 @@ fn memory_is_bounded() {
     let shared = vm.shared_data(SHARED).unwrap();
     assert_eq!(u32::from_le_bytes(*shared.first_chunk().unwrap()), 1_024);
     assert!(shared.len() < 1_024 * 200, "{}", shared.len());
-    assert!(vm.metric("canary_ejections_total.overflow").is_some());
+    assert!(
+        vm.metric("host=.=overflow;.;version=.=overflow;.;reason=.=consecutive-failures;.;canary_ejections_total")
+            .is_some()
+    );
     vm.set_time(START + 3_700_000_000_000);
     vm.advance(TICK);
     assert_eq!(vm.shared_data(SHARED).unwrap(), [0; 4], "after an hour all are forgotten");

@@ -217,8 +217,9 @@ fn format_strings_take_properties_of_the_host() {
         assert_eq!(stream.request_lines("x-a"), [format!("<{expected}>").into_bytes()], "{command} of {value}");
     }
     let vm = start();
-    vm.plugin(document(json!({}), json!({}))).unwrap().stream().request_headers(get("reviews", "/", &[]), true);
-    let asked_by_on_configure = 2;
+    let unmeasured = json!({"metrics": {"responses": false}});
+    vm.plugin(document(json!({}), unmeasured)).unwrap().stream().request_headers(get("reviews", "/", &[]), true);
+    let asked_by_on_configure = 3;
     assert_eq!(vm.calls("proxy_get_property"), asked_by_on_configure, "nothing is asked that no rule wants");
 }
 

@@ -266,7 +266,7 @@ fn and_operations_mirrors_and_metrics_are_those_of_the_version_that_serves() {
         assert_eq!(line("x-canary-mirror"), b"outbound|80|v1|audit.default.svc.cluster.local", "{row}: the mirror");
         first.response_headers([(":status", "200")], true);
         assert_eq!(response_lines(&first, "x-answer"), ["v1"], "{row}: response operations");
-        let counter = "canary_fallbacks_total.reviews_default_svc_cluster_local.v3.v1.missing-cluster";
+        let counter = "host=.=reviews.default.svc.cluster.local;.;from=.=v3;.;to=.=v1;.;reason=.=missing-cluster;.;canary_fallbacks_total";
         assert_eq!(vm.metric(counter), Some(1), "{row}: metrics");
         end(first, 0, Some(&reviews("v1")));
         assert!(vm.logged(LogLevel::Error).is_empty(), "{row}: {:?}", vm.log());

@@ -11,6 +11,7 @@ mod fixture;
 mod forwarding;
 mod guard;
 mod guard_faults;
+mod metrics;
 mod native_faults;
 mod overrides;
 mod replies;

@@ -36,7 +36,7 @@ fn explained(stream: &mut Stream<'_>) -> Vec<String> {
 }
 
 fn count(vm: &Vm, wish: &str, answer: &str) -> u64 {
-    vm.metric(&format!("canary_overrides_total.{wish}.{answer}")).unwrap_or_default()
+    vm.metric(&format!("type=.={wish};.;result=.={answer};.;canary_overrides_total")).unwrap_or_default()
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub enum Endpoints {
 }
 
 /// What only the deciding role has a use for.
-const OF_THE_FILTER: [&str; 10] = [
+const OF_THE_FILTER: [&str; 12] = [
     "mode",
     "virtualServices",
     "destinationRules",
@@ -44,6 +44,8 @@ const OF_THE_FILTER: [&str; 10] = [
     "policies",
     "overrides",
     "candidate",
+    "metrics",
+    "filterState",
 ];
 
 impl Role {

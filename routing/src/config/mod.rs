@@ -22,6 +22,7 @@ mod http_route;
 mod mirror;
 pub(crate) mod node;
 mod object;
+mod observation;
 mod overrides;
 mod policy;
 mod proxy;
@@ -57,6 +58,7 @@ pub use http_match::HttpMatch;
 pub use http_route::{Delegate, HttpRoute, HttpRouteDestination};
 pub use mirror::Mirror;
 pub use object::{DEFAULT_NAMESPACE, Metadata};
+pub use observation::{FilterState, Metrics};
 pub use overrides::{Overrides, Principal, Secret, TrustedSource};
 pub use policy::{Policy, Protocol, VersionFault, VersionHeader};
 pub use proxy::Proxy;
@@ -103,6 +105,10 @@ pub struct Config {
     pub overrides: Overrides,
     /// A second document, evaluated beside this one and never applied.
     pub candidate: Option<Box<Candidate>>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// What access logs and traces are told.
+    pub filter_state: FilterState,
 }
 
 /// Who carries out the rules.
@@ -161,6 +167,8 @@ impl Config {
         read_section(&fields, "headers", &mut config.headers, ControlHeaders::read);
         read_section(&fields, "proxy", &mut config.proxy, Proxy::read);
         read_section(&fields, "guard", &mut config.guard, Guard::read);
+        read_section(&fields, "metrics", &mut config.metrics, Metrics::read);
+        read_section(&fields, "filterState", &mut config.filter_state, FilterState::read);
         let headers = &config.headers;
         read_section(&fields, "overrides", &mut config.overrides, |place| Overrides::read(place, headers));
         config.review(node);

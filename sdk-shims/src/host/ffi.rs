@@ -77,6 +77,7 @@ unsafe extern "C" {
         return_id: *mut u32,
     ) -> u32;
     pub(super) fn proxy_increment_metric(metric_id: u32, offset: i64) -> u32;
+    pub(super) fn proxy_record_metric(metric_id: u32, value: u64) -> u32;
 }
 
 /// Runs a call that returns memory and takes that memory over. Ok with a null pointer is an empty value.

@@ -4,10 +4,13 @@ use std::{fs, net::SocketAddr, os::unix::fs::symlink};
 
 use e2e::{
     binaries,
-    client::{self, Request},
+    bootstrap::cluster,
+    client::{self, Protocol, Request},
     envoy::Envoy,
     upstream::Upstream,
+    wait,
 };
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
@@ -78,7 +81,11 @@ pub(crate) async fn for_readers_has_a_guard(subject: &Subject) {
 
 pub(crate) async fn for_readers_serves_as_it_is(subject: &Subject) {
     let Copy { address, upstreams, envoy: _envoy, _folder } = Copy::start(subject, |bootstrap| bootstrap).await;
-    let version = |version: &str| vec![("x-canary-version".to_owned(), version.to_owned())];
+    let version = |version: &str| {
+        [("x-canary-version", version), ("x-canary-reason", "rule")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec()
+    };
     let rows = [
         ("jason", Request::new("reviews", "/").header("end-user", "jason"), "v2", version("v2")),
         ("tester", Request::new("reviews", "/").header("end-user", "test-1"), "v3", version("v3")),
@@ -112,5 +119,52 @@ pub(crate) async fn for_readers_serves_as_it_is(subject: &Subject) {
         let paths: Vec<_> =
             upstreams.iter().flat_map(|upstream| upstream.recorded(&id)).map(|request| request.path).collect();
         assert_eq!(paths, ["/b"], "{id}: paths are normalised");
+    }
+}
+
+pub(crate) async fn for_readers_tags_spans(subject: &Subject) {
+    const ENDPOINT: &str = "/api/v2/spans";
+    let collector = Upstream::start("collector").await;
+    collector.keep_all();
+    let provider = json!({"name": "envoy.tracers.zipkin", "typed_config": {
+        "@type": "type.googleapis.com/envoy.config.trace.v3.ZipkinConfig",
+        "collector_cluster": "collector",
+        "collector_endpoint": ENDPOINT,
+        "collector_endpoint_version": "HTTP_JSON",
+    }});
+    let mut cluster = cluster("collector", collector.address());
+    cluster.as_object_mut().expect("a cluster").remove("@type");
+    let traced = |bootstrap: String| {
+        let tracing = "          tracing:\n";
+        assert_eq!(bootstrap.matches(tracing).count(), 1, "tracing in bootstrap.yaml");
+        let bootstrap = bootstrap.replace(tracing, &format!("{tracing}            provider: {provider}\n"));
+        format!("{bootstrap}  - {cluster}\n")
+    };
+    let readers = Copy::start(subject, traced).await;
+    let _log = readers.envoy.show_log_on_panic();
+    let rows = [
+        ("jason", Request::new("reviews", "/jason").header("end-user", "jason"), [json!("v2"), json!("rule")]),
+        ("tester", Request::new("reviews", "/tester").header("end-user", "test-1"), [json!("v3"), json!("rule")]),
+        (
+            "unknown host, forged",
+            Request::new("elsewhere", "/forged").header("x-canary-version", "v9").header("x-canary-reason", "because"),
+            [Value::Null, Value::Null],
+        ),
+    ];
+    for (_, get, _) in &rows {
+        client::send(readers.address, Protocol::Http1, get).await;
+    }
+    for (row, get, expected) in &rows {
+        let span = wait::until(&format!("the span of {row}"), async || {
+            let reports = collector.kept();
+            let spans =
+                reports.iter().filter_map(|report| serde_json::from_slice::<Vec<Value>>(&report.body).ok()).flatten();
+            spans
+                .into_iter()
+                .find(|span| span["tags"]["http.url"].as_str().is_some_and(|url| url.ends_with(get.path())))
+        })
+        .await;
+        let tags = ["canary.version", "canary.reason"].map(|tag| span["tags"][tag].clone());
+        assert_eq!(&tags, expected, "{row}: {span}");
     }
 }

@@ -14,6 +14,7 @@ mod fallback;
 mod faults;
 mod grpc;
 mod jwt;
+mod metrics;
 mod mirrors;
 mod push;
 mod steering;
@@ -107,6 +108,13 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> Vec<Trial> {
         jwt::claims_pick_the_version,
         course::the_chain_fails_for_luffy_and_is_slow_for_others,
         course::the_circuit_breaks,
+        metrics::are_what_the_upstreams_recorded,
+        metrics::a_guards_move_counts_for_the_version_that_serves,
+        metrics::faults_and_mirrors_are_counted,
+        metrics::documents_are_counted,
+        metrics::series_are_bounded,
+        metrics::access_logs_name_route_version_and_reason,
+        bootstrap::for_readers_tags_spans,
         fallback::a_cluster_that_does_not_exist,
         fallback::a_cluster_that_does_not_exist_by_http2,
         fallback::a_cluster_without_endpoints,

@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod document;
+mod observation;
 mod pattern;
 mod process;
 
@@ -159,9 +160,9 @@ fn every_configuration_is_good() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("config.yaml");
     let bootstrap = read_yaml(&workspace().join("envoy-configs/bootstrap.yaml"));
-    let routes =
-        "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes";
-    let mut kinds = [0; 4];
+    let manager = bootstrap.pointer("/static_resources/listeners/0/filter_chains/0/filters/0/typed_config");
+    let manager = manager.expect("a connection manager");
+    let mut kinds = [0; 7];
     for block in blocks("yaml") {
         let line = block.line;
         fs::write(&file, &block.text).expect("a file");
@@ -175,7 +176,8 @@ fn every_configuration_is_good() {
             assert!(said.lines().count() == 1 && said.contains(": valid: 1 VirtualService"), "line {line}: {said}");
         } else if value.get("routes").is_some() {
             kinds[1] += 1;
-            assert_eq!(Some(&value["routes"]), bootstrap.pointer(routes), "line {line}: routes of bootstrap.yaml");
+            let routes = manager.pointer("/route_config/virtual_hosts/0/routes");
+            assert_eq!(Some(&value["routes"]), routes, "line {line}: routes of bootstrap.yaml");
         } else if value.get("http_filters").is_some() {
             kinds[2] += 1;
             by_hand::a_chain_guards(&value);
@@ -186,13 +188,22 @@ fn every_configuration_is_good() {
             let output = run_canaryctl(&["validate", file.to_str().expect("a path in UTF-8")]);
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(output.status.success(), "line {line}: {said}");
+        } else if value.get("stats_config").is_some() {
+            kinds[4] += 1;
+            assert_eq!(value["stats_config"], bootstrap["stats_config"], "line {line}: that of bootstrap.yaml");
+        } else if value.get("metadata").is_some() {
+            kinds[5] += 1;
+            observation::an_annotation_names_the_labels(&value);
+        } else if value.get("tracing").is_some() {
+            kinds[6] += 1;
+            observation::tags_are_those_of_the_bootstrap(&value["tracing"], &manager["tracing"]);
         } else {
             panic!("line {line}: no test knows this block:\n{}", block.text);
         }
     }
     assert!(
         kinds.iter().all(|count| *count > 0),
-        "the README shows a configuration, the routes, a guard and an aggregate cluster: {kinds:?}"
+        "the README shows a configuration, the routes, a guard, an aggregate cluster, labels, an annotation and tags: {kinds:?}"
     );
 }
 

@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// How often workers tell each other what they know, with room for a busy machine.
 const EXCHANGE: Duration = Duration::from_millis(500);
 const EJECTION: Duration = Duration::from_secs(2);
-const EJECTIONS: &str = "wasmcustom.canary_ejections_total.reviews_default_svc_cluster_local.v2";
+const EJECTED_BY_RATIO: &str = "wasmcustom.host=.=reviews.default.svc.cluster.local;.;version=.=v2;.;reason=.=failure-ratio;.;canary_ejections_total";
 
 /// Everything to v2 under these settings, and to v1 while v2 is ejected.
 fn document(accrual: &Value) -> Value {
@@ -75,7 +75,7 @@ pub(crate) async fn half_of_the_answers_fail(subject: &Subject) {
         outcome.failures.len()
     );
     assert!((1..=MOST_FAILED).contains(&exposed), "{exposed} requests failed before the ejection");
-    assert_eq!(canary.envoy.stat(&format!("{EJECTIONS}.failure-ratio")).await, 1);
+    assert_eq!(canary.envoy.stat(EJECTED_BY_RATIO).await, 1);
     assert!(back <= EJECTION * 2, "{back:?} after it healed");
 
     let native = start_unwatched(subject).await;

@@ -21,10 +21,14 @@ pub(crate) async fn predicts_what_a_later_run_shows(subject: &Subject) {
     // Counters of workers reach the main thread a little later; the last is written last.
     canary.envoy.wait_for_stat(&format!("{COUNTERS}_compared_total"), USERS as u64).await;
     let count = async |name: &str| canary.envoy.stat(&format!("{COUNTERS}_{name}")).await;
-    let (differing, versions) = (count("differing_total").await, count("differences_total.version").await);
+    let difference = async |respect: &str| {
+        let counter = format!("wasmcustom.type=.={respect};.;canary_candidate_differences_total");
+        canary.envoy.stat(&counter).await
+    };
+    let (differing, versions) = (count("differing_total").await, difference("version").await);
     let others = ["outcome", "local-reply", "faults", "rewrite", "headers", "retries", "mirrors"];
     for respect in others {
-        assert_eq!(count(&format!("differences_total.{respect}")).await, 0, "{respect}");
+        assert_eq!(difference(respect).await, 0, "{respect}");
     }
     let told =
         canary.envoy.log().lines().filter(|line| line.contains("the candidate differs in version, cluster")).count();

@@ -130,7 +130,7 @@ pub(crate) async fn are_for_the_trusted_only(subject: &Subject) {
         }
         for (answer, expected) in [("granted", granted), ("refused", refused)] {
             for wish in ["version", "explain"] {
-                let counter = format!("wasmcustom.canary_overrides_total.{wish}.{answer}");
+                let counter = format!("wasmcustom.type=.={wish};.;result=.={answer};.;canary_overrides_total");
                 if expected > 0 {
                     canary.envoy.wait_for_stat(&counter, expected).await;
                 }

@@ -1,0 +1,125 @@
+//! The filter's statistics: what there is, and who may count it.
+//!
+//! Series are defined when they are first needed, at most [`registry::MOST`] in a VM; from then on they are counted by number.
+//! All VMs of a proxy count the same series: workers, and listeners.
+
+mod name;
+mod registry;
+mod version;
+
+use sdk_shims::host::{self, MetricKind};
+use sdk_shims::log;
+
+pub(crate) use self::registry::{Label, Metric, count, set};
+pub(crate) use self::version::{Measured, Version};
+
+const HOST: Label = Label::Open("host");
+const VERSION: Label = Label::Open("version");
+const PLUGIN: Label = Label::Open("plugin");
+const REASON: Label = Label::Words("reason");
+
+/// Requests by why their version was picked.
+pub(crate) const REQUESTS: Metric =
+    Metric { kind: MetricKind::Counter, name: "canary_requests_total", labels: &[HOST, VERSION, REASON] };
+/// Responses by class: `2xx`; `none` where the client has not got a status.
+pub(crate) const RESPONSES: Metric = Metric {
+    kind: MetricKind::Counter,
+    name: "canary_responses_total",
+    labels: &[HOST, VERSION, Label::Words("class")],
+};
+/// From the request's headers to the end of the stream, in milliseconds.
+pub(crate) const DURATION: Metric =
+    Metric { kind: MetricKind::Histogram, name: "canary_request_duration_milliseconds", labels: &[HOST, VERSION] };
+/// Injected faults that were carried out.
+pub(crate) const FAULTS: Metric =
+    Metric { kind: MetricKind::Counter, name: "canary_faults_total", labels: &[HOST, VERSION, Label::Words("type")] };
+/// Copies that were asked for, by the cluster that gets them.
+pub(crate) const MIRRORS: Metric =
+    Metric { kind: MetricKind::Counter, name: "canary_mirrors_total", labels: &[HOST, Label::Open("cluster")] };
+/// Requests whose version gave way to another.
+pub(crate) const FALLBACKS: Metric = Metric {
+    kind: MetricKind::Counter,
+    name: "canary_fallbacks_total",
+    labels: &[HOST, Label::Open("from"), Label::Open("to"), REASON],
+};
+/// Versions that failures have ejected, by why.
+pub(crate) const EJECTIONS: Metric =
+    Metric { kind: MetricKind::Counter, name: "canary_ejections_total", labels: &[HOST, VERSION, REASON] };
+/// Ejected versions that their trials have brought back.
+pub(crate) const RECOVERIES: Metric =
+    Metric { kind: MetricKind::Counter, name: "canary_recoveries_total", labels: &[HOST, VERSION] };
+/// What became of clients' wishes in control headers.
+pub(crate) const OVERRIDES: Metric = Metric {
+    kind: MetricKind::Counter,
+    name: "canary_overrides_total",
+    labels: &[Label::Words("type"), Label::Words("result")],
+};
+/// Requests that the candidate document has decided, too.
+pub(crate) const CANDIDATE_COMPARED: Metric =
+    Metric { kind: MetricKind::Counter, name: "canary_candidate_compared_total", labels: &[] };
+/// Those that it has decided otherwise.
+pub(crate) const CANDIDATE_DIFFERING: Metric =
+    Metric { kind: MetricKind::Counter, name: "canary_candidate_differing_total", labels: &[] };
+/// In what respects; a request may differ in several.
+pub(crate) const CANDIDATE_DIFFERENCES: Metric =
+    Metric { kind: MetricKind::Counter, name: "canary_candidate_differences_total", labels: &[Label::Words("type")] };
+/// Requests that passed undelayed because `faults.maxActive` others were being delayed.
+pub(crate) const DELAYS_SKIPPED: Metric =
+    Metric { kind: MetricKind::Counter, name: "canary_delays_skipped_total", labels: &[] };
+/// Requests that the host's failures have left to the native routes.
+pub(crate) const DECISION_ERRORS: Metric =
+    Metric { kind: MetricKind::Counter, name: "canary_decision_errors_total", labels: &[] };
+/// Which document is in force: [`fingerprint`].
+const CONFIG_VERSION: Metric = Metric { kind: MetricKind::Gauge, name: "canary_config_version", labels: &[PLUGIN] };
+/// Documents that came, by whether a VM took them.
+const CONFIG_RELOADS: Metric = Metric {
+    kind: MetricKind::Counter,
+    name: "canary_config_reloads_total",
+    labels: &[PLUGIN, Label::Words("result")],
+};
+
+/// The plugin's name in Envoy's configuration.
+const PLUGIN_NAME: [&str; 1] = ["plugin_name"];
+
+/// Forgets the series of the VM that this thread had before.
+pub(crate) fn init() {
+    registry::init();
+    version::init();
+}
+
+/// Counts a document, and says which one is in force if it is accepted. What counts errors is shown from then on.
+pub(crate) fn configured(document: &[u8], accepted: bool) {
+    let plugin = host::property(&PLUGIN_NAME).unwrap_or_else(|error| {
+        log::error!("{error}: metrics do not name the plugin");
+        None
+    });
+    let plugin = plugin.map(|name| String::from_utf8_lossy(&name).into_owned()).unwrap_or_default();
+    let result = if accepted { "accepted" } else { "refused" };
+    count(&CONFIG_RELOADS, &[&plugin, result]);
+    if accepted {
+        set(&CONFIG_VERSION, &[&plugin], fingerprint(document));
+        registry::define(&DELAYS_SKIPPED);
+        registry::define(&DECISION_ERRORS);
+    }
+}
+
+/// A number for a document: the upper 52 bits of its FNV-1a hash of 64, so that a 64-bit float holds it exactly.
+fn fingerprint(document: &[u8]) -> u64 {
+    const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0100_0000_01b3;
+    document.iter().fold(BASIS, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME)) >> 12
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_have_the_published_number() {
+        for (document, hash) in
+            [("", 0xcbf2_9ce4_8422_2325_u64), ("a", 0xaf63_dc4c_8601_ec8c), ("foobar", 0x8594_4171_f739_67e8)]
+        {
+            assert_eq!(fingerprint(document.as_bytes()), hash >> 12, "{document:?}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The host's statistics.
+
+use super::error::{self, HostError};
+use super::ffi;
+
+/// `proxy_metric_type_t`: what a metric does with numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum MetricKind {
+    /// Adds them up, over all VMs of the host.
+    Counter = 0,
+    /// Shows the last one that any VM has recorded.
+    Gauge = 1,
+    /// Shows how they are distributed.
+    Histogram = 2,
+}
+
+/// A series that the host's statistics show, `wasmcustom.` before its name in Envoy. It lives as long as the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Metric(u32);
+
+impl Metric {
+    /// Defines the series in this VM.
+    ///
+    /// # Errors
+    /// If the host refuses.
+    pub fn define(kind: MetricKind, name: &str) -> Result<Self, HostError> {
+        let mut id = 0;
+        // SAFETY: the name is valid for reads of its length, `id` for a write, during the call.
+        let status = unsafe { ffi::proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &raw mut id) };
+        error::check("proxy_define_metric", status)?;
+        Ok(Self(id))
+    }
+
+    /// Counts one. For counters and gauges.
+    ///
+    /// # Errors
+    /// If the host refuses.
+    pub fn increment(self) -> Result<(), HostError> {
+        // SAFETY: the call takes no pointer.
+        let status = unsafe { ffi::proxy_increment_metric(self.0, 1) };
+        error::check("proxy_increment_metric", status)
+    }
+
+    /// Records a number. For gauges and histograms.
+    ///
+    /// # Errors
+    /// If the host refuses.
+    pub fn record(self, number: u64) -> Result<(), HostError> {
+        // SAFETY: the call takes no pointer.
+        let status = unsafe { ffi::proxy_record_metric(self.0, number) };
+        error::check("proxy_record_metric", status)
+    }
+}

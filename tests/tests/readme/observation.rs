@@ -1,0 +1,31 @@
+//! What the README says about metrics and spans, beside what the bootstrap for readers has.
+
+use std::fs;
+
+use e2e::bootstrap;
+use serde_json::Value;
+
+/// The names of labels that an Istio proxy is told are those of the shipped `stats_config`.
+pub(crate) fn an_annotation_names_the_labels(pod: &Value) {
+    let annotation = pod.pointer("/metadata/annotations/proxy.istio.io~1config").and_then(Value::as_str);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("proxy.yaml");
+    fs::write(&file, annotation.expect("a proxy's configuration")).expect("a file");
+    let labels = names(&bootstrap::statistics()["stats_tags"], "tag_name");
+    let told = crate::read_yaml(&file)["extraStatTags"].clone();
+    assert_eq!(told, Value::from(labels));
+}
+
+/// The tags of filter state have the names and sources of the shipped ones, which are of headers.
+pub(crate) fn tags_are_those_of_the_bootstrap(tracing: &Value, shipped: &Value) {
+    assert_eq!(names(&tracing["custom_tags"], "tag"), names(&shipped["custom_tags"], "tag"));
+    for tag in tracing["custom_tags"].as_array().expect("tags") {
+        let name = tag["tag"].as_str().expect("a name").replace('.', "_");
+        assert_eq!(tag["value"], format!("%FILTER_STATE(wasm.{name}:PLAIN)%"));
+    }
+}
+
+fn names(list: &Value, field: &str) -> Vec<String> {
+    let name = |element: &Value| element[field].as_str().expect("a name").to_owned();
+    list.as_array().expect("a list").iter().map(name).collect()
+}
