@@ -8,7 +8,7 @@ use crate::told;
 
 /// Decides a request by the live rules and by the candidate's, if the draws let the candidate see it: all of it, even what
 /// is a guard's to carry out.
-pub(crate) fn compare(table: &RouteTable, request: &impl RequestView, draws: &Draws, known: &impl Availability) {
+pub(crate) fn compare(table: &RouteTable, request: &impl RequestView, draws: &Draws, known: &dyn Availability) {
     let Some(candidate) = table.candidate(draws) else { return };
     let (live, other) = (table.decide_among(request, draws, known), candidate.decide_among(request, draws, known));
     metrics::count(&CANDIDATE_COMPARED, &[]);

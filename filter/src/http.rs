@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use canary_routing::{Decision, Draws, FaultScope, Forward, Fraction, Outcome, RouteTable};
+use canary_routing::{Availability, Decision, Draws, FaultScope, Forward, Fraction, Outcome, RouteTable};
 use sdk_shims::entropy;
 use sdk_shims::host;
 use sdk_shims::log;
@@ -115,10 +115,11 @@ impl HttpContext for Stream {
         let request = HostRequest::new(&lines);
         let (draws, known) = (draws(), sharing::snapshot());
         let faults = if self.guarded.is_expected() { FaultScope::BeforeGuard } else { FaultScope::All };
-        let decision = table.decide_within(faults, &request, &draws, &known);
+        let available: &dyn Availability = &known;
+        let decision = table.decide_within(faults, &request, &draws, available);
         apply::apply(&decision, &request, &table);
         permissions::count(decision.permissions);
-        candidates::compare(&table, &request, &draws, &known);
+        candidates::compare(&table, &request, &draws, available);
         self.tell(&decision);
         let explanation = Explanation::of(&decision, &table);
         let is_native = apply::leaves_faults_to_envoy(&decision, &table);

@@ -66,10 +66,13 @@ impl NativePart {
         }
     }
 
-    /// What no client may say: the control headers, the reason, and where Envoy's fault filter is in the chain, those that it honours.
+    /// What no client may say, whoever it is: control headers, the reason, and where Envoy's fault filter is in the chain, those
+    /// that it honours. Whose wish for a version or an explanation counts is for the filter to judge.
     pub(super) fn reserved_headers(&self) -> impl Iterator<Item = &str> {
+        let wishes = [self.headers.version(), self.headers.explain()];
         let faults = [self.of_fault_filter(&FAULT_REQUESTS), self.of_fault_filter(&FAULT_LIMITS)];
-        self.headers.names().chain([REASON_HEADER]).chain(faults.into_iter().flatten().copied())
+        let names = self.headers.names().filter(move |name| !wishes.contains(&Some(name)));
+        names.chain([REASON_HEADER]).chain(faults.into_iter().flatten().copied())
     }
 
     /// The names, if Envoy's fault filter is in the chain.

@@ -43,7 +43,8 @@ fn it_is_counted_and_changes_nothing() {
             ["outcome", "version", "cluster", "local-reply", "faults", "rewrite", "headers", "retries", "mirrors"]
         {
             let expected = if respects.contains(&respect) { compared } else { 0 };
-            let differences = vm.metric(&format!("type=.={respect};.;canary_candidate_differences_total")).unwrap_or_default();
+            let differences =
+                vm.metric(&format!("type=.={respect};.;canary_candidate_differences_total")).unwrap_or_default();
             assert_eq!(differences, expected, "{row}: {respect}");
         }
         let told = vm.logged(LogLevel::Info).into_iter().filter(|line| line.starts_with("the candidate differs"));

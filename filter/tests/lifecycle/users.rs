@@ -8,7 +8,6 @@ use sdk_shims::test_host::{Plugin, Stream, Vm};
 use serde_json::{Value, json};
 
 const START: u64 = 1_795_000_000_123_456_789;
-const SECOND: u64 = 1_000_000_000;
 
 /// Half of the users to v2, known by a header or a cookie that the filter issues.
 fn config(of_rule: Value, of_policy: Value) -> String {
@@ -120,13 +119,19 @@ fn a_user_who_is_moved_by_the_guard_comes_back() {
     assert_eq!(cluster(&asked(&filter, &known)), reviews("v2"), "when it is not any more");
 }
 
+/// 2026-11-18T11:06:40Z in seconds.
+const RAMP: u64 = 1_795_000_000;
+
 /// The users of v2, at this many seconds after the ramp's start by Envoy's clock; `None`: it does not tell.
 fn in_canary(vm: &Vm, document: &str, after: Option<u64>) -> BTreeSet<u32> {
     let filter = vm.plugin(document).unwrap();
     let users = (0..400).filter(|user| {
         let mut stream = filter.stream();
         if let Some(after) = after {
-            stream.set_property(&["request", "time"], (1_795_000_000 * SECOND + after * SECOND).to_le_bytes());
+            stream.set_property(
+                &["request", "time"],
+                RAMP.saturating_add(after).saturating_mul(1_000_000_000).to_le_bytes(),
+            );
         }
         stream.request_headers(get("reviews", "/", &[("x-user-id", user.to_string().as_bytes())]), true);
         cluster(&stream) == reviews("v2")
@@ -137,7 +142,6 @@ fn in_canary(vm: &Vm, document: &str, after: Option<u64>) -> BTreeSet<u32> {
 #[test]
 fn users_join_a_ramp_by_the_hosts_clock_and_none_leaves() {
     let vm = start();
-    // 1,795,000,000 seconds after 1970.
     let ramp = json!({"ramp": {"subset": "v2", "start": "2026-11-18T11:06:40Z", "duration": "100s"}});
     let document = config(json!({}), ramp);
     assert_eq!(in_canary(&vm, &document, None).len(), 0, "without a clock it stands at its beginning");

@@ -184,7 +184,7 @@ fn every_configuration_is_good() {
         } else if value.get("clusters").is_some() {
             kinds[3] += 1;
             by_hand::an_aggregate_cluster_falls_back(&value);
-        } else if ["policies", "overrides"].iter().any(|section| value.get(section).is_some()) {
+        } else if ["policies", "overrides", "candidate"].iter().any(|section| value.get(section).is_some()) {
             let output = run_canaryctl(&["validate", file.to_str().expect("a path in UTF-8")]);
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(output.status.success(), "line {line}: {said}");
