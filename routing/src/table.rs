@@ -79,7 +79,7 @@ impl RouteTable {
             has_accrual: config
                 .policies
                 .iter()
-                .any(|policy| policy.failure_accrual.is_some() && policy.fallback.len() > 1),
+                .any(|policy| policy.failure_accrual.is_some() && !policy.fallback.is_empty()),
             overrides: config.overrides.clone(),
             candidate: config
                 .candidate

@@ -16,4 +16,6 @@ mod native_faults;
 mod overrides;
 mod replies;
 mod requests;
+mod slow;
+mod trials;
 mod users;

@@ -90,9 +90,9 @@ impl Policy {
         if policy.fallback.is_empty() {
             policy.check_without_default(node);
         }
-        if policy.failure_accrual.is_some() && policy.fallback.len() < 2 {
+        if policy.failure_accrual.is_some() && policy.fallback.is_empty() {
             node.warn(
-                "failureAccrual needs a fallback order of two versions or more: there is nothing to fall back to",
+                "failureAccrual ejects nothing without fallback or defaultSubset: there is nothing to fall back to",
             );
         }
         fields.finish();
