@@ -68,6 +68,11 @@ impl<'a> Node<'a> {
         self.error(ConfigErrorKind::Invalid(message.into()));
     }
 
+    /// An error at another place, named by its JSON pointer.
+    pub(crate) fn invalid_at(&self, pointer: &str, message: String) {
+        self.findings.error(pointer.to_owned(), ConfigErrorKind::Invalid(message));
+    }
+
     pub(crate) fn warn(&self, message: impl Into<String>) {
         self.findings.warn(self.pointer(), message.into());
     }
