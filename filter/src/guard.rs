@@ -202,7 +202,7 @@ fn give_way(
     let abandoned = way(&Only(handover.cluster.borrow().clone()));
     let chosen = way(&Choice { handover, then: &applied.known, now: sharing::snapshot() });
     match (&abandoned.outcome, &chosen.outcome) {
-        (Outcome::Forward(from), Outcome::Forward(to)) if from.cluster != to.cluster => {
+        (Outcome::Forward(from), Outcome::Forward(to)) if handover.left(&to.cluster).is_none() => {
             fallbacks::count(&to.destination, from.destination.subset.as_deref(), reason);
         }
         _ => return Ok(false),
