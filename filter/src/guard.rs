@@ -2,7 +2,9 @@
 //! the request is about to go to, and moves it to another version if that one cannot serve.
 //!
 //! Nothing refreshes the route after the guard, so it cannot look at where it moves a request to: it takes a version that
-//! has served a short time ago, else the default, once. What it finds is known to the first filter from then on.
+//! has served a short time ago, else the default, once. A second guard, after another filter that refreshes the route, looks
+//! at where the first has moved a request to, and may move it once more. What a guard finds is known to the first filter: an
+//! empty cluster from then on, a missing one from the end of the request on.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -55,17 +57,29 @@ impl Guard {
     }
 
     /// Moves the request if its cluster cannot serve, and carries out the faults of the version that serves.
-    fn guard(&mut self, handover: &Handover, applied: &Applied) -> Result<Action, HostError> {
+    fn guard(&mut self, handover: &Handover, applied: Applied) -> Result<Action, HostError> {
         let request = HostRequest::new(&applied.request);
         let unavailable = self.judge(&handover.cluster.borrow(), &applied.table)?;
-        let proven = unavailable.map(|reason| give_way(handover, applied, &request, reason)).transpose()?;
-        let available: &dyn Availability = proven.as_ref().map_or(&applied.known, |proven| proven);
-        let decide = |faults| applied.table.decide_within(faults, &request, &applied.draws, available);
-        let is_new = proven.is_some() || applied.leaves_faults;
-        let explained = (is_new && applied.is_explained).then(|| decide(FaultScope::All));
+        let is_moved = match unavailable {
+            Some(reason) => give_way(handover, &applied, &request, reason)?,
+            None => false,
+        };
+        let decide = |faults, available: &dyn Availability| {
+            applied.table.decide_within(faults, &request, &applied.draws, available)
+        };
+        let faults =
+            applied.leaves_faults.then(|| decide(FaultScope::AtGuard, &Only(handover.cluster.borrow().clone())));
+        let is_new = is_moved || applied.leaves_faults;
+        let explained = (is_new && applied.is_explained).then(|| {
+            let choice = Choice::new(handover, &applied);
+            decide(FaultScope::All, if is_moved { &choice } else { &applied.known })
+        });
         let explanation = explained.and_then(|decision| Explanation::of(&decision, &applied.table));
-        let faults = applied.leaves_faults.then(|| decide(FaultScope::AtGuard));
-        Ok(self.carry_out(faults, explanation, handover, &applied.table))
+        let action = self.carry_out(faults, explanation, handover, &applied.table);
+        if is_moved {
+            handover.give_back(Applied { leaves_faults: false, ..applied });
+        }
+        Ok(action)
     }
 
     fn carry_out(
@@ -143,7 +157,7 @@ impl HttpContext for Guard {
                 Ok(Action::Continue)
             }
             Found::Here(handover) => match handover.take() {
-                Some(applied) => self.guard(&handover, &applied),
+                Some(applied) => self.guard(&handover, applied),
                 None => Ok(Action::Continue),
             },
         });
@@ -161,54 +175,59 @@ fn tell(what: &str) {
     }
 }
 
-/// What the guard may choose from: versions that have served a short time ago.
-struct Proven {
-    known: Snapshot,
-    /// The cluster that cannot serve, and why.
-    abandoned: (String, FallbackReason),
-    /// Ejected ones serve where even the default cannot.
-    takes_ejected: bool,
-}
+/// The request is on its way to this cluster, whatever others can do: the decision that was applied.
+struct Only(String);
 
-impl Availability for Proven {
+impl Availability for Only {
     fn unavailable(&self, cluster: &str) -> Option<FallbackReason> {
-        let (abandoned, reason) = &self.abandoned;
-        let reason = if cluster == abandoned { *reason } else { FallbackReason::Unproven };
-        match self.known.unavailable(cluster) {
-            Some(FallbackReason::Ejected) if !self.takes_ejected => Some(reason),
-            Some(known) => Some(known),
-            None => (!sharing::look(|knowledge| knowledge.is_proven(cluster))).then_some(reason),
-        }
+        (cluster != self.0).then_some(FallbackReason::MissingCluster)
     }
 }
 
-/// Moves a request from a cluster that cannot serve, if another can: to a version that has proven itself, else to the
-/// default, else to one that is merely ejected. By what was known it is decided.
+/// What the guard may choose from: what could serve when the request was decided and can still, and what has served since.
+struct Choice<'a> {
+    handover: &'a Handover,
+    then: &'a Snapshot,
+    now: Snapshot,
+}
+
+impl<'a> Choice<'a> {
+    fn new(handover: &'a Handover, applied: &'a Applied) -> Self {
+        Self { handover, then: &applied.known, now: sharing::snapshot() }
+    }
+}
+
+impl Availability for Choice<'_> {
+    fn unavailable(&self, cluster: &str) -> Option<FallbackReason> {
+        let is_known = self.handover.left(cluster).or_else(|| self.now.unavailable(cluster));
+        is_known.or_else(|| self.then.unavailable(cluster).filter(|_| !self.is_proven(cluster)))
+    }
+
+    fn is_proven(&self, cluster: &str) -> bool {
+        sharing::look(|knowledge| knowledge.is_proven(cluster))
+    }
+}
+
+/// Moves a request from a cluster that cannot serve, if another can: to a version that has proven itself or the default,
+/// else to one of which nothing is known, else to one that is merely ejected. Whether it has.
 fn give_way(
     handover: &Handover,
     applied: &Applied,
     request: &HostRequest<'_>,
     reason: FallbackReason,
-) -> Result<Proven, HostError> {
-    if handover.ticker.is_running() {
-        sharing::learn(&handover.cluster.borrow(), reason);
-    }
+) -> Result<bool, HostError> {
+    leave(handover, reason);
     let current = host::request_headers()?;
     let table = &*applied.table;
     let way =
         |available: &dyn Availability| table.decide_within(FaultScope::Nothing, request, &applied.draws, available);
-    let cluster = handover.cluster.borrow().clone();
-    let mut proven = Proven { known: sharing::snapshot(), abandoned: (cluster, reason), takes_ejected: false };
-    let (abandoned, mut chosen) = (way(&applied.known), way(&proven));
-    if leads_nowhere(&chosen, handover, &proven.known) {
-        proven.takes_ejected = true;
-        chosen = way(&proven);
-    }
+    let abandoned = way(&Only(handover.cluster.borrow().clone()));
+    let chosen = way(&Choice::new(handover, applied));
     match (&abandoned.outcome, &chosen.outcome) {
-        (Outcome::Forward(from), Outcome::Forward(to)) if from.cluster != to.cluster => {
+        (Outcome::Forward(from), Outcome::Forward(to)) if handover.left(&to.cluster).is_none() => {
             fallbacks::count(&to.destination, from.destination.subset.as_deref(), reason);
         }
-        _ => return Ok(proven),
+        _ => return Ok(false),
     }
     apply::replace(&abandoned, &chosen, request, &current, table);
     if let Outcome::Forward(mut forward) = chosen.outcome {
@@ -217,14 +236,18 @@ fn give_way(
         handover.response.replace(ResponseChange::of_forward(response));
         handover.redirect(*forward);
     }
-    Ok(proven)
+    Ok(true)
 }
 
-/// Whether a decision takes the request back, or to another cluster that cannot serve.
-fn leads_nowhere(decision: &Decision<'_>, handover: &Handover, known: &Snapshot) -> bool {
-    let Outcome::Forward(forward) = &decision.outcome else { return false };
-    let reason = known.unavailable(&forward.cluster);
-    reason.is_some_and(|reason| reason != FallbackReason::Ejected) || *handover.cluster.borrow() == forward.cluster
+/// Notes that the request's cluster cannot serve. That a route has no cluster is borne out by the end of the request: a
+/// native route that answers by itself has none either.
+fn leave(handover: &Handover, reason: FallbackReason) {
+    let cluster = handover.cluster.borrow().clone();
+    let mut down = if handover.ticker.is_running() { sharing::down(&cluster, reason) } else { None };
+    if let Some(down) = down.take_if(|down| down.reason == FallbackReason::NoEndpoints) {
+        sharing::note(|knowledge| knowledge.learn(&cluster, down));
+    }
+    handover.leave(reason, down);
 }
 
 /// Tells metrics, access logs and traces which version serves instead.

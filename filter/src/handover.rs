@@ -8,14 +8,15 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use canary_routing::{Draws, Forward, RouteTable};
+use canary_routing::{Draws, FallbackReason, Forward, RouteTable};
 use sdk_shims::entropy;
 use sdk_shims::host::{self, HostError, Pairs};
 
 use crate::flight::Flight;
+use crate::knowledge::Down;
 use crate::metrics::Version;
 use crate::response::ResponseChange;
-use crate::sharing::Snapshot;
+use crate::sharing::{self, Snapshot};
 use crate::ticker::Ticker;
 
 /// The property with the token.
@@ -25,8 +26,15 @@ const PROPERTY: &str = "canary_stream";
 pub(crate) struct Handover {
     pub(crate) ticker: Rc<Ticker>,
     guarded: Rc<Guarded>,
-    /// Until a guard has passed the stream on, or its response has come: streams may last, and header maps may be large.
+    /// Until a guard has passed the stream on where it was going, or its response has come: streams may last, and header
+    /// maps may be large.
     applied: RefCell<Option<Applied>>,
+    /// Whether a guard has seen the stream.
+    is_guarded: Cell<bool>,
+    /// When the stream began, to the tick.
+    pub(crate) began: u64,
+    /// Clusters that guards have found unable to serve the request.
+    left: RefCell<Vec<Left>>,
     /// The cluster that the request is on its way to.
     pub(crate) cluster: RefCell<String>,
     /// The version that the request is counted for; `None` where it is not counted.
@@ -39,6 +47,14 @@ pub(crate) struct Handover {
     is_complete: Cell<bool>,
     /// Changes of the response that are due.
     pub(crate) response: RefCell<Vec<ResponseChange>>,
+}
+
+/// A cluster that a guard has found unable to serve a request.
+pub(crate) struct Left {
+    pub(crate) cluster: String,
+    pub(crate) reason: FallbackReason,
+    /// What is to be noted of it if the end of the request bears it out.
+    pub(crate) untold: Option<Down>,
 }
 
 /// A decision that was applied, as what it takes to make it again: the same request, draws and knowledge give the same one.
@@ -117,6 +133,9 @@ impl Handover {
             guarded,
             is_grpc: is_grpc(&applied.request),
             applied: RefCell::new(Some(applied)),
+            is_guarded: Cell::new(false),
+            began: sharing::last_tick(),
+            left: RefCell::default(),
             cluster: RefCell::new(cluster),
             version: Cell::new(version),
             flight: RefCell::new(flight),
@@ -157,16 +176,39 @@ impl Handover {
         }
     }
 
-    /// What was handed over, for the guard; `None` where another guard has had it.
+    /// What was handed over, for the guard; `None` where another guard has passed the stream on.
     pub(crate) fn take(&self) -> Option<Applied> {
         self.guarded.missed.set(0);
+        self.is_guarded.set(true);
         self.applied.take()
+    }
+
+    /// A guard has moved the request; another one may judge where to.
+    pub(crate) fn give_back(&self, applied: Applied) {
+        self.applied.replace(Some(applied));
+    }
+
+    /// The cluster that the request was on its way to cannot serve.
+    pub(crate) fn leave(&self, reason: FallbackReason, untold: Option<Down>) {
+        let cluster = self.cluster.borrow().clone();
+        self.left.borrow_mut().push(Left { cluster, reason, untold });
+    }
+
+    /// Why a guard has left the cluster.
+    pub(crate) fn left(&self, cluster: &str) -> Option<FallbackReason> {
+        self.left.borrow().iter().find(|left| left.cluster == cluster).map(|left| left.reason)
+    }
+
+    /// The clusters that guards have left.
+    pub(crate) fn take_left(&self) -> Vec<Left> {
+        self.left.take()
     }
 
     /// The response has come: no guard will see the request any more. `was_routed` says whether it has got as far as the
     /// router, in front of which a guard would have stood.
     pub(crate) fn close(&self, was_routed: impl FnOnce() -> bool) {
-        if self.applied.take().is_some() && self.guarded.is_expected() && was_routed() {
+        let is_unseen = self.applied.take().is_some() && !self.is_guarded.get();
+        if is_unseen && self.guarded.is_expected() && was_routed() {
             self.guarded.missed.set(GUARDS.get());
         }
     }

@@ -80,9 +80,7 @@ impl Stream {
         }
         self.handover = Some(handover);
     }
-}
 
-impl Stream {
     /// The cluster of a request whose version another may stand in for, and where the version's failures count.
     fn sent(&self, decision: &Decision<'_>) -> Option<(String, Option<Flight>)> {
         let Outcome::Forward(forward) = &decision.outcome else { return None };

@@ -14,7 +14,7 @@ use crate::sharing::Common;
 /// How long a cluster that cannot serve is passed over, in nanoseconds: short enough for one that comes back to be used
 /// at once by human measure, long enough for one that stays away to cost at most one request in so many seconds.
 pub(crate) const PASSED_OVER: u64 = 5_000_000_000;
-/// How long a success says that a cluster can serve, in nanoseconds.
+/// How long after its beginning a request that was served says that its cluster can serve, in nanoseconds.
 const PROVEN: u64 = 10_000_000_000;
 /// Successes are noted again after this time, in nanoseconds.
 const RENEWED: u64 = 1_000_000_000;
@@ -27,6 +27,18 @@ pub(crate) struct Down {
     pub(crate) reason: FallbackReason,
     /// When the next request may try again.
     pub(crate) until: u64,
+}
+
+impl Down {
+    /// Found at this time.
+    pub(crate) const fn found(reason: FallbackReason, now: u64) -> Self {
+        Self { reason, until: now.saturating_add(PASSED_OVER) }
+    }
+
+    /// When it was found.
+    const fn since(self) -> u64 {
+        self.until.saturating_sub(PASSED_OVER)
+    }
 }
 
 /// The clusters that cannot serve, as they were at one time.
@@ -45,7 +57,7 @@ pub(crate) struct Knowledge {
     known: Rc<Known>,
     /// What other VMs have not been told yet: a cluster that cannot serve, or `None` for one that can again.
     untold: HashMap<String, Option<Down>>,
-    /// When each cluster has last served.
+    /// When the last request began that each cluster has served.
     served: HashMap<String, u64>,
     /// Clusters that have been seen with endpoints.
     populated: HashMap<String, ()>,
@@ -60,33 +72,47 @@ impl Knowledge {
     }
 
     /// Notes that a cluster cannot serve.
-    pub(crate) fn learn(&mut self, cluster: &str, reason: FallbackReason, now: u64) {
+    pub(crate) fn learn(&mut self, cluster: &str, down: Down) {
         self.served.remove(cluster);
-        if reason == FallbackReason::MissingCluster {
+        if down.reason == FallbackReason::MissingCluster {
             self.populated.remove(cluster);
         }
-        let down = Down { reason, until: now.saturating_add(PASSED_OVER) };
         if insert(&mut Rc::make_mut(&mut self.known).0, cluster, down) {
             insert(&mut self.untold, cluster, Some(down));
         }
     }
 
-    /// Whether a success of the cluster would be news.
-    pub(crate) fn wants_success(&self, cluster: &str) -> bool {
-        let is_fresh = |at: &u64| self.now.abs_diff(*at) < RENEWED;
-        self.known.0.contains_key(cluster) || !self.served.get(cluster).is_some_and(is_fresh)
+    /// Notes what was found some time ago, unless it is over, or known better by now.
+    pub(crate) fn learn_late(&mut self, cluster: &str, down: Down) {
+        let has_served = self.served.get(cluster).is_some_and(|began| *began >= down.since());
+        let is_known = self.known.0.get(cluster).is_some_and(|known| known.until >= down.until);
+        if down.until > self.now && !has_served && !is_known {
+            self.learn(cluster, down);
+        }
     }
 
-    /// Notes that a cluster has served.
-    pub(crate) fn succeed(&mut self, cluster: &str) {
-        insert(&mut self.served, cluster, self.now);
+    /// Whether a success of the cluster would be news, for a request that began at this time: one that began before the
+    /// cluster was found unable to serve says nothing of what it can do since.
+    pub(crate) fn wants_success(&self, cluster: &str, began: u64) -> bool {
+        match self.known.0.get(cluster) {
+            Some(down) => began >= down.since(),
+            None => self.served.get(cluster).is_none_or(|at| began.saturating_sub(*at) >= RENEWED),
+        }
+    }
+
+    /// Notes that a cluster has served a request that began at this time.
+    pub(crate) fn succeed(&mut self, cluster: &str, began: u64) {
+        if !self.wants_success(cluster, began) {
+            return;
+        }
+        insert(&mut self.served, cluster, began);
         if self.known.0.contains_key(cluster) {
             Rc::make_mut(&mut self.known).0.remove(cluster);
             insert(&mut self.untold, cluster, None);
         }
     }
 
-    /// Whether the cluster has served a short time ago.
+    /// Whether the cluster has served a request that began a short time ago.
     pub(crate) fn is_proven(&self, cluster: &str) -> bool {
         self.served.get(cluster).is_some_and(|at| self.now.abs_diff(*at) < PROVEN)
     }
@@ -127,7 +153,7 @@ impl Common for Knowledge {
         }
         // A clock that was set back must not make a short time long.
         known.retain(|_, down| down.until > now && down.until <= now.saturating_add(PASSED_OVER));
-        self.served.retain(|_, at| now.abs_diff(*at) < PROVEN);
+        self.served.retain(|cluster, began| now.abs_diff(*began) < PROVEN && !known.contains_key(cluster));
         if known != self.known.0 {
             self.known = Rc::new(Known(known.clone()));
         }
@@ -200,10 +226,14 @@ mod tests {
 
     const NOW: u64 = 1_000_000_000_000;
 
+    fn empty() -> Down {
+        Down::found(FallbackReason::NoEndpoints, NOW)
+    }
+
     fn knowing(cluster: &str) -> Knowledge {
         let mut knowledge = Knowledge::default();
         knowledge.expire(NOW);
-        knowledge.learn(cluster, FallbackReason::NoEndpoints, NOW);
+        knowledge.learn(cluster, empty());
         knowledge
     }
 
@@ -230,23 +260,65 @@ mod tests {
         let mut teller = knowing("a");
         let shared = teller.merge(Vec::new(), NOW, Fraction::default()).unwrap();
         teller.told();
-        assert!(teller.wants_success("a") && !teller.is_proven("a"));
-        teller.succeed("a");
-        assert!(!teller.wants_success("a") && teller.is_proven("a"));
+        assert!(teller.wants_success("a", NOW) && !teller.is_proven("a"));
+        teller.succeed("a", NOW);
+        assert!(!teller.wants_success("a", NOW) && teller.is_proven("a"));
         assert_eq!(reason(&teller, "a"), None);
         assert_eq!(decode(teller.merge(shared, NOW + 1, Fraction::default()).unwrap()), HashMap::new());
         teller.expire(NOW + PROVEN);
         assert!(!teller.is_proven("a"));
-        teller.succeed("a");
-        teller.learn("a", FallbackReason::MissingCluster, NOW);
+        teller.succeed("a", NOW + PROVEN);
+        teller.learn("a", Down::found(FallbackReason::MissingCluster, NOW + PROVEN));
         assert!(!teller.is_proven("a"), "a failure takes the proof away");
+    }
+
+    #[test]
+    fn a_request_that_began_before_proves_nothing_of_what_came_after() {
+        let mut knowledge = knowing("a");
+        assert!(!knowledge.wants_success("a", NOW - 1));
+        knowledge.succeed("a", NOW - 1);
+        assert_eq!(reason(&knowledge, "a"), Some(FallbackReason::NoEndpoints));
+        knowledge.expire(NOW + PASSED_OVER);
+        knowledge.succeed("a", NOW - PROVEN);
+        assert!(!knowledge.is_proven("a"), "it began too long ago");
+    }
+
+    #[test]
+    fn a_proof_ends_when_another_vm_finds_the_cluster_unable() {
+        let shared = knowing("a").merge(Vec::new(), NOW, Fraction::default()).unwrap();
+        let mut hearer = Knowledge::default();
+        hearer.expire(NOW);
+        hearer.succeed("a", NOW);
+        hearer.merge(shared, NOW + 1, Fraction::default());
+        hearer.expire(NOW + PASSED_OVER);
+        assert_eq!(reason(&hearer, "a"), None);
+        assert!(!hearer.is_proven("a"));
+    }
+
+    #[test]
+    fn what_is_told_late_counts_unless_it_is_known_better() {
+        let later = Down::found(FallbackReason::MissingCluster, NOW + 1);
+        for (row, now, served, known, expected) in [
+            ("in time", NOW, None, None, Some(FallbackReason::NoEndpoints)),
+            ("over", NOW + PASSED_OVER, None, None, None),
+            ("served since", NOW, Some(NOW), None, None),
+            ("served before", NOW, Some(NOW - 1), None, Some(FallbackReason::NoEndpoints)),
+            ("found again since", NOW, None, Some(later), Some(FallbackReason::MissingCluster)),
+        ] {
+            let mut knowledge = Knowledge::default();
+            knowledge.expire(now);
+            served.into_iter().for_each(|began| knowledge.succeed("a", began));
+            known.into_iter().for_each(|down| knowledge.learn("a", down));
+            knowledge.learn_late("a", empty());
+            assert_eq!(reason(&knowledge, "a"), expected, "{row}");
+        }
     }
 
     #[test]
     fn a_snapshot_stays_as_it_is() {
         let mut knowledge = knowing("a");
         let before = knowledge.known();
-        knowledge.learn("b", FallbackReason::MissingCluster, NOW);
+        knowledge.learn("b", Down::found(FallbackReason::MissingCluster, NOW));
         assert_eq!(before.unavailable("b"), None);
         assert_eq!(reason(&knowledge, "b"), Some(FallbackReason::MissingCluster));
     }
@@ -256,11 +328,11 @@ mod tests {
         let mut knowledge = Knowledge::default();
         for number in 0..3 * MOST {
             let cluster = number.to_string();
-            knowledge.succeed(&cluster);
+            knowledge.succeed(&cluster, NOW);
             knowledge.populate(&cluster);
-            knowledge.learn(&cluster, FallbackReason::NoEndpoints, NOW);
-            knowledge.succeed(&cluster);
-            knowledge.learn(&cluster, FallbackReason::NoEndpoints, NOW);
+            knowledge.learn(&cluster, empty());
+            knowledge.succeed(&cluster, NOW);
+            knowledge.learn(&cluster, empty());
         }
         assert_eq!((knowledge.known.0.len(), knowledge.populated.len()), (MOST, MOST));
         assert!(knowledge.served.len() <= MOST && knowledge.untold.len() <= MOST);

@@ -6,7 +6,7 @@ use sdk_shims::host::{self, HostError};
 use sdk_shims::log;
 
 use crate::flight::Flight;
-use crate::handover::Handover;
+use crate::handover::{Handover, Left};
 use crate::sharing;
 
 const FLAGS: [&str; 2] = ["response", "flags"];
@@ -47,6 +47,7 @@ mod flag {
 pub(crate) fn end_of_stream(handover: &Handover) -> Result<(), HostError> {
     let cluster = &*handover.cluster.borrow();
     let Some(flags) = number(&FLAGS)? else { return Ok(()) };
+    tell_of_left(handover, flags)?;
     if flags & flag::NO_CLUSTER != 0 {
         learn(handover, FallbackReason::MissingCluster);
     } else if flags & flag::NO_HEALTHY_UPSTREAM != 0 {
@@ -56,15 +57,30 @@ pub(crate) fn end_of_stream(handover: &Handover) -> Result<(), HostError> {
     } else {
         let flight = handover.flight.borrow();
         let verdict = flight.as_ref().map_or(Ok(None), |flight| judge(flags, flight, handover))?;
-        let proves = flags == 0 && sharing::look(|knowledge| knowledge.wants_success(cluster));
+        let proves = flags == 0 && sharing::look(|knowledge| knowledge.wants_success(cluster, handover.began));
         // Only a request that has reached an endpoint says something of the cluster.
         if (proves || verdict.is_some()) && host::property(&ADDRESS)?.is_some() && went_to(cluster)? {
             if proves {
-                sharing::note(|knowledge| knowledge.succeed(cluster));
+                sharing::note(|knowledge| knowledge.succeed(cluster, handover.began));
             }
             if let Some((flight, verdict)) = flight.as_ref().zip(verdict) {
                 flight.record(verdict);
             }
+        }
+    }
+    Ok(())
+}
+
+/// Notes the clusters that guards have found missing, where the request has come as far as a route to a cluster: a native
+/// route that answers by itself has none, whatever the version.
+fn tell_of_left(handover: &Handover, flags: u64) -> Result<(), HostError> {
+    let left = handover.take_left();
+    if left.is_empty() || (flags & flag::NO_CLUSTER == 0 && !went_to(&handover.cluster.borrow())?) {
+        return Ok(());
+    }
+    for Left { cluster, untold, .. } in left {
+        if let Some(down) = untold {
+            sharing::note(|knowledge| knowledge.learn_late(&cluster, down));
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use sdk_shims::log;
 use sdk_shims::{clock, entropy};
 
 use crate::accruals::{Accruals, Ejected};
-use crate::knowledge::{Knowledge, Known};
+use crate::knowledge::{Down, Knowledge, Known};
 use crate::{ejections, flight};
 
 /// Least time from exchange to exchange, in nanoseconds: several root contexts tick in a VM, some of them faster.
@@ -91,11 +91,23 @@ pub(crate) fn is_there() -> bool {
     ACCRUALS.try_with(|_| ()).is_ok()
 }
 
-/// Notes that a cluster cannot serve. What could not be timed is not learned: it would never be forgotten.
+/// When a request that begins now begins, to the tick and without any host call.
+pub(crate) fn last_tick() -> u64 {
+    look(Knowledge::now)
+}
+
+/// A cluster that is found unable to serve now. What could not be timed is not learned: it would never be forgotten.
+pub(crate) fn down(cluster: &str, reason: FallbackReason) -> Option<Down> {
+    clock::unix_nanoseconds()
+        .map(|now| Down::found(reason, now))
+        .map_err(|error| log::error!("{error}: {cluster} is not passed over ({})", reason.as_str()))
+        .ok()
+}
+
+/// Notes that a cluster cannot serve.
 pub(crate) fn learn(cluster: &str, reason: FallbackReason) {
-    match clock::unix_nanoseconds() {
-        Ok(now) => note(|knowledge| knowledge.learn(cluster, reason, now)),
-        Err(error) => log::error!("{error}: {cluster} is not passed over ({})", reason.as_str()),
+    if let Some(down) = down(cluster, reason) {
+        note(|knowledge| knowledge.learn(cluster, down));
     }
 }
 

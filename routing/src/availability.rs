@@ -38,6 +38,12 @@ pub trait Availability {
     fn may_try(&self, _cluster: &str) -> bool {
         false
     }
+
+    /// Whether a cluster of which nothing bad is known has shown that it can serve. One that has goes before one that has
+    /// not; the default needs no proof.
+    fn is_proven(&self, _cluster: &str) -> bool {
+        true
+    }
 }
 
 /// Every cluster can serve.

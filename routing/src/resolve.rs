@@ -31,6 +31,19 @@ pub(crate) struct Resolver<'t, 'r, R> {
     pub(crate) permissions: Permissions,
 }
 
+/// What is to be expected of a version that may stand in, the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Prospect {
+    /// It has shown that it can serve, or is the default.
+    Able,
+    /// Nothing is known of it.
+    Unproven,
+    /// It serves where nothing else can.
+    Ejected,
+    /// It cannot serve.
+    Out,
+}
+
 /// Faults that are left to a guard.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Left {
@@ -82,29 +95,29 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
         }
     }
 
-    /// The pick itself if it can serve, else the first of its policy's order that can; where none can, the first of them
-    /// that is merely ejected, else the default.
+    /// The pick itself if it can serve, else the first with the best prospects of its policy's order; where none can serve,
+    /// the first of them that is merely ejected, else the default.
     fn settle(&self, forwarding: &'t Forwarding, pick: Pick<'t>, available: &(impl Availability + ?Sized)) -> Pick<'t> {
         let Some(policy) = pick.policy else { return pick };
-        let unavailable = |destination: &Destination| self.unavailable(destination, policy, available);
-        let Some(reason) = unavailable(&pick.destination) else { return pick };
+        let Some(reason) = self.unavailable(&pick.destination, policy, available) else { return pick };
         let candidates = || {
             let others = policy.fallback.iter().filter(|subset| pick.destination.subset.as_ref() != Some(subset));
             others.filter_map(|subset| version(forwarding, pick.destination.port, policy, subset))
         };
-        let first =
-            |wanted: Option<FallbackReason>| candidates().find(|(destination, _)| unavailable(destination) == wanted);
-        let standing_in = match (first(None), reason) {
-            (Some(able), _) => Some(able),
-            (None, FallbackReason::Ejected) => None,
-            (None, _) => first(Some(FallbackReason::Ejected)).or_else(|| candidates().last()),
+        let judged = candidates().map(|version| (self.prospect(&version.0, policy, available), version));
+        let standing_in = match judged.min_by_key(|(prospect, _)| *prospect) {
+            Some((Prospect::Able | Prospect::Unproven, able)) => Some(able),
+            Some(_) | None if reason == FallbackReason::Ejected => None,
+            Some((Prospect::Ejected, ejected)) => Some(ejected),
+            Some((Prospect::Out, _)) => candidates().last(),
+            None => None,
         };
         let Some((destination, treatment)) = standing_in else { return pick };
         let tried = candidates().map(|(other, _)| other).take_while(|other| *other != destination);
         // What the client asked for stays the beginning of the story.
         let picked = pick.fallback.is_some().then(|| pick.destination.clone());
         let skipped = picked.into_iter().chain(tried).filter_map(|other| {
-            let reason = unavailable(&other)?;
+            let reason = self.unavailable(&other, policy, available).unwrap_or(FallbackReason::Unproven);
             Some(Skipped { version: subset(other)?, reason })
         });
         let skipped = skipped.take(MOST_SKIPPED).collect();
@@ -113,6 +126,21 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
             None => Fallback { from: subset(pick.destination), reason, skipped },
         };
         Pick { destination, treatment, fallback: Some(fallback), ..pick }
+    }
+
+    fn prospect(
+        &self,
+        destination: &Destination,
+        policy: &HostPolicy,
+        available: &(impl Availability + ?Sized),
+    ) -> Prospect {
+        let is_default = || destination.subset.as_deref() == policy.default_subset();
+        match self.unavailable(destination, policy, available) {
+            None if is_default() || available.is_proven(&self.cluster_of(destination)) => Prospect::Able,
+            None => Prospect::Unproven,
+            Some(FallbackReason::Ejected) => Prospect::Ejected,
+            Some(_) => Prospect::Out,
+        }
     }
 
     /// Why a version cannot serve this request. A policy without failure accrual ejects nothing; a version on trial serves

@@ -151,9 +151,7 @@ impl Action {
         };
         Self { fault: rule.fault.clone().unwrap_or_default(), kind, reply_headers: header_change::steps(response) }
     }
-}
 
-impl Action {
     /// The policies of the hosts that the rule sends to.
     pub(crate) fn policies(&self) -> impl Iterator<Item = &Arc<HostPolicy>> {
         let destinations = match &self.kind {

@@ -29,15 +29,18 @@ struct Case {
     header: Option<usize>,
     accrues: bool,
     known: [Known; 4],
+    /// Which have shown a short time ago that they can serve.
+    proven: [bool; 4],
     split: u64,
     trial: u64,
 }
 
-struct Clusters(BTreeMap<String, Known>);
+/// What is known of each cluster, and whether it has shown that it can serve.
+struct Clusters(BTreeMap<String, (Known, bool)>);
 
 impl Availability for Clusters {
     fn unavailable(&self, cluster: &str) -> Option<FallbackReason> {
-        match self.0[cluster] {
+        match self.0[cluster].0 {
             Known::Able => None,
             Known::Missing => Some(FallbackReason::MissingCluster),
             Known::Empty => Some(FallbackReason::NoEndpoints),
@@ -46,7 +49,11 @@ impl Availability for Clusters {
     }
 
     fn may_try(&self, cluster: &str) -> bool {
-        self.0[cluster] == Known::OnTrial
+        self.0[cluster].0 == Known::OnTrial
+    }
+
+    fn is_proven(&self, cluster: &str) -> bool {
+        self.0[cluster].1
     }
 }
 
@@ -65,9 +72,23 @@ impl Case {
                "services": [{"host": "a", "ports": [80]}], "policies": [policy]})
     }
 
+    /// As the filter sees them, to which unknown clusters are as good as proven ones.
     fn clusters(&self) -> Clusters {
+        self.clusters_where([true; 4])
+    }
+
+    fn clusters_where(&self, proven: [bool; 4]) -> Clusters {
         let name = |version| format!("outbound|80|{version}|a.default.svc.cluster.local");
-        Clusters(VERSIONS.iter().zip(self.known).map(|(version, known)| (name(version), known)).collect())
+        let known = VERSIONS.iter().zip(self.known.into_iter().zip(proven));
+        Clusters(known.map(|(version, known)| (name(version), known)).collect())
+    }
+
+    /// The version that the filter picks, which turns out to be missing, and the one that the guard takes instead.
+    fn at_the_guard(mut self) -> (Self, usize, usize) {
+        let pick = self.serves(Some(&self.clusters()));
+        self.known[pick] = Known::Missing;
+        let serves = self.serves(Some(&self.clusters_where(self.proven)));
+        (self, pick, serves)
     }
 
     /// The version that serves, by what is known or as if every version could.
@@ -117,13 +138,15 @@ fn case() -> impl Strategy<Value = Case> {
     let weights = (versions(), prop::collection::vec(1..100_u32, 1..=4))
         .prop_map(|(order, weights)| order.into_iter().zip(weights).collect());
     let chance = (any::<u64>(), prop_oneof![any::<u64>(), Just(0)]);
-    (weights, order, prop::option::of(0..4_usize), any::<bool>(), prop::array::uniform4(known), chance).prop_map(
-        |(weights, order, header, accrues, known, (split, trial))| Case {
+    let known = (prop::array::uniform4(known), any::<[bool; 4]>());
+    (weights, order, prop::option::of(0..4_usize), any::<bool>(), known, chance).prop_map(
+        |(weights, order, header, accrues, (known, proven), (split, trial))| Case {
             weights,
             order,
             header,
             accrues,
             known,
+            proven,
             split,
             trial,
         },
@@ -159,6 +182,31 @@ proptest! {
     }
 
     #[test]
+    fn a_guard_takes_what_is_known_to_serve_before_what_is_unknown(case in case()) {
+        let (case, left, serves) = case.at_the_guard();
+        let pick = case.serves(None);
+        let ladder: Vec<usize> = std::iter::once(pick).chain(case.order.clone()).collect();
+        let able: Vec<usize> = ladder.into_iter().filter(|version| case.is_able(*version)).collect();
+        if !able.is_empty() {
+            let is_sure = |version: &&usize| case.proven[**version] || case.order.last() == Some(*version);
+            // What was picked first would not have been left without a reason.
+            let first = able.first().filter(|version| **version == pick);
+            let expected = first.or_else(|| able.iter().find(is_sure)).or_else(|| able.first());
+            prop_assert_eq!(Some(&serves), expected, "the first that is sure to serve, else the first that may");
+            prop_assert_ne!(serves, left);
+        }
+    }
+
+    #[test]
+    fn a_guard_never_takes_what_is_out_while_another_is_not(case in case()) {
+        let (case, _, serves) = case.at_the_guard();
+        let ladder: Vec<usize> = std::iter::once(case.serves(None)).chain(case.order.clone()).collect();
+        if ladder.iter().any(|version| !case.is_out(*version)) {
+            prop_assert!(!case.is_out(serves), "{} cannot serve", VERSIONS[serves]);
+        }
+    }
+
+    #[test]
     fn what_can_serve_is_left_alone(case in case()) {
         let pick = case.serves(None);
         if case.is_able(pick) {
@@ -181,6 +229,7 @@ fn a_version_on_trial_gets_its_share() {
         header: None,
         accrues: true,
         known: [Known::Able, Known::OnTrial, Known::Able, Known::Able],
+        proven: [false; 4],
         split: 0,
         trial: 0,
     };

@@ -112,6 +112,8 @@ fn moves_a_request_from_a_cluster_that_is_not_there() {
     assert_eq!(response_lines(&first, "x-answer"), ["v1"]);
     let counter = "host=.=reviews.default.svc.cluster.local;.;from=.=v3;.;to=.=v1;.;reason=.=missing-cluster;.;canary_fallbacks_total";
     assert_eq!(vm.metric(counter), Some(1));
+    assert_eq!(cluster(&decided(&filter)), reviews("v3"), "nothing bears it out yet");
+    end(first, 0, Some(&reviews("v1")));
     let next = decided(&filter);
     assert_eq!(cluster(&next), reviews("v2"), "the first filter knows, and tries the order");
     let told = vm.logged(LogLevel::Info).into_iter().filter(|line| line.starts_with("fallback")).collect::<Vec<_>>();
@@ -135,6 +137,131 @@ fn takes_the_first_of_the_order_that_has_served() {
     let first = decided(&filter);
     let (second, _) = guarded(&guard, &first, None, 0);
     assert_eq!(cluster(&second), reviews("v1"), "an old success proves nothing");
+}
+
+/// A request for a version by its name, and its end.
+fn ask(filter: &Plugin<'_>, version: &str, flags: u64) {
+    let mut stream = filter.stream();
+    stream.request_headers(get("reviews", "/", &[("want", version.as_bytes())]), true);
+    let resolved = cluster(&stream);
+    end(stream, flags, (flags != NO_CLUSTER).then_some(resolved.as_str()));
+}
+
+fn asked(more: &Value) -> String {
+    let policy = json!([{"hosts": ["reviews"], "fallback": ["v3", "v2", "v1"], "versionHeader": {"name": "want"}}]);
+    let rule = json!({"route": [{"destination": {"host": "reviews", "subset": "v3"}}]});
+    let mut fields = json!({"policies": policy});
+    fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    document(rule, fields)
+}
+
+#[test]
+fn takes_the_best_of_what_is_known() {
+    let (unknown, proven, missing, empty) = (None, Some(0), Some(NO_CLUSTER), Some(NO_HEALTHY_UPSTREAM));
+    for (row, v2, v1, expected) in [
+        ("nothing is known: the default", unknown, unknown, "v1"),
+        ("a proven one before the default", proven, unknown, "v2"),
+        ("the default before one that is missing", missing, unknown, "v1"),
+        ("a proven default before an unknown one", unknown, proven, "v1"),
+        ("both are proven: by the order", proven, proven, "v2"),
+        ("a proven default before an empty one", empty, proven, "v1"),
+        ("an unknown one before a default that is missing", unknown, missing, "v2"),
+        ("an unknown one before a default that is empty", unknown, empty, "v2"),
+        ("a proven one before a default that is missing", proven, missing, "v2"),
+        ("nothing is left: the default", missing, missing, "v1"),
+    ] {
+        let vm = started();
+        let filter = vm.plugin(asked(&json!({}))).unwrap();
+        let guard = vm.plugin(r#"{"role":"guard"}"#).unwrap();
+        for (version, end) in [("v2", v2), ("v1", v1)] {
+            end.into_iter().for_each(|flags| ask(&filter, version, flags));
+        }
+        let mut first = filter.stream();
+        first.request_headers(get("reviews", "/", &[]), true);
+        assert_eq!(cluster(&first), reviews("v3"), "{row}");
+        let (second, _) = guarded(&guard, &first, None, 0);
+        assert_eq!(cluster(&second), reviews(expected), "{row}");
+    }
+}
+
+#[test]
+fn a_second_guard_looks_at_where_the_first_has_moved_a_request_to() {
+    let vm = started();
+    let filter = vm.plugin(config(json!({}))).unwrap();
+    let guards = [(); 3].map(|()| vm.plugin(r#"{"role":"guard"}"#).unwrap());
+    let mut first = decided(&filter);
+    let (second, _) = guarded(&guards[0], &first, None, 0);
+    assert_eq!(cluster(&second), reviews("v1"));
+    let (third, _) = guarded(&guards[1], &second, None, 0);
+    assert_eq!(cluster(&third), reviews("v2"), "the default is missing, too");
+    for (name, lines) in [
+        ("x-canary-version", vec!["v2"]),
+        ("x-of-v3", vec![]),
+        ("x-of-v1", vec![]),
+        ("x-both", vec!["0"]),
+        ("x-gone", vec!["0"]),
+        (":path", vec!["/newold"]),
+    ] {
+        assert_eq!(third.request_lines(name), lines.iter().map(|line| line.as_bytes()).collect::<Vec<_>>(), "{name}");
+    }
+    let (last, _) = guarded(&guards[2], &third, None, 0);
+    assert_eq!(cluster(&last), reviews("v2"), "nothing is left");
+    first.response_headers([(":status", "200")], true);
+    assert_eq!(response_lines(&first, "x-answer"), [""; 0], "v2 changes no response");
+    let (late, _) = guarded(&guards[2], &second, None, 0);
+    assert_eq!(cluster(&late), reviews("v1"), "what was handed over is let go with the response");
+    drop(late);
+    end(first, 0, Some(&reviews("v2")));
+    let next = decided(&filter);
+    let (second, _) = guarded(&guards[0], &next, Some(&reviews("v2")), 0);
+    assert_eq!((cluster(&next), cluster(&second)), (reviews("v2"), reviews("v2")), "it is known of both");
+    assert!(vm.logged(LogLevel::Error).is_empty(), "{:?}", vm.log());
+}
+
+#[test]
+fn a_second_guard_leaves_alone_what_the_first_has_passed_on() {
+    let vm = started();
+    let filter = vm.plugin(config(json!({}))).unwrap();
+    let guards = [(); 2].map(|()| vm.plugin(r#"{"role":"guard"}"#).unwrap());
+    let first = decided(&filter);
+    let (second, _) = guarded(&guards[0], &first, None, 0);
+    let (third, action) = guarded(&guards[1], &second, Some(&reviews("v1")), 1);
+    assert_eq!((action, third.request()), (Action::Continue, second.request()), "v1 can serve");
+    let first = decided(&filter);
+    let (second, _) = guarded(&guards[0], &first, Some(&reviews("v3")), 1);
+    let before = vm.calls("proxy_get_property");
+    let (third, _) = guarded(&guards[1], &second, Some(&reviews("v3")), 1);
+    assert_eq!(third.request(), first.request());
+    assert_eq!(vm.calls("proxy_get_property"), before + 1, "no second look");
+}
+
+#[test]
+fn a_missing_cluster_is_learned_where_the_end_of_the_request_bears_it_out() {
+    let (v1, v7) = (reviews("v1"), reviews("v7"));
+    for (row, flags, resolved, learned) in [
+        ("the request was served where it was moved to", 0, Some(&v1), true),
+        ("there is no endpoint where it was moved to", NO_HEALTHY_UPSTREAM, Some(&v1), true),
+        ("there is no cluster where it was moved to either", NO_CLUSTER, None, true),
+        ("a native route has answered by itself", 0, None, false),
+        ("a native route has sent it elsewhere", 0, Some(&v7), false),
+    ] {
+        let vm = started();
+        let filter = vm.plugin(asked(&json!({"mode": "version"}))).unwrap();
+        let guard = vm.plugin(r#"{"role":"guard"}"#).unwrap();
+        let passed_over = || {
+            let mut stream = filter.stream();
+            stream.request_headers(get("reviews", "/", &[]), true);
+            stream.request_lines("x-canary-version") != [b"v3"]
+        };
+        let mut first = filter.stream();
+        first.request_headers(get("reviews", "/", &[]), true);
+        let (second, _) = guarded(&guard, &first, None, 0);
+        assert_eq!(second.request_lines("x-canary-version"), [b"v1"], "{row}");
+        end(first, flags, resolved.map(String::as_str));
+        assert_eq!(passed_over(), learned, "{row}");
+        vm.advance(TICK);
+        assert_eq!(vm.shared_data(SHARED).is_some(), learned, "{row}: shared");
+    }
 }
 
 #[test]
@@ -247,6 +374,7 @@ fn workers_tell_each_other() {
     // What another worker shares is what this one shares when it has learned the same.
     let teacher = started();
     let filter = teacher.plugin(config(json!({}))).unwrap();
+    teacher.advance(TICK / 2);
     end(decided(&filter), NO_CLUSTER, None);
     teacher.advance(TICK);
     let of_v3 = teacher.shared_data(SHARED).unwrap();
@@ -265,9 +393,16 @@ fn workers_tell_each_other() {
     vm.advance(TICK);
     assert_eq!(cluster(&decided(&filter)), reviews("v1"), "another one is faster: neither is lost");
     assert!(vm.shared_data(SHARED).unwrap().len() > of_v3.len());
+    let of_both = vm.shared_data(SHARED).unwrap();
     end(late, 0, Some(&reviews("v3")));
     vm.advance(TICK);
-    assert_eq!(cluster(&decided(&filter)), reviews("v3"), "a success clears, for all");
+    assert_eq!(vm.shared_data(SHARED).unwrap(), of_both, "a request that began before says nothing");
+    end(decided(&filter), NO_CLUSTER, None);
+    vm.advance(TICK);
+    assert!(vm.shared_data(SHARED).unwrap().len() > of_both.len());
+    end(decided(&filter), 0, Some(&reviews("v1")));
+    vm.advance(TICK);
+    assert_eq!(vm.shared_data(SHARED).unwrap(), of_both, "a success of the last resort clears, for all");
     vm.set_shared_data(SHARED, b"\xff\xff\xff\xff");
     vm.advance(TICK);
     assert_eq!(cluster(&decided(&filter)), reviews("v3"), "malformed data counts as none");
@@ -295,7 +430,7 @@ fn knowing_costs_a_request_no_host_call() {
 #[test]
 fn a_host_that_fails_fails_no_request() {
     for (call, moved, next) in [
-        ("proxy_set_property", "v3", "v3"),
+        ("proxy_set_property", "v3", "v2"),
         ("proxy_get_property", "v3", "v3"),
         ("proxy_get_header_map_pairs", "v3", "v2"),
         ("proxy_get_current_time_nanoseconds", "v1", "v3"),
@@ -314,10 +449,12 @@ fn a_host_that_fails_fails_no_request() {
             vm.fail(call, status);
             let (second, action) = guarded(&guard, &first, None, 0);
             assert_eq!((action, cluster(&second)), (Action::Continue, reviews(moved)), "{row}");
+            drop(second);
+            let flags = if moved == "v3" { NO_CLUSTER } else { 0 };
+            end(first, flags, (flags == 0).then_some(reviews(moved)).as_deref());
             if call.ends_with("shared_data") {
                 vm.advance(TICK);
             }
-            drop((first, second));
             let logged = vm.logged(LogLevel::Error);
             assert!(!logged.is_empty() && logged.iter().all(|line| line.starts_with(call)), "{row}: {logged:?}");
             vm.heal();

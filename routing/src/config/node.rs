@@ -68,9 +68,9 @@ impl<'a> Node<'a> {
         self.error(ConfigErrorKind::Invalid(message.into()));
     }
 
-    /// An error elsewhere in the document.
-    pub(crate) fn invalid_at(&self, pointer: String, message: impl Into<String>) {
-        self.findings.error(pointer, ConfigErrorKind::Invalid(message.into()));
+    /// An error at another place, named by its JSON pointer.
+    pub(crate) fn invalid_at(&self, pointer: impl Into<String>, message: impl Into<String>) {
+        self.findings.error(pointer.into(), ConfigErrorKind::Invalid(message.into()));
     }
 
     pub(crate) fn warn(&self, message: impl Into<String>) {

@@ -167,14 +167,25 @@ impl VersionHeader {
             Some(text)
         });
         let protocol = fields.get("protocols").map_or(Protocol::Any, |protocols| read_protocols(&protocols));
-        let versions =
-            fields.get("versions").map(|list| list.elements().filter_map(|subset| read_subset(&subset)).collect());
+        let versions = fields.get("versions").map(|list| read_versions(&list));
         fields.finish();
         Some(Self { name: name?, protocol, versions })
     }
 }
 
+fn read_versions(node: &Node<'_>) -> Vec<String> {
+    if node.is_empty_list() {
+        node.invalid(
+            "versions names no version; without the field they are the subsets of the host's DestinationRules",
+        );
+    }
+    node.elements().filter_map(|subset| read_subset(&subset)).collect()
+}
+
 fn read_protocols(node: &Node<'_>) -> Protocol {
+    if node.is_empty_list() {
+        node.invalid("protocols names no protocol; without the field the header counts for every request");
+    }
     let (mut grpc, mut http) = (false, false);
     for element in node.elements() {
         match element.string() {
@@ -192,9 +203,17 @@ fn read_protocols(node: &Node<'_>) -> Protocol {
 }
 
 fn read_faults(node: &Node<'_>) -> Vec<VersionFault> {
+    let mut seen: Vec<String> = Vec::new();
     let faults = node.elements().filter_map(|element| {
         let fields = element.object()?;
-        let subset = fields.require("subset").and_then(|subset| read_subset(&subset));
+        let subset = fields.require("subset").and_then(|subset| {
+            let name = read_subset(&subset)?;
+            if seen.contains(&name) {
+                subset.invalid(format!("{name} has a fault already: give its delay and its abort in one"));
+            }
+            seen.push(name.clone());
+            Some(name)
+        });
         let fault = fields.require("fault").and_then(|fault| Fault::read(&fault));
         fields.finish();
         Some(VersionFault { subset: subset?, fault: fault? })
@@ -203,34 +222,35 @@ fn read_faults(node: &Node<'_>) -> Vec<VersionFault> {
 }
 
 impl Config {
-    /// The versions that a policy's header may name for one of its hosts.
+    /// The versions that a policy's header may name for one of its hosts; the default is always one of them.
     #[must_use]
     pub fn known_versions(&self, policy: &Policy, host: &str) -> Vec<String> {
-        if let Some(versions) = policy.version_header.as_ref().and_then(|header| header.versions.as_ref()) {
-            return versions.clone();
-        }
-        let subsets = self.destination_rules_for(host).into_iter().flat_map(|rule| &rule.subsets);
+        let listed = policy.version_header.as_ref().and_then(|header| header.versions.clone());
+        let named = listed.unwrap_or_else(|| {
+            let subsets = self.destination_rules_for(host).into_iter().flat_map(|rule| &rule.subsets);
+            subsets.map(|subset| subset.name.clone()).collect()
+        });
         let mut versions: Vec<String> = Vec::new();
-        for subset in subsets {
-            if !versions.contains(&subset.name) {
-                versions.push(subset.name.clone());
+        for version in named.into_iter().chain(policy.default_subset().map(str::to_owned)) {
+            if !versions.contains(&version) {
+                versions.push(version);
             }
         }
         versions
     }
 
-    /// Two policies for one host contradict each other.
+    /// Two policies for one host contradict each other, and so do a version header and a control header of one name.
     pub(super) fn check_policies(&self, node: &Node<'_>) {
         let mut seen: Vec<(&str, &str)> = Vec::new();
         for policy in &self.policies {
+            self.check_version_header(policy, node);
             for host in &policy.hosts {
                 if let Some((_, other)) = seen.iter().find(|(known, _)| known == host) {
-                    node.invalid(format!("{} and {other} are both for host {host}", policy.at));
+                    node.invalid_at(&policy.at, format!("{other} is for host {host}, too; a host has one policy"));
                 }
                 seen.push((host, &policy.at));
                 self.warn_of_unknown_versions(policy, host, node);
             }
-            self.check_version_header(policy, node);
         }
     }
 

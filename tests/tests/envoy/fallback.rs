@@ -110,6 +110,28 @@ pub(crate) async fn a_cluster_without_endpoints(subject: &Subject) {
     }
 }
 
+/// v3 and the default are missing, and v2, which is there, has served nothing yet: with one guard after another nothing is
+/// lost, with one alone the first requests are.
+pub(crate) async fn two_clusters_that_do_not_exist(subject: &Subject) {
+    let mut document = all_to("v3");
+    document["policies"] = json!([{"hosts": ["reviews"], "fallback": ["v3", "v2", "v1"]}]);
+    let backends = [Backend::of("v2"), Backend::of(NATIVE)];
+    for guards in [1, 2] {
+        let pairs = std::iter::repeat_n([refresher(), guard("learned")], guards);
+        let around = Surroundings { after: pairs.flatten().collect(), ..surroundings(None, Value::Null) };
+        let canary = Canary::start_in(&subject.binary, Delivery::Ecds, around, &document, &backends).await;
+        let _log = canary.envoy.show_log_on_panic();
+        let (row, outcome) = (format!("two missing, {guards} guards"), served(&canary, Protocol::Http1).await);
+        if guards == 1 {
+            let failed = outcome.failures.len() as u64;
+            assert!((1..=100).contains(&failed), "{row}: {failed} failed");
+            assert_eq!(outcome.served("v2"), REQUESTS - failed, "{row}");
+        } else {
+            assert_all_by(&outcome, "v2", &row);
+        }
+    }
+}
+
 pub(crate) async fn a_cluster_that_comes_later(subject: &Subject) {
     let mut canary = start(subject, Some("learned"), Value::Null, &["v1", NATIVE]).await;
     let load = Load::start(canary.address, Protocol::Http1, &Request::new("reviews", "/"), CONNECTIONS, 500_000);

@@ -119,6 +119,7 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> Vec<Trial> {
         fallback::a_cluster_that_does_not_exist,
         fallback::a_cluster_that_does_not_exist_by_http2,
         fallback::a_cluster_without_endpoints,
+        fallback::two_clusters_that_do_not_exist,
         fallback::a_cluster_that_comes_later,
         fallback::nothing_is_moved_where_the_number_is_dead,
         fallback::nothing_is_moved_from_an_aggregate_cluster,
