@@ -127,7 +127,12 @@ fn a_version_gives_way_to_another_and_it_is_told() {
     for (name, header, unavailable, shown) in [
         ("all are there", None, vec![], "forward  to v2 of reviews"),
         ("one is missing", None, vec![v2], r#"fallback from "v2" to "v3" (reason: missing-cluster)"#),
-        ("two are missing", None, vec![v2, v3], r#"fallback from "v2" to "v1" (reason: missing-cluster)"#),
+        (
+            "two are missing",
+            None,
+            vec![v2, v3],
+            r#"fallback from "v2" to "v1" (reason: missing-cluster; v3 cannot serve either: missing-cluster)"#,
+        ),
         ("another is missing", None, vec![v3], "forward  to v2 of reviews"),
         (
             "a version that is none",

@@ -142,6 +142,7 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> Vec<Trial> {
         users::cookies::are_issued_once_and_honoured_after,
         users::keys::have_the_same_version_on_every_proxy,
         users::overrides::are_for_the_trusted_only,
+        users::explain::says_what_happens,
         users::ramp::moves_by_the_wall_clock,
         users::candidate::predicts_what_a_later_run_shows,
         users::frozen::sends_all_to_the_default_at_no_cost,

@@ -2,6 +2,7 @@
 
 pub(crate) mod candidate;
 pub(crate) mod cookies;
+pub(crate) mod explain;
 pub(crate) mod frozen;
 pub(crate) mod keys;
 pub(crate) mod overrides;
