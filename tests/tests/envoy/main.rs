@@ -40,7 +40,7 @@ use tokio::{
 struct Subject {
     binary: EnvoyBinary,
     shared: OnceCell<Canary>,
-    /// Long claims are made at full length of the last version only, unless `LONG` is set.
+    /// Long claims are made at full length, and the longest at all, of the last version only, unless `LONG` is set.
     is_last: bool,
 }
 
@@ -122,21 +122,27 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> Vec<Trial> {
         drills::absent::a_cluster_without_endpoints,
         drills::absent::comes_and_goes,
         drills::absent::a_subset_before_its_cluster,
-        drills::rollout::costs_nothing_in_the_right_order,
         drills::rollout::costs_nothing_in_the_wrong_order,
-        drills::rollout::costs_requests_without_the_filter,
         drills::version_header::of_every_kind_is_served,
         drills::version_header::guards_native_routes,
         drills::broken::leaves_other_versions_alone,
         drills::broken::is_ejected,
         drills::accrual::half_of_the_answers_fail,
-        drills::accrual::half_of_the_answers_fail_at_both_workers,
         drills::accrual::slow_failures_count_one_by_one,
         drills::accrual::hangs_without_a_timeout,
-        drills::accrual::a_trial_gets_its_share_only,
         drills::accrual::one_worker_ejects_for_all,
-        drills::memory::stays_flat_while_versions_come_and_go,
     ));
+    if subject.is_last || scale::pick(false, true) {
+        trials.extend(trials!(
+            runtime,
+            subject,
+            drills::rollout::costs_nothing_in_the_right_order,
+            drills::rollout::costs_requests_without_the_filter,
+            drills::accrual::half_of_the_answers_fail_at_both_workers,
+            drills::accrual::a_trial_gets_its_share_only,
+            drills::memory::stays_flat_while_versions_come_and_go,
+        ));
+    }
     for group in example::groups() {
         let claim = format!("examples::{group}");
         let test = async move |subject: &Subject| examples::answer_as_their_tables_say(subject, &group).await;

@@ -27,7 +27,7 @@ const CONTROL: u64 = 200;
 const CONNECTIONS: u64 = 4;
 /// Requests that show a change to be in force.
 const ENOUGH: u64 = 200;
-const PAUSE: Duration = Duration::from_millis(2);
+const PAUSE: Duration = Duration::from_millis(4);
 /// For so long a version is passed over before one request finds out whether it is still missing.
 const PASSED_OVER: Duration = Duration::from_secs(5);
 
@@ -88,7 +88,7 @@ impl<'p> Discovered<'p> {
         let v2 = Upstream::start("v2").await;
         let resource = eds_resource(&cluster_name("v2"), &[v2.address()]);
         let endpoints = PushedFile::new(folder.path().join("eds.json"), &[resource]);
-        let load = |protocol| Load::paced(proxy.address, &Kind::Http(protocol, get()), CONNECTIONS, PAUSE);
+        let load = |protocol| Load::paced(proxy.address, &Kind::Http(protocol, get()), CONNECTIONS / 2, PAUSE);
         let world = Self { proxy, v2, endpoints, loads: Vec::new(), _folder: folder };
         world.add_cluster().await;
         Self { loads: PROTOCOLS.map(load).into(), ..world }
@@ -134,7 +134,7 @@ impl<'p> Discovered<'p> {
 }
 
 pub(crate) async fn comes_and_goes(subject: &Subject) {
-    let (requests, cycles) = (subject.share_of(BY_EACH), if subject.is_last { scale::pick(2, 5) } else { 1 });
+    let (requests, cycles) = (subject.share_of(BY_EACH), scale::pick(1, 5));
     let canary = start(subject, "learned", &to_v2(), &["v1", NATIVE]).await;
     let _log = canary.envoy.show_log_on_panic();
     let world = Discovered::start(&canary).await;

@@ -16,7 +16,7 @@ use tokio::{
     time::{self, Interval, MissedTickBehavior},
 };
 
-use super::{assert_some_lost, ejections, native_split, start, start_native};
+use super::{ejections, native_split, start, start_native};
 use crate::{Subject, documents::all_to};
 
 const CONNECTIONS: u64 = 4;
@@ -93,7 +93,8 @@ pub(crate) async fn half_of_the_answers_fail(subject: &Subject) {
     let (mut connection, begin) = (connect(&canary).await, Instant::now());
     let answers = until_ejected(&mut connection, &get(), LEAST).await;
     assert_eq!((answers.len(), failed(&answers)), (LEAST, LEAST / 2), "answers, and failures among them");
-    assert_eq!(ejections(&canary, "failure-ratio").await, 1);
+    let samples = Samples::with(&canary.envoy, "canary_ejections_total", &[], 1).await;
+    assert_eq!(samples.sum("canary_ejections_total", &[("reason", "failure-ratio")]), 1);
     canary.upstream("v2").fail_every(0);
     let load = load(&canary, PAUSE);
     Samples::with(&canary.envoy, "canary_recoveries_total", &[], 1).await;
@@ -126,11 +127,12 @@ pub(crate) async fn half_of_the_answers_fail_at_both_workers(subject: &Subject) 
         let load = load(proxy, PAUSE);
         load.go_on_for(requests).await;
         let outcome = load.stop().await;
-        assert_some_lost(if lost.is_empty() { "half of v2's answers fail" } else { "the same unwatched" }, &outcome);
+        let arm = if lost.is_empty() { "" } else { " (control)" };
+        eprintln!("half of v2's answers fail, 4 clients{arm}: {} of {} failed", outcome.failures.len(), outcome.all());
         lost.push(outcome.refused(503));
     }
     // 10 failures in each worker, and what comes until they have told each other.
-    assert!(lost[1] >= requests / 2, "nothing bounds what fails: {lost:?}");
+    assert!(lost[1] >= requests * 2 / 5, "nothing bounds what fails: {lost:?}");
     assert!(lost[0] < lost[1] / 2, "{} failed, and {} where nothing ejects", lost[0], lost[1]);
 }
 
@@ -214,8 +216,12 @@ pub(crate) async fn hangs_without_a_timeout(subject: &Subject) {
     v2.hang(true);
     let mut arrivals = Arrivals::open(&canary).await;
     arrivals.until("an ejection", MOST, async || (v1.count() > 0).then_some(())).await;
-    let exposed = arrivals.sent;
-    arrivals.until("a failed trial", MOST * 4, async || (ejections(&canary, "trial").await > 0).then_some(())).await;
+    let (exposed, before) = (arrivals.sent, v2.count());
+    let trial_failed = async || {
+        let has_no_place = v2.count() >= before + TRIAL;
+        (has_no_place && ejections(&canary, "trial").await > 0).then_some(())
+    };
+    arrivals.until("a failed trial", MOST * 4, trial_failed).await;
     wait::until("all at the upstreams", async || (v1.count() + v2.count() == arrivals.sent).then_some(())).await;
     let (hung, sent, trials) = (v2.count(), arrivals.sent, ejections(&canary, "trial").await + 1);
     eprintln!(
@@ -226,8 +232,12 @@ pub(crate) async fn hangs_without_a_timeout(subject: &Subject) {
     arrivals.all_answered_but(hung).await;
 
     v2.hang(false);
-    let (recoveries, begin) = (|samples: Samples| samples.sum("canary_recoveries_total", &[]), Instant::now());
-    let recovered = async || (recoveries(Samples::of(&canary.envoy).await) > 0).then_some(());
+    let (begin, before) = (Instant::now(), v2.count());
+    let recovered = async || {
+        let has_served = v2.count() >= before + TRIAL;
+        let recoveries = async || Samples::of(&canary.envoy).await.sum("canary_recoveries_total", &[]);
+        (has_served && recoveries().await > 0).then_some(())
+    };
     arrivals.until("a recovery", MOST * 4, recovered).await;
     let (back, before) = (begin.elapsed(), v1.count());
     arrivals.go_on_for(ENOUGH).await;
@@ -261,7 +271,7 @@ pub(crate) async fn a_trial_gets_its_share_only(subject: &Subject) {
         canary.upstream("v2").fail_every(0);
         load.until("the trial", |outcome| outcome.served("v2") >= 20).await;
         let begin = load.so_far();
-        load.go_on_for(subject.share_of(2_000)).await;
+        load.go_on_for(subject.share_of(1_000).max(500)).await;
         let end = load.stop().await;
         let (hits, picks) = (end.served("v2") - begin.served("v2"), end.successes() - begin.successes());
         eprintln!("trial of {percentage} %: {hits} of {picks} picks of v2, {:.3}", hits as f64 / picks as f64);

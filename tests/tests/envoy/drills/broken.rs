@@ -24,7 +24,8 @@ use crate::{
     steering::PROTOCOLS,
 };
 
-const REQUESTS: u64 = 1_000;
+const REQUESTS: u64 = 250;
+const CONTROL: u64 = 8;
 const CONNECTIONS: u64 = 4;
 const PAUSE: Duration = Duration::from_millis(1);
 /// In succession, which eject.
@@ -136,7 +137,7 @@ pub(crate) async fn leaves_other_versions_alone(subject: &Subject) {
     canary.envoy.assert_no_crash();
 }
 
-/// How a version fails, what is sent to it, and how often, each under a host and in a version of its own. Without a breakage it
+/// How a version fails, what is sent to it, and how often at least, each under a host and in a version of its own. Without a breakage it
 /// is a gRPC server that ends each call with UNAVAILABLE.
 fn failing() -> Vec<(&'static str, Option<Breakage>, Kind, u64)> {
     let by = |name, breakage: Breakage, protocol| {
@@ -201,6 +202,7 @@ pub(crate) async fn is_ejected(subject: &Subject) {
         let start = |kind| Load::paced(proxy.address, kind, CONNECTIONS, PAUSE);
         let loads: Vec<_> = failing.iter().map(|(.., kind, _)| start(kind)).collect();
         for (load, (name, .., requests)) in loads.into_iter().zip(&failing) {
+            let requests = if arm.is_empty() { *requests } else { CONTROL };
             load.go_on_for(requests.saturating_sub(load.so_far().all())).await;
             let outcome = load.stop().await;
             let failed = outcome.failures.len() as u64;

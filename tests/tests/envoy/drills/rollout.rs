@@ -17,7 +17,7 @@ use crate::{
 };
 
 const CONNECTIONS: u64 = 2;
-const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(20);
 /// Requests of each kind of client after each change, at full length.
 const ENOUGH: u64 = 100;
 /// Requests that show a version to serve.
