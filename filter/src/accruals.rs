@@ -1,12 +1,13 @@
 //! The failure accrual of all versions, by their clusters.
 //!
-//! Pure but for nothing: time and jitter are arguments. Time is that of the last tick, so that a request costs no host call.
+//! Pure: time and jitter are arguments. Time is that of the last tick, so that a request costs no host call.
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use canary_routing::accrual::{Accrual, Change, Generation, Standing, Verdict, View};
+use canary_routing::accrual::{Accrual, Change, Standing, Stretch, Verdict, View};
 use canary_routing::config::FailureAccrual;
 use canary_routing::route::Destination;
 use canary_routing::{FallbackReason, Fraction};
@@ -26,9 +27,9 @@ pub(crate) struct Ejected(HashMap<Rc<str>, bool>);
 #[derive(Debug)]
 pub(crate) struct Sent {
     cluster: Rc<str>,
-    generation: Generation,
-    /// It takes one of the places of a trial.
-    is_trial: bool,
+    stretch: Stretch,
+    /// When it took one of the places of a trial.
+    place: Option<u64>,
     settings: Arc<FailureAccrual>,
 }
 
@@ -67,8 +68,8 @@ struct Version {
     known_as: Option<KnownAs>,
     /// Requests on their way: as long as there are any it is remembered.
     requests: u32,
-    /// Requests of its trial that wait for an answer.
-    trials: u32,
+    /// Requests of its trial that wait for an answer, by when they were sent.
+    trials: BTreeMap<u64, u32>,
     /// This VM has ejected it, and tells when the trial begins.
     tells_of_trial: bool,
 }
@@ -94,6 +95,11 @@ impl Sent {
     pub(crate) fn settings(&self) -> &FailureAccrual {
         &self.settings
     }
+
+    /// Whether it is one of a trial.
+    pub(crate) fn is_trial(&self) -> bool {
+        self.stretch.is_trial()
+    }
 }
 
 impl Accruals {
@@ -116,21 +122,23 @@ impl Accruals {
         }
         let version = self.versions.entry(Rc::clone(&cluster)).or_default();
         version.meet(destination, settings);
-        let is_trial = version.view.standing(self.now) == Standing::OnTrial;
         version.requests = version.requests.saturating_add(1);
-        version.trials = version.trials.saturating_add(is_trial.into());
-        let generation = version.view.generation();
+        let stretch = version.view.stretch(self.now);
+        let place = stretch.is_trial().then_some(self.now);
+        if let Some(sent) = place {
+            let trials = version.trials.entry(sent).or_default();
+            *trials = trials.saturating_add(1);
+        }
         self.refresh(&cluster);
-        Some(Sent { cluster, generation, is_trial, settings: Arc::clone(settings) })
+        Some(Sent { cluster, stretch, place, settings: Arc::clone(settings) })
     }
 
     /// The request waits for no answer any more.
     pub(crate) fn release(&mut self, sent: &mut Sent) {
-        if !std::mem::take(&mut sent.is_trial) {
-            return;
-        }
-        if let Some(version) = self.versions.get_mut(&sent.cluster) {
-            version.trials = version.trials.saturating_sub(1);
+        let Some(place) = sent.place.take() else { return };
+        let version = self.versions.get_mut(&sent.cluster);
+        if let Some(trials) = version.and_then(|version| version.trials.get_mut(&place)) {
+            *trials = trials.saturating_sub(1);
         }
         self.refresh(&Rc::clone(&sent.cluster));
     }
@@ -145,13 +153,13 @@ impl Accruals {
     /// Whether a verdict would change anything.
     pub(crate) fn wants(&self, sent: &Sent, verdict: Verdict) -> bool {
         let version = self.versions.get(&sent.cluster);
-        version.is_some_and(|version| version.view.wants(sent.generation, verdict, &sent.settings, self.now))
+        version.is_some_and(|version| version.view.wants(sent.stretch, verdict, &sent.settings, self.now))
     }
 
     /// Counts the result of a request.
     pub(crate) fn record(&mut self, sent: &Sent, verdict: Verdict, jitter: Fraction) {
         if let Some(version) = self.versions.get_mut(&sent.cluster) {
-            version.view.record(sent.generation, verdict, &sent.settings, self.now, jitter);
+            version.view.record(sent.stretch, verdict, &sent.settings, self.now, jitter);
             self.refresh(&sent.cluster);
         }
     }
@@ -178,6 +186,7 @@ impl Accruals {
         self.now = now;
         self.versions.retain(|_, version| version.requests > 0 || !version.view.state().is_forgettable(now));
         for version in self.versions.values_mut() {
+            version.clear_places(now);
             if version.tells_of_trial && version.view.standing(now) != Standing::Ejected {
                 version.tells_of_trial = false;
                 if version.view.standing(now) == Standing::OnTrial {
@@ -255,6 +264,13 @@ impl Version {
         }
     }
 
+    /// A request that is not answered within the first ejection gives its place to another: what hangs must not keep a
+    /// version that has healed from being tried.
+    fn clear_places(&mut self, now: u64) {
+        let longest = self.known_as.as_ref().map_or(Duration::ZERO, |known| known.settings.ejection).as_nanos();
+        self.trials.retain(|sent, waiting| *waiting > 0 && u128::from(now.abs_diff(*sent)) < longest);
+    }
+
     /// `None` where it serves; else whether it may be tried by one more request.
     fn ejected(&self, now: u64) -> Option<bool> {
         match self.view.standing(now) {
@@ -262,7 +278,8 @@ impl Version {
             Standing::Ejected => Some(false),
             Standing::OnTrial => {
                 let most = self.known_as.as_ref().map_or(1, |known| known.settings.trial.requests);
-                Some(self.trials < most)
+                let waiting = self.trials.values().fold(0_u32, |sum, waiting| sum.saturating_add(*waiting));
+                Some(waiting < most)
             }
         }
     }

@@ -29,8 +29,8 @@ thread_local! {
 /// A request on its way to a version that a policy watches.
 pub(crate) struct Flight {
     sent: Rc<RefCell<Sent>>,
-    /// An injected delay is not the version's.
-    delay: Cell<Duration>,
+    /// The steady clock when the injected delays are over: they are not the version's.
+    undelayed: Cell<u64>,
     stage: Cell<Stage>,
 }
 
@@ -57,7 +57,9 @@ impl Flight {
         let settings = forward.accrual?;
         let sent = sharing::accruals(|accruals| accruals.send(&forward.cluster, &forward.destination, settings))?;
         let sent = Rc::new(RefCell::new(sent));
-        Some(Self { sent, delay: Cell::new(delay.unwrap_or_default()), stage: Cell::new(Stage::Sending) })
+        let flight = Self { sent, undelayed: Cell::default(), stage: Cell::new(Stage::Sending) };
+        flight.postpone(delay.unwrap_or_default());
+        Some(flight)
     }
 
     /// The client has sent all of it: the wait begins, as for a timeout of Envoy's.
@@ -67,8 +69,8 @@ impl Flight {
             let (now, last) = NOW.get();
             let number = last.wrapping_add(1);
             NOW.set((now, number));
-            let limit = u64::try_from(limit.saturating_add(self.delay.get()).as_nanos()).unwrap_or(u64::MAX);
-            let key = (now.saturating_add(TICK).saturating_add(limit), number);
+            let begin = now.max(self.undelayed.get()).saturating_add(TICK);
+            let key = (begin.saturating_add(nanoseconds(limit)), number);
             WAITING.with_borrow_mut(|waiting| waiting.insert(key, Rc::clone(&self.sent)));
             self.stage.set(Stage::Waiting(key));
         }
@@ -76,7 +78,8 @@ impl Flight {
 
     /// Another injected delay comes before the version can answer.
     pub(crate) fn postpone(&self, delay: Duration) {
-        self.delay.set(self.delay.get().saturating_add(delay));
+        let (now, _) = NOW.get();
+        self.undelayed.set(now.max(self.undelayed.get()).saturating_add(nanoseconds(delay)));
         if let Stage::Waiting(key) = self.stage.get()
             && WAITING.with_borrow_mut(|waiting| waiting.remove(&key)).is_some()
         {
@@ -94,6 +97,11 @@ impl Flight {
         };
         self.stage.set(stage);
         sharing::accruals(|accruals| accruals.release(&mut self.sent.borrow_mut()));
+    }
+
+    /// Whether it is one of a trial.
+    pub(crate) fn is_trial(&self) -> bool {
+        self.sent.borrow().is_trial()
     }
 
     /// Whether a verdict would change anything.
@@ -120,6 +128,10 @@ impl Drop for Flight {
             sharing::accruals(|accruals| accruals.end(&self.sent.borrow()));
         }
     }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Counts every request that has waited too long. Called in ticks.

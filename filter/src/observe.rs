@@ -14,6 +14,7 @@ const STATUS: [&str; 2] = ["response", "code"];
 const GRPC_STATUS: [&str; 2] = ["response", "grpc_status"];
 const CLUSTER_NAME: [&str; 2] = ["xds", "cluster_name"];
 const ADDRESS: [&str; 2] = ["upstream", "address"];
+const SWITCHING_PROTOCOLS: u64 = 101;
 
 /// Envoy's response flags, by the numbers of their bits.
 mod flag {
@@ -69,15 +70,19 @@ pub(crate) fn end_of_stream(handover: &Handover) -> Result<(), HostError> {
     Ok(())
 }
 
-/// What the flags and the status say of the version, if that would change anything.
+/// What the flags and the status say of the version, if that would change anything. Envoy has no other words for an upgraded
+/// connection that its server has closed in order than for one that has broken, so it says nothing how one ends; to have
+/// taken the upgrade is what a trial asks for.
 fn judge(flags: u64, flight: &Flight, handover: &Handover) -> Result<Option<Verdict>, HostError> {
     flight.answered();
-    let verdict = if flags & flag::SAYS_NOTHING != 0 {
+    let is_known = flags & !flag::HARMLESS == 0;
+    let verdict = if !is_known && status()? == Some(SWITCHING_PROTOCOLS) {
+        flight.is_trial().then_some(Verdict::Success)
+    } else if flags & flag::SAYS_NOTHING != 0 {
         None
     } else if flags & flag::FAILED != 0 {
         Some(Verdict::Failure)
     } else if flight.wants(Verdict::Failure) {
-        let is_known = flags & !flag::HARMLESS == 0;
         by_status(flight, handover)?.filter(|verdict| *verdict == Verdict::Failure || is_known)
     } else {
         None

@@ -1,4 +1,4 @@
-//! The VM's knowledge of clusters, and its exchange with the other VMs of the same id: workers, and other listeners.
+//! The VM's knowledge of clusters and of the failures of versions, and its exchange with the other VMs of the same id: workers, and other listeners.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -117,7 +117,7 @@ fn keep_up<T: Common>(common: &'static LocalKey<RefCell<T>>) {
     let now = match clock::unix_nanoseconds() {
         Ok(now) => now,
         Err(error) => {
-            log::error!("{error}: no cluster is passed over any more");
+            log::error!("{error}: no version is passed over any more");
             common.with_borrow_mut(|common| common.expire(u64::MAX));
             return;
         }
@@ -126,7 +126,7 @@ fn keep_up<T: Common>(common: &'static LocalKey<RefCell<T>>) {
         return;
     }
     if let Err(error) = exchange(common, now) {
-        log::error!("{error}: what this worker knows of clusters is not shared");
+        log::error!("{error}: what this worker has learned is not shared");
         common.with_borrow_mut(|common| common.expire(now));
     }
 }

@@ -69,7 +69,7 @@ impl RouteTable {
             has_accrual: config
                 .policies
                 .iter()
-                .any(|policy| policy.failure_accrual.is_some() && policy.fallback.len() > 1),
+                .any(|policy| policy.failure_accrual.is_some() && !policy.fallback.is_empty()),
         };
         let policies = HostPolicy::compile_all(config);
         for service in config.services_in_order() {

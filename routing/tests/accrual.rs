@@ -24,7 +24,7 @@ fn settings(fields: Value) -> FailureAccrual {
 fn send(view: &mut View, results: &str, settings: &FailureAccrual, now: u64) {
     for result in results.chars() {
         let verdict = if result == '+' { Verdict::Success } else { Verdict::Failure };
-        view.record(view.generation(), verdict, settings, now, NO_JITTER);
+        view.record(view.stretch(now), verdict, settings, now, NO_JITTER);
     }
 }
 
@@ -95,7 +95,7 @@ fn thresholds() {
 #[test]
 fn a_worker_asks_only_for_what_changes_something() {
     let (plain, ratio) = (settings(json!({})), settings(json!({"failureRatio": 0.5})));
-    let wants = |view: &View, verdict, settings| view.wants(view.generation(), verdict, settings, START);
+    let wants = |view: &View, verdict, settings| view.wants(view.stretch(START), verdict, settings, START);
     let mut view = View::default();
     assert!(!wants(&view, Verdict::Success, &plain) && wants(&view, Verdict::Success, &ratio));
     assert!(wants(&view, Verdict::Failure, &plain));
@@ -115,7 +115,7 @@ fn ejections_grow_to_their_maximum_and_jitter_adds_a_tenth() {
     ] {
         let (mut view, mut now) = (View::default(), START);
         for (index, expected) in lengths.into_iter().enumerate() {
-            view.record(view.generation(), Verdict::Failure, &settings, now, Fraction::from_bits(jitter));
+            view.record(view.stretch(now), Verdict::Failure, &settings, now, Fraction::from_bits(jitter));
             let changes = view.told();
             let [Change::Ejected { length, number, .. }] = changes[..] else { panic!("{changes:?}") };
             assert_eq!((length.as_millis(), number as usize), (expected, index + 1), "jitter {jitter}");
@@ -146,10 +146,16 @@ fn a_trial_decides() {
         send(&mut view, results, &settings, trial);
         assert_eq!((view.standing(trial), view.told().len()), (standing, changes), "{row}");
     }
-    let mut view = ejected(&settings);
-    let sent_before = View::default().generation();
-    view.record(sent_before, Verdict::Failure, &settings, trial, NO_JITTER);
-    assert_eq!(view.standing(trial), Standing::OnTrial, "what was sent before the ejection is no trial");
+    for (row, sent_at) in [
+        ("before the ejection", View::default().stretch(START)),
+        ("during the ejection", ejected(&settings).stretch(trial - 1)),
+    ] {
+        for verdict in [Verdict::Failure, Verdict::Success] {
+            let mut view = ejected(&settings);
+            (0..3).for_each(|_| view.record(sent_at, verdict, &settings, trial, NO_JITTER));
+            assert_eq!(view.standing(trial), Standing::OnTrial, "what was sent {row} is no trial");
+        }
+    }
 }
 
 #[test]
@@ -303,6 +309,29 @@ fn what_is_old_is_forgotten() {
         assert_eq!(after(results).state().is_forgettable(now), forgettable, "{row}");
     }
     assert!(Accrual::default().is_forgettable(START));
+}
+
+#[test]
+fn what_one_worker_has_forgotten_begins_anew_for_all() {
+    let settings = settings(json!({"ejection": "10s"}));
+    let (back, hour) = (START + 10 * SECOND, 3_600 * SECOND);
+    // How long after the recovery another worker counts two failures, and whether the recovered view has forgotten itself.
+    for (row, later, is_forgotten) in [("within the hour", hour - SECOND, false), ("after an hour", hour, true)] {
+        let mut remembering = ejected(&settings);
+        send(&mut remembering, "+++", &settings, back);
+        remembering.told();
+        assert_eq!(remembering.standing(back), Standing::Serving, "{row}");
+        let (mut forgetful, mut shared) = (View::default(), Vec::new());
+        send(&mut forgetful, "--", &settings, back + later);
+        exchange(&mut forgetful, &mut shared, &settings, back + later);
+        exchange(&mut remembering, &mut shared, &settings, back + later);
+        assert_eq!(remembering.state() == forgetful.state(), is_forgotten, "{row}");
+        exchange(&mut forgetful, &mut shared, &settings, back + later);
+        assert_eq!(remembering.state(), forgetful.state(), "{row}: both know the same in the end");
+        send(&mut remembering, "---", &settings, back + later);
+        let standing = if is_forgotten { Standing::Ejected } else { Standing::Serving };
+        assert_eq!(remembering.standing(back + later), standing, "{row}: 2 + 3");
+    }
 }
 
 #[test]

@@ -23,7 +23,7 @@ use hyper_util::{
     server::conn::auto,
 };
 use tokio::{
-    io,
+    io::{self, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     task::AbortHandle,
     time,
@@ -40,6 +40,8 @@ pub const SERVED_BY: &str = "x-served-by";
 pub const TEST_ID: &str = "x-test-id";
 /// A request header `x-reply-NAME: VALUE` makes a response header `NAME: VALUE`.
 pub const REPLY_PREFIX: &str = "x-reply-";
+/// The end of a path whose upgraded connection the upstream closes.
+pub const ONCE: &str = "/once";
 
 /// A request as it arrived.
 #[derive(Debug, Clone)]
@@ -71,7 +73,8 @@ impl Recorded {
 }
 
 /// An HTTP/1.1 and HTTP/2 (prior knowledge) server. Answers 200, or what the path asks for ([`Directives`]), with its name
-/// in [`SERVED_BY`] and as its body, is the service of [`grpc`], and takes upgrades, after which it sends back whatever it gets. Ends when it is dropped.
+/// in [`SERVED_BY`] and as its body, is the service of [`grpc`], and takes upgrades, after which it sends back whatever it gets; where the path ends in
+/// [`ONCE`] it closes the upgraded connection after the first of it. Ends when it is dropped.
 #[derive(Debug)]
 pub struct Upstream {
     name: String,
@@ -230,16 +233,30 @@ async fn answer(request: Request<Incoming>, state: &State) -> Response<ResponseB
     response
 }
 
+async fn echo(stream: impl AsyncRead + AsyncWrite) -> io::Result<()> {
+    let (mut read, mut write) = io::split(stream);
+    io::copy(&mut read, &mut write).await.map(drop)
+}
+
+/// Sends back what comes first, and closes in order.
+async fn echo_once(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+    let mut buffer = [0; 1024];
+    let length = stream.read(&mut buffer).await?;
+    stream.write_all(&buffer[..length]).await?;
+    stream.shutdown().await
+}
+
 fn upgrade(request: Request<Incoming>, protocol: HeaderValue, state: &State) -> Response<ResponseBody> {
     let mut response = Response::new(directives::body(""));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().insert(SERVED_BY, state.name_value());
     response.headers_mut().insert(UPGRADE, protocol);
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    let is_once = request.uri().path().ends_with(ONCE);
     tokio::spawn(async move {
-        if let Ok(upgraded) = hyper::upgrade::on(request).await {
-            let (mut read, mut write) = io::split(TokioIo::new(upgraded));
-            let _ = io::copy(&mut read, &mut write).await;
+        if let Ok(upgraded) = hyper::upgrade::on(request).await.map(TokioIo::new) {
+            // A client that has gone wants nothing back.
+            let _ = if is_once { echo_once(upgraded).await } else { echo(upgraded).await };
         }
     });
     response

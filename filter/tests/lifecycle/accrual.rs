@@ -3,37 +3,35 @@
 use std::time::Duration;
 
 use crate::fixture::{document, get, reviews, start};
-use sdk_shims::entropy;
 use sdk_shims::host::LogLevel;
 use sdk_shims::test_host::{Plugin, Stream, Vm};
-use sdk_shims::types::Action;
 use serde_json::{Value, json};
 
-const SHARED: &str = "canary_accruals";
-const START: u64 = 1_795_000_000_123_456_789;
+pub(crate) const SHARED: &str = "canary_accruals";
+pub(crate) const START: u64 = 1_795_000_000_123_456_789;
 /// A little more than from tick to tick.
-const TICK: Duration = Duration::from_millis(101);
+pub(crate) const TICK: Duration = Duration::from_millis(101);
 const HOST: &str = "reviews.default.svc.cluster.local";
 
 /// All to v2, which two failures eject for 10 seconds; v1 is the default.
-fn config(accrual: Value) -> String {
+pub(crate) fn config(accrual: Value) -> String {
     let mut fields = json!({"consecutiveFailures": 2, "ejection": "10s", "trial": {"percentage": {"value": 100}}});
     fields.as_object_mut().unwrap().extend(accrual.as_object().unwrap().clone());
     let rule = json!({"route": [{"destination": {"host": "reviews", "subset": "v2"}}]});
     document(rule, json!({"policies": [{"hosts": ["reviews"], "fallback": ["v2", "v1"], "failureAccrual": fields}]}))
 }
 
-fn started() -> Vm {
+pub(crate) fn started() -> Vm {
     let vm = start();
     vm.set_time(START);
     vm
 }
 
-fn cluster(stream: &Stream<'_>) -> String {
+pub(crate) fn cluster(stream: &Stream<'_>) -> String {
     String::from_utf8(stream.request_lines("x-canary-cluster").concat()).unwrap()
 }
 
-fn sent<'vm>(filter: &Plugin<'vm>) -> Stream<'vm> {
+pub(crate) fn sent<'vm>(filter: &Plugin<'vm>) -> Stream<'vm> {
     let mut stream = filter.stream();
     stream.request_headers(get("reviews", "/", &[]), true);
     stream
@@ -41,22 +39,22 @@ fn sent<'vm>(filter: &Plugin<'vm>) -> Stream<'vm> {
 
 /// How Envoy describes the end of a request.
 #[derive(Clone, Copy)]
-struct End {
-    flags: u64,
-    status: u64,
-    grpc: Option<u64>,
-    reached: bool,
+pub(crate) struct End {
+    pub(crate) flags: u64,
+    pub(crate) status: u64,
+    pub(crate) grpc: Option<u64>,
+    pub(crate) reached: bool,
 }
 
-const OK: End = End { flags: 0, status: 200, grpc: None, reached: true };
-const FAILED: End = End { status: 503, ..OK };
+pub(crate) const OK: End = End { flags: 0, status: 200, grpc: None, reached: true };
+pub(crate) const FAILED: End = End { status: 503, ..OK };
 
-fn end(mut stream: Stream<'_>, end: End) {
+pub(crate) fn end(mut stream: Stream<'_>, end: End) {
     let cluster = cluster(&stream);
     end_at(&mut stream, end, &cluster);
 }
 
-fn end_at(stream: &mut Stream<'_>, end: End, resolved: &str) {
+pub(crate) fn end_at(stream: &mut Stream<'_>, end: End, resolved: &str) {
     stream.set_property(&["response", "flags"], end.flags.to_le_bytes());
     stream.set_property(&["response", "code"], end.status.to_le_bytes());
     stream.set_property(&["xds", "cluster_name"], resolved);
@@ -69,12 +67,12 @@ fn end_at(stream: &mut Stream<'_>, end: End, resolved: &str) {
 }
 
 /// Requests that fail, one after another.
-fn fail(filter: &Plugin<'_>, times: usize) {
+pub(crate) fn fail(filter: &Plugin<'_>, times: usize) {
     (0..times).for_each(|_| end(sent(filter), FAILED));
 }
 
 /// The version that the next request goes to.
-fn next(filter: &Plugin<'_>) -> String {
+pub(crate) fn next(filter: &Plugin<'_>) -> String {
     let mut stream = sent(filter);
     let cluster = cluster(&stream);
     // The client leaves, which counts for nothing.
@@ -132,6 +130,23 @@ fn ejects_tries_and_takes_back() {
 }
 
 #[test]
+fn a_default_is_enough_to_fall_back_to() {
+    let rule = json!({"route": [{"destination": {"host": "reviews", "subset": "v2"}}]});
+    let policy = json!({"hosts": ["reviews"], "defaultSubset": "v1", "failureAccrual": {
+        "consecutiveFailures": 2, "ejection": "10s", "trial": {"percentage": {"value": 100}}}});
+    let vm = started();
+    let filter = vm.plugin(document(rule, json!({"policies": [policy]}))).unwrap();
+    fail(&filter, 2);
+    assert_eq!(next(&filter), reviews("v1"));
+    vm.advance(Duration::from_secs(12));
+    assert_eq!(next(&filter), reviews("v2"), "on trial in time");
+    (0..3).for_each(|_| end(sent(&filter), OK));
+    vm.advance(TICK);
+    let told = told(&vm);
+    assert_eq!(told.len(), 3, "ejected, on trial, recovered: {told:?}");
+}
+
+#[test]
 fn what_counts() {
     let flag = |bit: u32| End { flags: 1 << bit, status: 503, ..OK };
     let status = |status| End { status, ..OK };
@@ -154,6 +169,12 @@ fn what_counts() {
         ("UC, reset before the answer", &ordinary, "", flag(6), '-'),
         ("UR, reset by the upstream", &ordinary, "", flag(4), '-'),
         ("LR, reset by the proxy", &ordinary, "", flag(3), '-'),
+        ("UC after 101, the server has closed", &ordinary, "", End { status: 101, ..flag(6) }, '0'),
+        ("UR after 101", &ordinary, "", End { status: 101, ..flag(4) }, '0'),
+        ("UMSDR after 101", &ordinary, "", End { status: 101, ..flag(19) }, '0'),
+        ("LR after 101", &ordinary, "", End { status: 101, ..flag(3) }, '0'),
+        ("UC after 200", &ordinary, "", End { status: 200, ..flag(6) }, '-'),
+        ("101", &ordinary, "", status(101), '+'),
         ("UT, timeout", &ordinary, "", flag(2), '-'),
         ("UMSDR, longest duration", &ordinary, "", flag(19), '-'),
         ("UPE after a 200", &ordinary, "", End { status: 200, ..flag(23) }, '-'),
@@ -232,95 +253,6 @@ fn only_the_cluster_that_served_is_judged() {
         vm.metric(&format!("host=.={HOST};.;version=.=v1;.;reason=.=consecutive-failures;.;canary_ejections_total")),
         Some(1)
     );
-}
-
-#[test]
-fn slow_requests_count_while_they_wait() {
-    let slow = json!({"slowAfter": "1s"});
-    let second = Duration::from_secs(1);
-    // How two requests wait: how much of them has been sent, whether they are answered, and how long ago.
-    for (row, settings, body, answered, waits, ejected) in [
-        ("not yet", &slow, None, false, second, false),
-        ("too long", &slow, None, false, second + 2 * TICK, true),
-        ("answered in time", &slow, None, true, 5 * second, false),
-        ("still being sent", &slow, Some(false), false, 5 * second, false),
-        ("sent later", &slow, Some(true), false, second + 2 * TICK, true),
-        ("no limit", &json!({}), None, false, 3_600 * second, false),
-    ] {
-        let vm = started();
-        let filter = vm.plugin(config(settings.clone())).unwrap();
-        let mut waiting: Vec<_> = (0..2).map(|_| filter.stream()).collect();
-        for stream in &mut waiting {
-            assert_eq!(stream.request_headers(get("reviews", "/", &[]), body.is_none()), Action::Continue);
-            if let Some(is_last) = body {
-                assert_eq!(stream.request_body(3, is_last), Action::Continue);
-            }
-            if answered {
-                stream.response_headers([(":status", "200")], false);
-            }
-        }
-        vm.advance(waits);
-        assert_eq!(next(&filter), reviews(if ejected { "v1" } else { "v2" }), "{row}");
-    }
-}
-
-#[test]
-fn a_slow_request_counts_once() {
-    let vm = started();
-    let filter = vm.plugin(config(json!({"slowAfter": "1s", "consecutiveFailures": 3}))).unwrap();
-    let (late_success, late_failure) = (sent(&filter), sent(&filter));
-    vm.advance(Duration::from_secs(2));
-    end(late_success, OK);
-    end(late_failure, FAILED);
-    assert_eq!(next(&filter), reviews("v2"), "two failures: neither undone nor counted twice");
-    fail(&filter, 1);
-    assert_eq!(next(&filter), reviews("v1"), "the third");
-}
-
-#[test]
-fn trailers_end_a_request_and_a_delay_is_not_the_versions() {
-    let vm = started();
-    let filter = vm.plugin(config(json!({"slowAfter": "1s", "consecutiveFailures": 1}))).unwrap();
-    let mut stream = filter.stream();
-    stream.request_headers(get("reviews", "/", &[]), false);
-    vm.advance(Duration::from_secs(5));
-    assert_eq!(stream.request_trailers(1), Action::Continue);
-    assert_eq!(next(&filter), reviews("v2"));
-    vm.advance(Duration::from_millis(1_300));
-    assert_eq!(next(&filter), reviews("v1"));
-    drop((stream, filter));
-    drop(vm);
-
-    let vm = started();
-    let rule = json!({"route": [{"destination": {"host": "reviews", "subset": "v2"}}],
-                      "fault": {"delay": {"fixedDelay": "5s", "percentage": {"value": 100}}}});
-    let policies = json!([{"hosts": ["reviews"], "fallback": ["v2", "v1"],
-                           "failureAccrual": {"slowAfter": "1s", "consecutiveFailures": 1}}]);
-    let filter = vm.plugin(document(rule, json!({"policies": policies}))).unwrap();
-    let delayed = sent(&filter);
-    vm.advance(Duration::from_millis(5_900));
-    assert_eq!(next(&filter), reviews("v2"));
-    vm.advance(Duration::from_millis(500));
-    assert_eq!(next(&filter), reviews("v1"));
-    drop(delayed);
-}
-
-#[test]
-fn a_trial_is_a_share_and_a_few_at_a_time() {
-    let vm = started();
-    let filter = vm.plugin(config(json!({"trial": {"percentage": {"value": 10}, "requests": 2}}))).unwrap();
-    fail(&filter, 2);
-    vm.advance(Duration::from_secs(12));
-    entropy::reseed(7);
-    let tried = (0..2_000).filter(|_| next(&filter) == reviews("v2")).count();
-    assert!((140..=260).contains(&tried), "{tried} of 2,000 at 10 %");
-    let waiting: Vec<_> = (0..500).map(|_| sent(&filter)).filter(|stream| cluster(stream) == reviews("v2")).collect();
-    assert_eq!(waiting.len(), 2, "no more wait for an answer");
-    let mut waiting = waiting.into_iter();
-    let mut first = waiting.next().unwrap();
-    first.response_headers([(":status", "200")], false);
-    let more: Vec<_> = (0..500).map(|_| sent(&filter)).filter(|stream| cluster(stream) == reviews("v2")).collect();
-    assert_eq!(more.len(), 1, "an answer makes place for another");
 }
 
 #[test]
@@ -403,6 +335,32 @@ fn what_one_worker_sees_ejects_on_all() {
         assert_eq!(vm.shared_data(SHARED), Some(shared.clone()), "{row}: put right");
     }
     assert!(vm.logged(LogLevel::Error).is_empty(), "{:?}", vm.log());
+}
+
+#[test]
+fn a_worker_that_remembers_longer_believes_one_that_has_forgotten() {
+    const LATER: u64 = START + 4_000_000_000_000;
+    let other = started();
+    other.set_time(LATER);
+    let filter = other.plugin(config(json!({}))).unwrap();
+    fail(&filter, 2);
+    other.advance(TICK);
+    let shared = other.shared_data(SHARED).unwrap();
+    drop(filter);
+    drop(other);
+
+    let vm = started();
+    let filter = vm.plugin(config(json!({}))).unwrap();
+    fail(&filter, 2);
+    vm.advance(Duration::from_secs(12));
+    (0..3).for_each(|_| end(sent(&filter), OK));
+    let stream = sent(&filter);
+    assert_eq!(cluster(&stream), reviews("v2"), "it has recovered, and is remembered for as long as this lasts");
+    vm.set_time(LATER);
+    vm.set_shared_data(SHARED, shared.clone());
+    vm.advance(TICK);
+    assert_eq!(vm.shared_data(SHARED), Some(shared), "what the other worker has begun anew stays");
+    assert_eq!(next(&filter), reviews("v1"), "and counts");
 }
 
 #[test]

@@ -14,3 +14,5 @@ mod metrics;
 mod native_faults;
 mod replies;
 mod requests;
+mod slow;
+mod trials;

@@ -2,7 +2,8 @@
 //!
 //! Pure: time, in nanoseconds since the Unix epoch, and jitter are arguments. A version serves until it is ejected; when the
 //! ejection is over it is on trial, until it is ejected again or serves. Every ejection and every recovery begins a new
-//! generation: results of requests that were sent before say nothing of it.
+//! generation: results of requests that were sent before say nothing of it. Nor do those that were sent during an ejection, for
+//! want of another version, count as trials.
 
 mod codec;
 mod view;
@@ -63,9 +64,16 @@ pub enum Change {
     Recovered(u32),
 }
 
-/// The stretch of a version's life, from turn to turn, that a request was sent in.
+/// Counts the turns of a version's life.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Generation(u32);
+struct Generation(u32);
+
+/// The stretch of a version's life that a request was sent in: no other learns from its result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch {
+    generation: Generation,
+    standing: Standing,
+}
 
 /// The state of one version.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -115,6 +123,14 @@ impl Why {
             Self::FailureRatio(..) => "failure-ratio",
             Self::Trial => "trial",
         }
+    }
+}
+
+impl Stretch {
+    /// Whether the request is one of a trial.
+    #[must_use]
+    pub fn is_trial(self) -> bool {
+        self.standing == Standing::OnTrial
     }
 }
 

@@ -1,6 +1,6 @@
 //! What one worker knows of a version: what all have told each other, and what it has not told yet on top.
 
-use super::{Accrual, Change, Generation, Standing, Verdict, bucket};
+use super::{Accrual, Change, Standing, Stretch, Verdict, bucket};
 use crate::config::FailureAccrual;
 use crate::draws::Fraction;
 
@@ -34,10 +34,10 @@ impl View {
         self.state.standing(now)
     }
 
-    /// The generation that a request sent now belongs to.
+    /// The stretch that a request sent now belongs to.
     #[must_use]
-    pub const fn generation(&self) -> Generation {
-        self.state.generation
+    pub const fn stretch(&self, now: u64) -> Stretch {
+        Stretch { generation: self.state.generation, standing: self.standing(now) }
     }
 
     /// Everything that the worker knows.
@@ -46,27 +46,27 @@ impl View {
         &self.state
     }
 
-    /// Whether the result of a request of a generation would change anything.
+    /// Whether the result of a request of a stretch would change anything.
     #[must_use]
-    pub fn wants(&self, generation: Generation, verdict: Verdict, settings: &FailureAccrual, now: u64) -> bool {
+    pub fn wants(&self, stretch: Stretch, verdict: Verdict, settings: &FailureAccrual, now: u64) -> bool {
         let is_news = match (self.standing(now), verdict) {
             (Standing::Ejected, _) => false,
             (Standing::OnTrial, _) | (Standing::Serving, Verdict::Failure) => true,
             (Standing::Serving, Verdict::Success) => self.state.consecutive > 0 || settings.failure_ratio.is_some(),
         };
-        is_news && generation == self.state.generation
+        is_news && stretch == self.stretch(now)
     }
 
-    /// Counts the result of a request of a generation.
+    /// Counts the result of a request of a stretch.
     pub fn record(
         &mut self,
-        generation: Generation,
+        stretch: Stretch,
         verdict: Verdict,
         settings: &FailureAccrual,
         now: u64,
         jitter: Fraction,
     ) {
-        if !self.wants(generation, verdict, settings, now) {
+        if !self.wants(stretch, verdict, settings, now) {
             return;
         }
         self.untold.count(self.standing(now), verdict, settings);
@@ -75,14 +75,15 @@ impl View {
     }
 
     /// Takes over what the workers share at this time, with what this one has to tell on top. May be repeated until the
-    /// others are [`told`](Self::told). Without settings nothing is judged.
+    /// others are [`told`](Self::told). Without settings nothing is judged. What this worker still knows of a version that it
+    /// may have been the last to remember gives way: the others have forgotten it.
     pub fn merge(&mut self, shared: Accrual, settings: Option<&FailureAccrual>, now: u64, jitter: Fraction) {
         let own = self.state.rank();
-        if shared.rank() < own {
+        if shared.rank() < own && !self.state.is_forgettable(now) {
             return;
         }
         // Another worker has been faster: what this one counted belongs to the past.
-        if shared.rank() > own || !shared.began_with(&self.state) {
+        if shared.rank() != own || !shared.began_with(&self.state) {
             self.untold = Counts::default();
             self.changes.clear();
         }

@@ -126,10 +126,13 @@ impl FailureAccrual {
             max_ejection: max_ejection.unwrap_or(DEFAULT_MAX_EJECTION.max(ejection)),
             trial: fields.get("trial").and_then(|trial| Trial::read(&trial)).unwrap_or_default(),
         };
-        fields.finish();
-        if max_ejection.is_some_and(|longest| longest < ejection) {
-            node.invalid("maxEjection is shorter than ejection");
+        if let (Some(node), Some(longest)) = (fields.get("maxEjection"), max_ejection)
+            && longest < ejection
+        {
+            let default = if fields.get("ejection").is_some() { "" } else { " by default" };
+            node.invalid(format!("maxEjection, {longest:?}, is shorter than ejection, {ejection:?}{default}"));
         }
+        fields.finish();
         if accrual.consecutive_failures == 0 && accrual.failure_ratio.is_none() {
             node.warn("neither consecutiveFailures nor failureRatio is set: nothing is ejected");
         }

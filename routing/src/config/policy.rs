@@ -78,9 +78,9 @@ impl Policy {
         if policy.version_header.is_some() && policy.fallback.is_empty() {
             node.invalid("versionHeader needs defaultSubset: what unknown versions become");
         }
-        if policy.failure_accrual.is_some() && policy.fallback.len() < 2 {
+        if policy.failure_accrual.is_some() && policy.fallback.is_empty() {
             node.warn(
-                "failureAccrual needs a fallback order of two versions or more: there is nothing to fall back to",
+                "failureAccrual ejects nothing without fallback or defaultSubset: there is nothing to fall back to",
             );
         }
         fields.not_supported_yet(&["sticky", "ramp", "frozen"]);

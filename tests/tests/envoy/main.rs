@@ -79,6 +79,7 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> Vec<Trial> {
         push::a_version_that_was_not_there,
         websocket::stays_open_through_a_change,
         websocket::takes_delays_and_rewrites,
+        websocket::closed_by_the_server_ejects_nobody,
         bootstrap::for_readers_serves_as_it_is,
         bootstrap::for_readers_has_a_guard,
         actions::redirects,

@@ -3,10 +3,13 @@
 use std::time::{Duration, Instant};
 
 use e2e::{
-    canary::{Canary, Delivery, UPSTREAMS},
+    bootstrap::{Surroundings, guard, refresher},
+    canary::{Backend, Canary, Delivery, UPSTREAMS},
     client::{self, Protocol, Request},
+    upstream::ONCE,
     wait,
 };
+use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::{Subject, documents::all_to, steering::TEST_ID};
@@ -43,6 +46,39 @@ pub(crate) async fn takes_delays_and_rewrites(subject: &Subject) {
     assert_echo(&mut stream, "after a delay").await;
     let recorded = canary.upstream("v2").recorded("WebSocket").remove(0);
     assert_eq!((recorded.path.as_str(), recorded.authority.as_str()), ("/newchat", "inner.example"));
+}
+
+pub(crate) async fn closed_by_the_server_ejects_nobody(subject: &Subject) {
+    const ID: &str = "closed by the server";
+    const CLOSED: usize = 5;
+    // Several times what workers take to tell each other what they know.
+    const EXCHANGE: Duration = Duration::from_millis(500);
+    let mut document = all_to("v2");
+    let accrual = json!({"consecutiveFailures": 1, "ejection": "60s"});
+    document["policies"] = json!([{"hosts": ["reviews"], "fallback": ["v2", "v1"], "failureAccrual": accrual}]);
+    let surroundings = Surroundings { after: vec![refresher(), guard("learned")], ..Surroundings::default() };
+    let backends = UPSTREAMS.map(Backend::of);
+    let canary = Canary::start_in(&subject.binary, Delivery::Ecds, surroundings, &document, &backends).await;
+    let _log = canary.envoy.show_log_on_panic();
+
+    for _ in 0..CLOSED {
+        let request = Request::new("reviews", &format!("/chat{ONCE}")).header(TEST_ID, ID);
+        let (mut stream, served_by) = client::open_websocket(canary.address, request).await;
+        assert_eq!(served_by, "v2");
+        assert_echo(&mut stream, "once").await;
+        assert_eq!(stream.read(&mut [0]).await.expect("the end"), 0, "the server has closed it");
+    }
+    for entry in canary.access_logs(ID, CLOSED).await {
+        assert_eq!((&entry["code"], &entry["flags"]), (&json!(101), &json!("UC")), "{entry}");
+    }
+    let ask =
+        async |path| client::send(canary.address, Protocol::Http1, &Request::new("reviews", path)).await.served_by;
+    let begin = Instant::now();
+    while begin.elapsed() < EXCHANGE {
+        assert_eq!(ask("/reviews/1").await, "v2", "nobody is ejected");
+    }
+    assert_eq!(ask("/status/503").await, "v2");
+    wait::until("a failure ejects", async || (ask("/reviews/1").await == "v1").then_some(())).await;
 }
 
 async fn assert_echo(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), text: &str) {

@@ -1,0 +1,91 @@
+//! Requests that a version leaves without an answer.
+
+use std::time::Duration;
+
+use crate::accrual::{FAILED, OK, TICK, config, end, fail, next, sent, started};
+use crate::fixture::{document, get, reviews};
+use sdk_shims::types::Action;
+use serde_json::json;
+
+#[test]
+fn slow_requests_count_while_they_wait() {
+    let slow = json!({"slowAfter": "1s"});
+    let second = Duration::from_secs(1);
+    // How two requests wait: how much of them has been sent, whether they are answered, and how long ago.
+    for (row, settings, body, answered, waits, ejected) in [
+        ("not yet", &slow, None, false, second, false),
+        ("too long", &slow, None, false, second + 2 * TICK, true),
+        ("answered in time", &slow, None, true, 5 * second, false),
+        ("still being sent", &slow, Some(false), false, 5 * second, false),
+        ("sent later", &slow, Some(true), false, second + 2 * TICK, true),
+        ("no limit", &json!({}), None, false, 3_600 * second, false),
+    ] {
+        let vm = started();
+        let filter = vm.plugin(config(settings.clone())).unwrap();
+        let mut waiting: Vec<_> = (0..2).map(|_| filter.stream()).collect();
+        for stream in &mut waiting {
+            assert_eq!(stream.request_headers(get("reviews", "/", &[]), body.is_none()), Action::Continue);
+            if let Some(is_last) = body {
+                assert_eq!(stream.request_body(3, is_last), Action::Continue);
+            }
+            if answered {
+                stream.response_headers([(":status", "200")], false);
+            }
+        }
+        vm.advance(waits);
+        assert_eq!(next(&filter), reviews(if ejected { "v1" } else { "v2" }), "{row}");
+    }
+}
+
+#[test]
+fn a_slow_request_counts_once() {
+    let vm = started();
+    let filter = vm.plugin(config(json!({"slowAfter": "1s", "consecutiveFailures": 3}))).unwrap();
+    let (late_success, late_failure) = (sent(&filter), sent(&filter));
+    vm.advance(Duration::from_secs(2));
+    end(late_success, OK);
+    end(late_failure, FAILED);
+    assert_eq!(next(&filter), reviews("v2"), "two failures: neither undone nor counted twice");
+    fail(&filter, 1);
+    assert_eq!(next(&filter), reviews("v1"), "the third");
+}
+
+#[test]
+fn trailers_end_a_request() {
+    let vm = started();
+    let filter = vm.plugin(config(json!({"slowAfter": "1s", "consecutiveFailures": 1}))).unwrap();
+    let mut stream = filter.stream();
+    stream.request_headers(get("reviews", "/", &[]), false);
+    vm.advance(Duration::from_secs(5));
+    assert_eq!(stream.request_trailers(1), Action::Continue);
+    assert_eq!(next(&filter), reviews("v2"));
+    vm.advance(Duration::from_millis(1_300));
+    assert_eq!(next(&filter), reviews("v1"));
+}
+
+#[test]
+fn a_delay_is_not_the_versions() {
+    let rule = json!({"route": [{"destination": {"host": "reviews", "subset": "v2"}}],
+                      "fault": {"delay": {"fixedDelay": "5s", "percentage": {"value": 100}}}});
+    let policies = json!([{"hosts": ["reviews"], "fallback": ["v2", "v1"],
+                           "failureAccrual": {"slowAfter": "1s", "consecutiveFailures": 1}}]);
+    // When the client has sent all of it, and when it is slow: a second after the later of that and the delay.
+    for (row, sent_after, slow_after) in [
+        ("without a body", None, 6_000),
+        ("with a body", Some(5_100), 6_100),
+        ("with a body that takes longer", Some(8_000), 9_000),
+    ] {
+        let vm = started();
+        let filter = vm.plugin(document(rule.clone(), json!({"policies": policies.clone()}))).unwrap();
+        let mut delayed = filter.stream();
+        delayed.request_headers(get("reviews", "/", &[]), sent_after.is_none());
+        if let Some(after) = sent_after {
+            vm.advance(Duration::from_millis(after));
+            delayed.request_body(3, true);
+        }
+        vm.advance(Duration::from_millis(slow_after - 100 - sent_after.unwrap_or(0)));
+        assert_eq!(next(&filter), reviews("v2"), "{row}: not yet");
+        vm.advance(Duration::from_millis(500));
+        assert_eq!(next(&filter), reviews("v1"), "{row}");
+    }
+}
