@@ -78,6 +78,14 @@ impl Default for Surroundings {
     }
 }
 
+impl Surroundings {
+    /// With a guard that takes this for true of numbers of endpoints.
+    #[must_use]
+    pub fn guarded(endpoints: &str) -> Self {
+        Self { after: vec![refresher(), guard(endpoints)], ..Self::default() }
+    }
+}
+
 /// The route of cluster mode.
 #[must_use]
 pub fn steered_route() -> Value {
@@ -263,6 +271,17 @@ pub fn cluster(name: &str, endpoint: SocketAddr) -> Value {
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [
             {"endpoint": {"address": loopback(endpoint.port())}},
         ]}]},
+    })
+}
+
+/// A cluster without an endpoint.
+#[must_use]
+pub fn empty_cluster(name: &str) -> Value {
+    json!({
+        "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+        "name": name,
+        "type": "STATIC",
+        "load_assignment": {"cluster_name": name, "endpoints": []},
     })
 }
 

@@ -1,6 +1,6 @@
 //! A gRPC service of which every version says its name, and its clients; both ends are tonic's.
 
-use std::{future, net::SocketAddr};
+use std::{future, iter, net::SocketAddr};
 
 use bytes::{Buf, BufMut, Bytes};
 use http_body_util::{BodyExt, Full};
@@ -80,10 +80,11 @@ fn request(metadata: &[(&'static str, &str)]) -> tonic::Request<String> {
     request
 }
 
-/// What the service of this name answers; nothing to what is no call of its methods.
-pub(crate) async fn answer(name: &str, request: Request<Full<Bytes>>) -> Option<Response<ResponseBody>> {
+/// What the service of this name answers, with UNAVAILABLE at the end if it `fails`; nothing to what is no call of its
+/// methods.
+pub(crate) async fn answer(name: &str, fails: bool, request: Request<Full<Bytes>>) -> Option<Response<ResponseBody>> {
     let mut server = ServerGrpc::new(Text);
-    let names = Names(name.to_owned());
+    let names = Names { name: name.to_owned(), fails };
     let response = match request.uri().path() {
         GET => server.unary(names, request).await,
         LIST => server.server_streaming(names, request).await,
@@ -92,14 +93,23 @@ pub(crate) async fn answer(name: &str, request: Request<Full<Bytes>>) -> Option<
     Some(response.map(|body| body.map_err(|status| panic!("a server ends by trailers: {status}")).boxed_unsync()))
 }
 
-struct Names(String);
+struct Names {
+    name: String,
+    fails: bool,
+}
+
+impl Names {
+    fn end(&self) -> Result<(), Status> {
+        if self.fails { Err(Status::unavailable("as told")) } else { Ok(()) }
+    }
+}
 
 impl UnaryService<String> for Names {
     type Response = String;
     type Future = future::Ready<Result<tonic::Response<String>, Status>>;
 
     fn call(&mut self, _: tonic::Request<String>) -> Self::Future {
-        future::ready(Ok(tonic::Response::new(self.0.clone())))
+        future::ready(self.end().map(|()| tonic::Response::new(self.name.clone())))
     }
 }
 
@@ -109,8 +119,8 @@ impl ServerStreamingService<String> for Names {
     type Future = future::Ready<Result<tonic::Response<Self::ResponseStream>, Status>>;
 
     fn call(&mut self, _: tonic::Request<String>) -> Self::Future {
-        let messages = vec![Ok(self.0.clone()); MESSAGES];
-        future::ready(Ok(tonic::Response::new(tokio_stream::iter(messages))))
+        let messages = iter::repeat_n(Ok(self.name.clone()), MESSAGES).chain(self.end().err().map(Err));
+        future::ready(Ok(tonic::Response::new(tokio_stream::iter(messages.collect::<Vec<_>>()))))
     }
 }
 

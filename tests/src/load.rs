@@ -1,4 +1,4 @@
-//! Many requests or gRPC calls: over a few connections, bounded in number and time, or all at the same time.
+//! Many requests or gRPC calls: over a few connections, until enough of them or until stopped, or all at the same time.
 
 use std::{
     collections::BTreeMap,
@@ -17,8 +17,8 @@ use crate::{
     grpc, wait,
 };
 
-/// No load goes on for longer, whatever its test does.
-const LONGEST: Duration = Duration::from_secs(100);
+/// Requests that end within [`wait::PATIENCE`] unless something hangs.
+const STEP: usize = 500;
 
 /// Requests at the same time on one HTTP/2 connection.
 const STREAMS: usize = 100;
@@ -100,7 +100,7 @@ impl Outcome {
     }
 }
 
-/// Requests under way.
+/// Requests under way. They end when this is dropped.
 #[derive(Debug)]
 pub struct Load {
     outcome: Arc<Mutex<Outcome>>,
@@ -130,9 +130,7 @@ impl Load {
             let (left, outcome, stop) = (Arc::clone(&left), Arc::clone(&outcome), Arc::clone(&stop));
             let mut client = Client { address, kind: kind.clone(), connection: None, channel: None };
             workers.spawn(async move {
-                let begin = Instant::now();
                 while !stop.load(Ordering::Relaxed)
-                    && begin.elapsed() < LONGEST
                     && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
                 {
                     client.go(&outcome).await;
@@ -162,8 +160,10 @@ impl Load {
 
     /// Waits until `count` more requests have been answered or have failed.
     pub async fn go_on_for(&self, count: u64) {
-        let goal = self.so_far().all() + count;
-        self.until(&format!("{count} more requests"), |outcome| outcome.all() >= goal).await;
+        let begin = self.so_far().all();
+        for goal in (begin..begin + count).step_by(STEP).skip(1).chain([begin + count]) {
+            self.until(&format!("{count} more requests"), |outcome| outcome.all() >= goal).await;
+        }
     }
 
     /// Lets the requests under way come to their end and no others begin.

@@ -135,7 +135,8 @@ impl Upstream {
         self.state.hangs.store(hangs, Ordering::Relaxed);
     }
 
-    /// From now on one in so many requests is answered with 503, counted over all requests; 0 for none.
+    /// From now on one in so many requests is answered with 503, or as a gRPC call with UNAVAILABLE at its end, counted over
+    /// all requests; 0 for none.
     pub fn fail_every(&self, requests: u64) {
         self.state.fails_every.store(requests, Ordering::Relaxed);
     }
@@ -208,14 +209,20 @@ async fn answer(request: Request<Incoming>, state: &State) -> Response<ResponseB
     let (head, body) = request.into_parts();
     recorded.body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let body = Full::new(recorded.body.clone());
-    state.keep(recorded);
+    let fails = state.fails(state.keep(recorded));
     if state.hangs.load(Ordering::Relaxed) {
         future::pending::<()>().await;
     }
     let directives = Directives::parse(head.uri.path());
     time::sleep(directives.delay).await;
-    let called = grpc::answer(&state.name, Request::from_parts(head.clone(), body)).await;
-    let mut response = called.unwrap_or_else(|| directives.response(&state.name));
+    let called = grpc::answer(&state.name, fails, Request::from_parts(head.clone(), body)).await;
+    let mut response = called.unwrap_or_else(|| {
+        let mut response = directives.response(&state.name);
+        if fails {
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
+        response
+    });
     for (name, value) in &head.headers {
         if let Some(name) = name.as_str().strip_prefix(REPLY_PREFIX) {
             let name = HeaderName::from_bytes(name.as_bytes()).expect("the rest of a header name");
@@ -223,9 +230,6 @@ async fn answer(request: Request<Incoming>, state: &State) -> Response<ResponseB
         }
     }
     response.headers_mut().insert(SERVED_BY, state.name_value());
-    if state.fails_now() {
-        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    }
     response
 }
 
@@ -259,16 +263,18 @@ fn upgrade(request: Request<Incoming>, protocol: HeaderValue, state: &State) -> 
 }
 
 impl State {
-    fn keep(&self, request: Recorded) {
-        self.count.fetch_add(1, Ordering::Relaxed);
+    /// Counts a request, and records it if it is to be kept; its number, from 1.
+    fn keep(&self, request: Recorded) -> u64 {
+        let before = self.count.fetch_add(1, Ordering::Relaxed);
         if self.keeps_all.load(Ordering::Relaxed) || !request.values(TEST_ID).is_empty() {
             self.recorded.lock().expect("no panic while recording").push(request);
         }
+        before + 1
     }
 
-    fn fails_now(&self) -> bool {
+    fn fails(&self, number: u64) -> bool {
         let every = self.fails_every.load(Ordering::Relaxed);
-        every > 0 && self.count.load(Ordering::Relaxed).is_multiple_of(every)
+        every > 0 && number.is_multiple_of(every)
     }
 
     fn name_value(&self) -> HeaderValue {

@@ -41,7 +41,7 @@ use tokio::{
 struct Subject {
     binary: EnvoyBinary,
     shared: OnceCell<Canary>,
-    /// Long claims are made at full length of the last version only, unless `LONG` is set.
+    /// Long claims are made at full length, and the longest at all, of the last version only, unless `LONG` is set.
     is_last: bool,
 }
 
@@ -117,28 +117,23 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> Vec<Trial> {
         metrics::access_logs_name_route_version_and_reason,
         bootstrap::for_readers_tags_spans,
         fallback::a_cluster_that_does_not_exist,
-        fallback::a_cluster_that_does_not_exist_by_http2,
         fallback::a_cluster_without_endpoints,
         fallback::two_clusters_that_do_not_exist,
-        fallback::a_cluster_that_comes_later,
         fallback::nothing_is_moved_where_the_number_is_dead,
         fallback::nothing_is_moved_from_an_aggregate_cluster,
         drills::absent::a_cluster_that_does_not_exist,
         drills::absent::a_cluster_without_endpoints,
         drills::absent::comes_and_goes,
         drills::absent::a_subset_before_its_cluster,
-        drills::rollout::costs_nothing_in_the_right_order,
         drills::rollout::costs_nothing_in_the_wrong_order,
-        drills::rollout::costs_requests_without_the_filter,
         drills::version_header::of_every_kind_is_served,
         drills::version_header::guards_native_routes,
         drills::broken::leaves_other_versions_alone,
+        drills::broken::is_ejected,
         drills::accrual::half_of_the_answers_fail,
         drills::accrual::slow_failures_count_one_by_one,
         drills::accrual::hangs_without_a_timeout,
-        drills::accrual::a_trial_gets_its_share_only,
         drills::accrual::one_worker_ejects_for_all,
-        drills::memory::stays_flat_while_versions_come_and_go,
         users::cookies::are_issued_once_and_honoured_after,
         users::keys::have_the_same_version_on_every_proxy,
         users::overrides::are_for_the_trusted_only,
@@ -147,6 +142,17 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> Vec<Trial> {
         users::candidate::predicts_what_a_later_run_shows,
         users::frozen::sends_all_to_the_default_at_no_cost,
     ));
+    if subject.is_last || scale::pick(false, true) {
+        trials.extend(trials!(
+            runtime,
+            subject,
+            drills::rollout::costs_nothing_in_the_right_order,
+            drills::rollout::costs_requests_without_the_filter,
+            drills::accrual::half_of_the_answers_fail_at_both_workers,
+            drills::accrual::a_trial_gets_its_share_only,
+            drills::memory::stays_flat_while_versions_come_and_go,
+        ));
+    }
     for group in example::groups() {
         let claim = format!("examples::{group}");
         let test = async move |subject: &Subject| examples::answer_as_their_tables_say(subject, &group).await;

@@ -1,9 +1,9 @@
 //! Ten thousand requests for a version that is not there, not yet, or not all the time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use e2e::{
-    bootstrap::{discovered_cluster, eds_resource},
+    bootstrap::{discovered_cluster, eds_resource, empty_cluster},
     canary::{Canary, NATIVE, cluster_name},
     client::{Protocol, Request},
     load::{Kind, Load, Outcome},
@@ -20,12 +20,16 @@ use crate::{
     steering::PROTOCOLS,
 };
 
+/// In each drill, by all protocols together.
 const REQUESTS: u64 = 10_000;
-const CONTROL: u64 = 500;
+const BY_EACH: u64 = REQUESTS / PROTOCOLS.len() as u64;
+const CONTROL: u64 = 200;
 const CONNECTIONS: u64 = 4;
 /// Requests that show a change to be in force.
 const ENOUGH: u64 = 200;
-const PAUSE: Duration = Duration::from_millis(2);
+const PAUSE: Duration = Duration::from_millis(4);
+/// For so long a version is passed over before one request finds out whether it is still missing.
+const PASSED_OVER: Duration = Duration::from_secs(5);
 
 fn to_v2() -> Value {
     with_fallback(all_to("v2"), &["v2", "v1"])
@@ -37,16 +41,6 @@ fn get() -> Request {
 
 async fn send(canary: &Canary, protocol: Protocol, requests: u64) -> Outcome {
     Load::start(canary.address, protocol, &get(), CONNECTIONS, requests).finish().await
-}
-
-/// v2's cluster without an endpoint.
-fn empty() -> Value {
-    json!({
-        "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
-        "name": cluster_name("v2"),
-        "type": "STATIC",
-        "load_assignment": {"cluster_name": "v2", "endpoints": []},
-    })
 }
 
 /// All requests for v2, whose cluster is as `extra` says, with the guard and with native routes alone.
@@ -61,7 +55,7 @@ async fn compare(subject: &Subject, row: &str, endpoints: &str, extra: &[Value])
     let _log = canary.envoy.show_log_on_panic();
     for protocol in PROTOCOLS {
         let row = format!("{row}, {protocol:?}");
-        let requests = subject.share_of(REQUESTS);
+        let requests = subject.share_of(BY_EACH);
         let outcome = send(&canary, protocol, requests).await;
         assert_none_lost(&row, &outcome);
         assert_eq!(outcome.served("v1"), requests, "{row}");
@@ -76,7 +70,7 @@ pub(crate) async fn a_cluster_that_does_not_exist(subject: &Subject) {
 }
 
 pub(crate) async fn a_cluster_without_endpoints(subject: &Subject) {
-    compare(subject, "no endpoint", "trusted", &[empty()]).await;
+    compare(subject, "no endpoint", "trusted", &[empty_cluster(&cluster_name("v2"))]).await;
 }
 
 /// v2's cluster by CDS and its endpoints by EDS, both from files.
@@ -94,7 +88,7 @@ impl<'p> Discovered<'p> {
         let v2 = Upstream::start("v2").await;
         let resource = eds_resource(&cluster_name("v2"), &[v2.address()]);
         let endpoints = PushedFile::new(folder.path().join("eds.json"), &[resource]);
-        let load = |protocol| Load::paced(proxy.address, &Kind::Http(protocol, get()), CONNECTIONS, PAUSE);
+        let load = |protocol| Load::paced(proxy.address, &Kind::Http(protocol, get()), CONNECTIONS / 2, PAUSE);
         let world = Self { proxy, v2, endpoints, loads: Vec::new(), _folder: folder };
         world.add_cluster().await;
         Self { loads: PROTOCOLS.map(load).into(), ..world }
@@ -140,7 +134,7 @@ impl<'p> Discovered<'p> {
 }
 
 pub(crate) async fn comes_and_goes(subject: &Subject) {
-    let (requests, cycles) = (subject.share_of(REQUESTS), scale::pick(2, 5));
+    let (requests, cycles) = (subject.share_of(BY_EACH), scale::pick(1, 5));
     let canary = start(subject, "learned", &to_v2(), &["v1", NATIVE]).await;
     let _log = canary.envoy.show_log_on_panic();
     let world = Discovered::start(&canary).await;
@@ -156,7 +150,7 @@ pub(crate) async fn comes_and_goes(subject: &Subject) {
     }
     world.until_v2_serves().await;
     for load in &world.loads {
-        load.until("all requests", |outcome| outcome.all() >= requests).await;
+        load.go_on_for(requests.saturating_sub(load.so_far().all())).await;
     }
     for (protocol, outcome) in PROTOCOLS.iter().zip(world.stop().await) {
         assert_none_lost(&format!("cluster and endpoints gone and back {cycles} times, {protocol:?}"), &outcome);
@@ -182,10 +176,15 @@ pub(crate) async fn a_subset_before_its_cluster(subject: &Subject) {
     let introduced = with_fallback(document(&[("reviews", json!([{"route": split(&half)}]))]), &["v2", "v1"]);
     let alone = with_fallback(all_to("v1"), &["v1"]);
     let mut canary = start(subject, "learned", &alone, &["v1", NATIVE]).await;
-    let load = Load::paced(canary.address, &Kind::Http(Protocol::Http1, get()), CONNECTIONS, Duration::ZERO);
+    let load = Load::paced(canary.address, &Kind::Http(Protocol::Http1, get()), CONNECTIONS, PAUSE);
     load.go_on_for(ENOUGH).await;
     canary.take(&introduced).await;
+    // Long enough that its absence has been found out again, and once more.
+    let begin = Instant::now();
     load.go_on_for(subject.share_of(REQUESTS)).await;
+    while subject.is_last && begin.elapsed() < PASSED_OVER * 2 + PASSED_OVER / 5 {
+        load.go_on_for(ENOUGH).await;
+    }
     assert_eq!(load.so_far().served("v2"), 0, "v2 is not there yet");
     canary.add_upstream("v2").await;
     load.until("v2 serves", |outcome| outcome.served("v2") >= ENOUGH).await;
@@ -193,7 +192,7 @@ pub(crate) async fn a_subset_before_its_cluster(subject: &Subject) {
     assert_none_lost("subset before its cluster", &load.stop().await);
 
     let native = start_native(subject, &native_split(&[("v1", 1)]), &["v1", NATIVE]).await;
-    let load = Load::paced(native.address, &Kind::Http(Protocol::Http1, get()), CONNECTIONS, Duration::ZERO);
+    let load = Load::paced(native.address, &Kind::Http(Protocol::Http1, get()), CONNECTIONS, PAUSE);
     native.take(&native_split(&half)).await;
     load.go_on_for(CONTROL).await;
     assert_some_lost("subset before its cluster", &load.stop().await);

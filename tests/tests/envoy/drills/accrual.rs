@@ -4,23 +4,28 @@ use std::time::{Duration, Instant};
 
 use e2e::{
     canary::{Canary, NATIVE},
-    client::{Connection, Protocol, Request},
+    client::{Answer, Connection, Protocol, Request},
     load::{Kind, Load},
+    prometheus::Samples,
     proportion::{ALPHA, agrees},
     wait,
 };
 use serde_json::{Value, json};
-use tokio::{task::JoinSet, time};
+use tokio::{
+    task::JoinSet,
+    time::{self, Interval, MissedTickBehavior},
+};
 
-use super::{assert_some_lost, native_split, start, start_native};
+use super::{ejections, native_split, start, start_native};
 use crate::{Subject, documents::all_to};
 
 const CONNECTIONS: u64 = 4;
 const PAUSE: Duration = Duration::from_millis(5);
-/// How often workers tell each other what they know, with room for a busy machine.
-const EXCHANGE: Duration = Duration::from_millis(500);
 const EJECTION: Duration = Duration::from_secs(2);
-const EJECTED_BY_RATIO: &str = "wasmcustom.host=.=reviews.default.svc.cluster.local;.;version=.=v2;.;reason=.=failure-ratio;.;canary_ejections_total";
+/// Far more than it takes on a busy machine, and far less than `ejection` where it is left out.
+const LATE: Duration = Duration::from_secs(15);
+/// Requests that show a state of things to last.
+const ENOUGH: u64 = 50;
 
 /// Everything to v2 under these settings, and to v1 while v2 is ejected.
 fn document(accrual: &Value) -> Value {
@@ -41,147 +46,237 @@ fn get() -> Request {
     Request::new("reviews", "/reviews/1")
 }
 
-fn paced(proxy: &Canary) -> Load {
-    Load::paced(proxy.address, &Kind::Http(Protocol::Http1, get()), CONNECTIONS, PAUSE)
+async fn connect(proxy: &Canary) -> Connection {
+    Connection::open(proxy.address, Protocol::Http1).await.expect("a connection")
 }
 
-/// Sends until v2 serves nearly everything, and gives the time that took.
-async fn recovery(load: &Load) -> Duration {
-    let begin = Instant::now();
-    let before = load.so_far();
-    load.until("v2 is back", |outcome| outcome.served("v2") >= before.served("v2") + 50).await;
-    begin.elapsed()
+fn load(proxy: &Canary, pause: Duration) -> Load {
+    Load::paced(proxy.address, &Kind::Http(Protocol::Http1, get()), CONNECTIONS, pause)
+}
+
+/// Sends one request after the other until v1 stands in; the answers of v2 before, which must not exceed `most`.
+async fn until_ejected(connection: &mut Connection, request: &Request, most: usize) -> Vec<Answer> {
+    let mut answers = Vec::new();
+    loop {
+        let answer = connection.send(request).await.expect("an answer");
+        if answer.served_by == "v1" {
+            return answers;
+        }
+        answers.push(answer);
+        assert!(answers.len() <= most, "v2 is not ejected after {most} requests");
+    }
+}
+
+fn failed(answers: &[Answer]) -> usize {
+    answers.iter().filter(|answer| answer.status == 503).count()
+}
+
+/// Sends so many requests, one after the other, all of which v2 gets.
+async fn all_by_v2(connection: &mut Connection, request: &Request, count: usize) -> Vec<Answer> {
+    let mut answers = Vec::new();
+    while answers.len() < count {
+        answers.push(connection.send(request).await.expect("an answer"));
+        assert_eq!(answers[answers.len() - 1].served_by, "v2", "nothing ejects it");
+    }
+    answers
 }
 
 pub(crate) async fn half_of_the_answers_fail(subject: &Subject) {
-    // One worker ejects by its first 20 results; what it has not seen comes with an exchange.
-    const MOST_FAILED: u64 = 100;
+    const LEAST: usize = 20;
     let settings = json!({
-        "consecutiveFailures": 0, "failureRatio": 0.5, "window": "10s", "minRequests": 20,
+        "consecutiveFailures": 0, "failureRatio": 0.5, "window": "60s", "minRequests": LEAST,
         "ejection": "2s", "maxEjection": "2s", "trial": {"percentage": {"value": 10}, "requests": 3},
     });
     let canary = start_watched(subject, &settings).await;
     let _log = canary.envoy.show_log_on_panic();
     canary.upstream("v2").fail_every(2);
-    let load = paced(&canary);
-    load.until("v1 stands in", |outcome| outcome.served("v1") >= 100).await;
-    let exposed = load.so_far().refused(503);
+    let (mut connection, begin) = (connect(&canary).await, Instant::now());
+    let answers = until_ejected(&mut connection, &get(), LEAST).await;
+    assert_eq!((answers.len(), failed(&answers)), (LEAST, LEAST / 2), "answers, and failures among them");
+    let samples = Samples::with(&canary.envoy, "canary_ejections_total", &[], 1).await;
+    assert_eq!(samples.sum("canary_ejections_total", &[("reason", "failure-ratio")]), 1);
     canary.upstream("v2").fail_every(0);
-    let back = recovery(&load).await;
+    let load = load(&canary, PAUSE);
+    Samples::with(&canary.envoy, "canary_recoveries_total", &[], 1).await;
+    let back = begin.elapsed();
+    let served = load.so_far().served("v2");
+    load.until("v2 serves", |outcome| outcome.served("v2") >= served + ENOUGH).await;
     let outcome = load.stop().await;
     eprintln!(
-        "half of v2's answers fail: {exposed} failed before the ejection (at most {MOST_FAILED}), {} in all; \
-         back {back:.1?} after it healed",
-        outcome.failures.len()
+        "half of v2's answers fail: ejected by {} failures in {} requests; {} of {} failed after it healed, back {back:.1?} \
+         after the first failure",
+        LEAST / 2,
+        answers.len(),
+        outcome.failures.len(),
+        outcome.all()
     );
-    assert!((1..=MOST_FAILED).contains(&exposed), "{exposed} requests failed before the ejection");
-    assert_eq!(canary.envoy.stat(EJECTED_BY_RATIO).await, 1);
-    assert!(back <= EJECTION * 2, "{back:?} after it healed");
+    assert!((EJECTION..LATE).contains(&back), "back after {back:?}");
+    assert_eq!(outcome.failures, [""; 0]);
+}
 
+/// The same by many clients at both workers, who tell each other.
+pub(crate) async fn half_of_the_answers_fail_at_both_workers(subject: &Subject) {
+    let requests = subject.share_of(1_000).max(400);
+    let settings = json!({"consecutiveFailures": 0, "failureRatio": 0.5, "minRequests": 20, "ejection": "60s"});
+    let canary = start_watched(subject, &settings).await;
     let native = start_unwatched(subject).await;
-    native.upstream("v2").fail_every(2);
-    let outcome = Load::start(native.address, Protocol::Http1, &get(), CONNECTIONS, 1_000).finish().await;
-    assert_some_lost("half of v2's answers fail", &outcome);
-    assert!(outcome.refused(503) >= 400, "nothing bounds what fails: {}", outcome.refused(503));
+    let _log = canary.envoy.show_log_on_panic();
+    let mut lost = Vec::new();
+    for proxy in [&canary, &native] {
+        proxy.upstream("v2").fail_every(2);
+        let load = load(proxy, PAUSE);
+        load.go_on_for(requests).await;
+        let outcome = load.stop().await;
+        let arm = if lost.is_empty() { "" } else { " (control)" };
+        eprintln!("half of v2's answers fail, 4 clients{arm}: {} of {} failed", outcome.failures.len(), outcome.all());
+        lost.push(outcome.refused(503));
+    }
+    // 10 failures in each worker, and what comes until they have told each other.
+    assert!(lost[1] >= requests * 2 / 5, "nothing bounds what fails: {lost:?}");
+    assert!(lost[0] < lost[1] / 2, "{} failed, and {} where nothing ejects", lost[0], lost[1]);
 }
 
 /// Failures that take longer than it takes workers to tell each other what they know, one at a time.
 pub(crate) async fn slow_failures_count_one_by_one(subject: &Subject) {
-    let settings = json!({"consecutiveFailures": 3, "ejection": "60s"});
+    const FAILURES: usize = 3;
+    let settings = json!({"consecutiveFailures": FAILURES, "ejection": "60s"});
     let canary = start_watched(subject, &settings).await;
     let _log = canary.envoy.show_log_on_panic();
-    let mut connection = Connection::open(canary.address, Protocol::Http1).await.expect("a connection");
     let failing = Request::new("reviews", "/delay/300ms/status/503");
-    let mut failures = 0;
-    while connection.send(&failing).await.expect("an answer").served_by == "v2" {
-        failures += 1;
-        assert!(failures <= 3, "v2 is not ejected");
-    }
-    eprintln!("failures of 300 ms, one at a time: ejected by {failures}");
-    assert_eq!(failures, 3);
+    let answers = until_ejected(&mut connect(&canary).await, &failing, FAILURES).await;
+    eprintln!("failures of 300 ms, one at a time: ejected by {}", answers.len());
+    assert_eq!(failed(&answers), FAILURES);
+
+    let native = start_unwatched(subject).await;
+    let answers = all_by_v2(&mut connect(&native).await, &failing, FAILURES * 2).await;
+    eprintln!("failures of 300 ms, one at a time (control): {} of {} failed", failed(&answers), answers.len());
+    assert_eq!(failed(&answers), answers.len());
 }
 
-/// Time from request to request at a steady rate, whether they are answered or not.
-const ARRIVALS: Duration = Duration::from_millis(10);
-
-/// What came of requests for a version that hangs.
-struct Hanging {
+/// Requests at a steady rate, whether they are answered or not, on one connection and so at one worker.
+struct Arrivals {
+    connection: Connection,
+    ticks: Interval,
     sent: u64,
-    hung: u64,
-    /// Until another version served for the first time.
-    exposed: Option<Duration>,
+    /// Their clients wait for as long as this lives.
+    clients: JoinSet<u16>,
 }
 
-/// Sends to a v2 that hangs, at a steady rate for `length`.
-async fn send_to_hanging(proxy: &Canary, length: Duration) -> Hanging {
-    let (v1, v2) = (proxy.upstream("v1"), proxy.upstream("v2"));
-    v2.hang(true);
-    let connection = Connection::open(proxy.address, Protocol::Http2).await.expect("a connection");
-    let (mut requests, mut sent) = (JoinSet::new(), 0);
-    let (mut ticks, begin, mut exposed) = (time::interval(ARRIVALS), Instant::now(), None);
-    while begin.elapsed() < length {
-        ticks.tick().await;
-        let mut shared = connection.shared().expect("HTTP/2");
-        requests.spawn(async move { shared.send(&get()).await.is_ok() });
-        sent += 1;
-        if v1.count() > 0 {
-            exposed.get_or_insert_with(|| begin.elapsed());
+impl Arrivals {
+    async fn open(proxy: &Canary) -> Self {
+        let connection = Connection::open(proxy.address, Protocol::Http2).await.expect("a connection");
+        let mut ticks = time::interval(Duration::from_millis(10));
+        // After a stall they do not come in a heap.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { connection, ticks, sent: 0, clients: JoinSet::new() }
+    }
+
+    async fn go_on_for(&mut self, requests: u64) {
+        for _ in 0..requests {
+            self.ticks.tick().await;
+            let mut shared = self.connection.shared().expect("HTTP/2");
+            self.clients.spawn(async move { shared.send(&get()).await.expect("an answer").status });
+            self.sent += 1;
         }
     }
-    wait::until("all requests at the upstreams", async || (v1.count() + v2.count() == sent).then_some(())).await;
-    Hanging { sent, hung: v2.count(), exposed }
+
+    /// Goes on until `condition` gives a value, for `most` requests at most.
+    async fn until<T>(&mut self, what: &str, most: u64, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+        let most = self.sent + most;
+        loop {
+            if let Some(value) = condition().await {
+                return value;
+            }
+            assert!(self.sent < most, "{} requests without {what}", self.sent);
+            self.go_on_for(1).await;
+        }
+    }
+
+    /// Waits until all are answered but those that hang at the upstream; asserts that none of the others failed.
+    async fn all_answered_but(&mut self, hanging: u64) {
+        while self.clients.len() as u64 > hanging {
+            let status = self.clients.join_next().await.expect("a client").expect("no client panics");
+            assert_eq!(status, 200);
+        }
+    }
 }
 
+/// Clients of a version that hangs go on waiting, and so keep nothing that a trial needs.
 pub(crate) async fn hangs_without_a_timeout(subject: &Subject) {
-    const SLOW_AFTER: Duration = Duration::from_millis(500);
-    const LENGTH: Duration = Duration::from_secs(4);
-    // What arrives until the first are slow and it has been noticed, and a few of each trial and at the end.
-    let most = u64::try_from((SLOW_AFTER + EXCHANGE).as_millis() / ARRIVALS.as_millis()).expect("few") + 10;
+    const TRIAL: u64 = 3;
+    // A request is slow after 0.5 s: far fewer have come then, and none is ejected where nothing notices.
+    const MOST: u64 = 400;
     let settings = json!({
         "consecutiveFailures": 5, "slowAfter": "0.5s", "ejection": "2s", "maxEjection": "2s",
-        "trial": {"percentage": {"value": 10}, "requests": 3},
+        "trial": {"percentage": {"value": 10}, "requests": TRIAL},
     });
     let canary = start_watched(subject, &settings).await;
     let _log = canary.envoy.show_log_on_panic();
-    let Hanging { sent, hung, exposed } = send_to_hanging(&canary, LENGTH).await;
-    eprintln!("v2 hangs: {hung} of {sent} requests hang (at most {most}), ejected after {exposed:.1?}");
-    assert!((1..=most).contains(&hung), "{hung} of {sent} requests hang");
-    canary.upstream("v2").hang(false);
-    let load = paced(&canary);
-    let back = recovery(&load).await;
-    let outcome = load.stop().await;
-    eprintln!("v2 hangs: back {back:.1?} after it healed, {} failed then", outcome.failures.len());
-    assert!(back <= EJECTION * 3, "{back:?} after it healed");
-    assert_eq!(outcome.failures, [""; 0]);
+    let (v1, v2) = (canary.upstream("v1"), canary.upstream("v2"));
+    v2.hang(true);
+    let mut arrivals = Arrivals::open(&canary).await;
+    arrivals.until("an ejection", MOST, async || (v1.count() > 0).then_some(())).await;
+    let (exposed, before) = (arrivals.sent, v2.count());
+    let trial_failed = async || {
+        let has_no_place = v2.count() >= before + TRIAL;
+        (has_no_place && ejections(&canary, "trial").await > 0).then_some(())
+    };
+    arrivals.until("a failed trial", MOST * 4, trial_failed).await;
+    wait::until("all at the upstreams", async || (v1.count() + v2.count() == arrivals.sent).then_some(())).await;
+    let (hung, sent, trials) = (v2.count(), arrivals.sent, ejections(&canary, "trial").await + 1);
+    eprintln!(
+        "v2 hangs: {hung} of {sent} requests hang, {exposed} sent until v1 stood in, {} trials failed",
+        trials - 1
+    );
+    assert!(hung <= exposed + TRIAL * trials, "{hung} hang, {exposed} were sent before the ejection");
+    arrivals.all_answered_but(hung).await;
+
+    v2.hang(false);
+    let (begin, before) = (Instant::now(), v2.count());
+    let recovered = async || {
+        let has_served = v2.count() >= before + TRIAL;
+        let recoveries = async || Samples::of(&canary.envoy).await.sum("canary_recoveries_total", &[]);
+        (has_served && recoveries().await > 0).then_some(())
+    };
+    arrivals.until("a recovery", MOST * 4, recovered).await;
+    let (back, before) = (begin.elapsed(), v1.count());
+    arrivals.go_on_for(ENOUGH).await;
+    arrivals.all_answered_but(hung).await;
+    eprintln!("v2 hangs: back {back:.1?} after it healed, {hung} clients still waiting");
+    assert_eq!((v1.count(), v1.count() + v2.count()), (before, arrivals.sent), "v2 serves all again");
+    assert_eq!(arrivals.clients.len() as u64, hung, "clients that wait");
 
     let native = start_unwatched(subject).await;
-    let Hanging { sent, hung, .. } = send_to_hanging(&native, LENGTH / 4).await;
-    eprintln!("v2 hangs (control): {hung} of {sent} requests hang");
-    assert_eq!(hung, sent, "nothing bounds what hangs");
+    native.upstream("v2").hang(true);
+    let mut arrivals = Arrivals::open(&native).await;
+    arrivals.go_on_for(exposed * 2).await;
+    let all_hang = async || (native.upstream("v2").count() == arrivals.sent).then_some(());
+    wait::until("all at v2", all_hang).await;
+    eprintln!("v2 hangs (control): {0} of {0} requests hang", arrivals.sent);
 }
 
 pub(crate) async fn a_trial_gets_its_share_only(subject: &Subject) {
-    const SHARE: f64 = 0.1;
-    let settings = json!({
-        "consecutiveFailures": 5, "ejection": "1s", "maxEjection": "1s",
-        "trial": {"percentage": {"value": 10}, "requests": 400},
-    });
-    let canary = start_watched(subject, &settings).await;
-    let _log = canary.envoy.show_log_on_panic();
-    canary.upstream("v2").fail_every(1);
-    let load = Load::paced(canary.address, &Kind::Http(Protocol::Http1, get()), CONNECTIONS, Duration::ZERO);
-    load.until("v1 stands in", |outcome| outcome.served("v1") >= 10).await;
-    canary.upstream("v2").fail_every(0);
-    load.until("the trial", |outcome| outcome.served("v2") >= 20).await;
-    let begin = load.so_far();
-    load.until("most of the trial", |outcome| outcome.served("v2") >= 320).await;
-    let end = load.so_far();
-    load.until("v2 is back", |outcome| outcome.served("v2") >= 2_000).await;
-    load.stop().await;
-    let (hits, picks) = (end.served("v2") - begin.served("v2"), end.successes() - begin.successes());
-    let share = hits as f64 / picks as f64;
-    eprintln!("trial: {hits} of {picks} picks of v2, {share:.3} for a share of {SHARE}");
-    assert!(share <= SHARE || agrees(hits, picks, SHARE, ALPHA), "{hits} of {picks} picks");
+    for percentage in [10, 50] {
+        let share = f64::from(percentage) / 100.0;
+        let settings = json!({
+            "consecutiveFailures": 5, "ejection": "1s", "maxEjection": "1s",
+            // More than this sends, so that no snapshot comes after the trial.
+            "trial": {"percentage": {"value": percentage}, "requests": 4_000},
+        });
+        let canary = start_watched(subject, &settings).await;
+        let _log = canary.envoy.show_log_on_panic();
+        canary.upstream("v2").fail_every(1);
+        let load = load(&canary, Duration::from_millis(1));
+        load.until("v1 stands in", |outcome| outcome.served("v1") > 0).await;
+        canary.upstream("v2").fail_every(0);
+        load.until("the trial", |outcome| outcome.served("v2") >= 20).await;
+        let begin = load.so_far();
+        load.go_on_for(subject.share_of(1_000).max(500)).await;
+        let end = load.stop().await;
+        let (hits, picks) = (end.served("v2") - begin.served("v2"), end.successes() - begin.successes());
+        eprintln!("trial of {percentage} %: {hits} of {picks} picks of v2, {:.3}", hits as f64 / picks as f64);
+        assert!(agrees(hits, picks, share, ALPHA), "{percentage} %: {hits} of {picks} picks");
+    }
 }
 
 /// A connection that each of the two workers has taken.
@@ -192,7 +287,7 @@ async fn one_of_each_worker(canary: &Canary) -> [Connection; 2] {
             return found.map(|connection| connection.expect("one of each"));
         }
         let before = canary.envoy.connections_by_worker().await;
-        let mut connection = Connection::open(canary.address, Protocol::Http1).await.expect("a connection");
+        let mut connection = connect(canary).await;
         connection.send(&Request::new("other.example", "/")).await.expect("an answer");
         let after = canary.envoy.connections_by_worker().await;
         assert_eq!(after.len(), 2, "two workers");
@@ -202,25 +297,29 @@ async fn one_of_each_worker(canary: &Canary) -> [Connection; 2] {
 }
 
 pub(crate) async fn one_worker_ejects_for_all(subject: &Subject) {
-    let settings = json!({"consecutiveFailures": 5, "ejection": "60s", "trial": {"requests": 3}});
+    const FAILURES: usize = 5;
+    let settings = json!({"consecutiveFailures": FAILURES, "ejection": "60s", "trial": {"requests": 3}});
     let canary = start_watched(subject, &settings).await;
     let _log = canary.envoy.show_log_on_panic();
     let [mut first, mut second] = one_of_each_worker(&canary).await;
     let failing = Request::new("reviews", "/status/503");
-    let mut failures = 0;
-    while first.send(&failing).await.expect("an answer").served_by == "v2" {
-        failures += 1;
-        assert!(failures <= 5, "v2 is not ejected");
-    }
+    let failures = failed(&until_ejected(&mut first, &failing, FAILURES).await);
     let begin = Instant::now();
     let mut served = 0;
     while second.send(&get()).await.expect("an answer").served_by == "v2" {
         served += 1;
-        assert!(begin.elapsed() < EXCHANGE * 4, "the other worker has not heard of the ejection");
+        assert!(begin.elapsed() < LATE, "the other worker has not heard of the ejection");
     }
     eprintln!(
         "two workers: ejected by {failures} failures on one, {:.0?} and {served} successes later on the other",
         begin.elapsed()
     );
-    assert_eq!(failures, 5);
+    assert_eq!(failures, FAILURES);
+
+    let native = start_unwatched(subject).await;
+    for (name, connection) in ["first", "second"].iter().zip(&mut one_of_each_worker(&native).await) {
+        let answers = all_by_v2(connection, &failing, FAILURES * 2).await;
+        eprintln!("two workers (control), {name}: {} of {} failed", failed(&answers), answers.len());
+        assert_eq!(failed(&answers), answers.len(), "{name}");
+    }
 }

@@ -1,29 +1,35 @@
-//! A version that breaks its connections harms its own requests only, and the filter never.
+//! A version that breaks its connections or calls harms its own requests only, and where failures accrue few of them.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
 
 use e2e::{
     bootstrap::cluster,
     canary::{NATIVE, cluster_name},
-    client::Request,
-    load::Load,
+    client::{Protocol, Request},
+    load::{Kind, Load},
+    upstream::Upstream,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     task::AbortHandle,
+    time,
 };
 
-use super::{assert_none_lost, start, with_fallback};
+use super::{assert_none_lost, ejections, native_by_header, start, start_native, with_fallback};
 use crate::{
     Subject,
     documents::{document, to},
     steering::PROTOCOLS,
 };
 
-const REQUESTS: u64 = 1_000;
+const REQUESTS: u64 = 250;
+const CONTROL: u64 = 8;
 const CONNECTIONS: u64 = 4;
+const PAUSE: Duration = Duration::from_millis(1);
+/// In succession, which eject.
+const FAILURES: u64 = 5;
 const VERSION: &str = "x-want";
 
 /// How an upstream breaks.
@@ -44,10 +50,10 @@ const BREAKAGES: [Breakage; 4] =
 
 impl Breakage {
     /// Requests for the broken version. Envoy takes a second to close a client's connection amid an answer.
-    const fn requests(self) -> u64 {
+    fn requests(self, subject: &Subject) -> u64 {
         match self {
-            Self::Refused | Self::Reset | Self::ResetByRequest => REQUESTS,
-            Self::ResetAfterHeaders => 20,
+            Self::Refused | Self::Reset | Self::ResetByRequest => subject.share_of(REQUESTS),
+            Self::ResetAfterHeaders => subject.share_of(10),
         }
     }
 }
@@ -92,36 +98,122 @@ async fn break_off(mut stream: TcpStream, breakage: Breakage) -> io::Result<()> 
     if breakage == Breakage::ResetAfterHeaders {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nbeginning").await?;
         // Envoy has read it once it sends on what follows, which never comes: give it time to.
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        time::sleep(Duration::from_millis(1)).await;
     }
     Ok(())
 }
 
+/// Requests for a healthy version go on beside those for a broken one, which all fail, with the filter and without.
 pub(crate) async fn leaves_other_versions_alone(subject: &Subject) {
-    let wants = |version: &str| json!({"match": [{"headers": {VERSION: {"exact": version}}}], "route": to(version)});
-    let document = with_fallback(document(&[("reviews", json!([wants("v1"), wants("v2")]))]), &["v2", "v1"]);
+    let rule = |version| json!({"match": [{"headers": {VERSION: {"exact": version}}}], "route": to(version)});
+    let document = with_fallback(document(&[("reviews", json!(["v1", "v2"].map(rule)))]), &["v2", "v1"]);
     let canary = start(subject, "learned", &document, &["v1", NATIVE]).await;
+    let native = start_native(subject, &native_by_header(VERSION, &["v1", "v2"]), &["v1", NATIVE]).await;
     let _log = canary.envoy.show_log_on_panic();
     for breakage in BREAKAGES {
         let broken = Breaking::start(breakage).await;
-        canary.add_clusters(&[cluster(&cluster_name("v2"), broken.address)]);
-        canary.envoy.wait_for_endpoints(&cluster_name("v2"), Some(1)).await;
-        for protocol in PROTOCOLS {
-            let requests = breakage.requests();
-            let load = |version, requests| {
-                let get = Request::new("reviews", "/").header(VERSION, version);
-                Load::start(canary.address, protocol, &get, CONNECTIONS, requests)
-            };
-            let (healthy, broken) = (load("v1", REQUESTS), load("v2", requests));
-            let (healthy, broken) = (healthy.finish().await, broken.finish().await);
-            assert_none_lost(&format!("v1 beside {breakage:?}, {protocol:?}"), &healthy);
-            assert_eq!(healthy.served("v1"), REQUESTS);
-            eprintln!("{breakage:?}, {protocol:?}: {} of {requests} failed", broken.failures.len());
-            assert!(!broken.failures.is_empty(), "{breakage:?}, {protocol:?}: the broken version loses nothing");
-            assert_eq!(broken.all(), requests, "{breakage:?}, {protocol:?}: every request has an end");
+        for (arm, proxy) in [("", &canary), (" (control)", &native)] {
+            proxy.add_clusters(&[cluster(&cluster_name("v2"), broken.address)]);
+            proxy.envoy.wait_for_endpoints(&cluster_name("v2"), Some(1)).await;
+            for protocol in PROTOCOLS {
+                let row = format!("{breakage:?}, {protocol:?}{arm}");
+                let load = |version| {
+                    let get = Request::new("reviews", "/").header(VERSION, version);
+                    Load::paced(proxy.address, &Kind::Http(protocol, get), CONNECTIONS, PAUSE)
+                };
+                let (healthy, broken) = (load("v1"), load("v2"));
+                broken.go_on_for(breakage.requests(subject)).await;
+                healthy.go_on_for(CONNECTIONS).await;
+                let (healthy, broken) = (healthy.stop().await, broken.stop().await);
+                assert_none_lost(&format!("v1 beside {row}"), &healthy);
+                assert_eq!(healthy.served("v1"), healthy.all(), "{row}");
+                eprintln!("{row}: {} of {} failed", broken.failures.len(), broken.all());
+                assert_eq!(broken.failures.len() as u64, broken.all(), "{row}");
+            }
+            proxy.add_clusters(&[]);
+            proxy.envoy.wait_for_endpoints(&cluster_name("v2"), None).await;
         }
-        canary.add_clusters(&[]);
-        canary.envoy.wait_for_endpoints(&cluster_name("v2"), None).await;
     }
+    canary.envoy.assert_no_crash();
+}
+
+/// How a version fails, what is sent to it, and how often at least, each under a host and in a version of its own. Without a breakage it
+/// is a gRPC server that ends each call with UNAVAILABLE.
+fn failing() -> Vec<(&'static str, Option<Breakage>, Kind, u64)> {
+    let by = |name, breakage: Breakage, protocol| {
+        let requests = if breakage == Breakage::ResetAfterHeaders { 20 } else { 100 };
+        (name, Some(breakage), Kind::Http(protocol, Request::new(name, "/")), requests)
+    };
+    let (unary, stream) = ("unavailable-unary", "unavailable-after-messages");
+    vec![
+        by("refused-http1", Breakage::Refused, Protocol::Http1),
+        by("refused-http2", Breakage::Refused, Protocol::Http2),
+        by("reset-http1", Breakage::Reset, Protocol::Http1),
+        by("reset-http2", Breakage::Reset, Protocol::Http2),
+        by("reset-by-request-http1", Breakage::ResetByRequest, Protocol::Http1),
+        by("reset-by-request-http2", Breakage::ResetByRequest, Protocol::Http2),
+        by("reset-after-headers", Breakage::ResetAfterHeaders, Protocol::Http1),
+        (unary, None, Kind::Unary(unary.to_owned()), 100),
+        (stream, None, Kind::Stream(stream.to_owned()), 100),
+    ]
+}
+
+/// Requests of each host to the version of its name, and to v1 while that is ejected.
+fn by_host(names: &[&str]) -> Value {
+    let hosts: Vec<_> = names.iter().map(|name| (*name, json!([{"route": to(name)}]))).collect();
+    let subset = |name: &&str| json!({"name": name, "labels": {"version": name}});
+    let mut document = document(&hosts);
+    document["destinationRules"][0]["spec"]["subsets"] = names.iter().chain(&["v1"]).map(subset).collect();
+    document["policies"] = json!([{
+        "hosts": ["reviews"],
+        "fallback": ["v1", names[0]],
+        "failureAccrual": {"consecutiveFailures": FAILURES, "ejection": "60s"},
+    }]);
+    document
+}
+
+/// Each kind of failure counts, and ejects.
+pub(crate) async fn is_ejected(subject: &Subject) {
+    // In each worker, and those on their way.
+    const MOST: u64 = 2 * FAILURES + CONNECTIONS;
+    let failing = failing();
+    let names: Vec<_> = failing.iter().map(|(name, ..)| *name).collect();
+    let canary = start(subject, "learned", &by_host(&names), &["v1", NATIVE]).await;
+    let native = start_native(subject, &native_by_header(":authority", &names), &["v1", NATIVE]).await;
+    let _log = canary.envoy.show_log_on_panic();
+    let unavailable = Upstream::start("unavailable").await;
+    unavailable.fail_every(1);
+    let (mut clusters, mut broken) = (Vec::new(), Vec::new());
+    for (name, breakage, ..) in &failing {
+        let address = match breakage {
+            Some(breakage) => {
+                broken.push(Breaking::start(*breakage).await);
+                broken[broken.len() - 1].address
+            }
+            None => unavailable.address(),
+        };
+        clusters.push(cluster(&cluster_name(name), address));
+    }
+    for (arm, proxy) in [("", &canary), (" (control)", &native)] {
+        proxy.add_clusters(&clusters);
+        for name in &names {
+            proxy.envoy.wait_for_endpoints(&cluster_name(name), Some(1)).await;
+        }
+        let start = |kind| Load::paced(proxy.address, kind, CONNECTIONS, PAUSE);
+        let loads: Vec<_> = failing.iter().map(|(.., kind, _)| start(kind)).collect();
+        for (load, (name, .., requests)) in loads.into_iter().zip(&failing) {
+            let requests = if arm.is_empty() { *requests } else { CONTROL };
+            load.go_on_for(requests.saturating_sub(load.so_far().all())).await;
+            let outcome = load.stop().await;
+            let failed = outcome.failures.len() as u64;
+            eprintln!("{name}{arm}: {failed} of {} failed", outcome.all());
+            if arm.is_empty() {
+                assert!((FAILURES..=MOST).contains(&failed), "{name}: {failed} failed, at most {MOST} may");
+            } else {
+                assert_eq!(failed, outcome.all(), "{name}{arm}: nothing bounds what fails");
+            }
+        }
+    }
+    assert!(ejections(&canary, "consecutive-failures").await >= names.len() as u64, "ejections");
     canary.envoy.assert_no_crash();
 }

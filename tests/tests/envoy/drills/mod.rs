@@ -5,28 +5,23 @@ pub(crate) mod absent;
 pub(crate) mod accrual;
 pub(crate) mod broken;
 pub(crate) mod memory;
-
 pub(crate) mod rollout;
 pub(crate) mod version_header;
 
 use e2e::{
-    bootstrap::{Surroundings, guard, refresher},
+    bootstrap::Surroundings,
     canary::{Backend, Canary, Delivery, cluster_name},
     load::Outcome,
+    prometheus::Samples,
 };
 use serde_json::{Value, json};
 
 use crate::Subject;
 
-/// The chain with a guard that takes this for true of numbers of endpoints.
-fn guarded(endpoints: &str) -> Surroundings {
-    Surroundings { after: vec![refresher(), guard(endpoints)], ..Surroundings::default() }
-}
-
 /// With the filter and a guard.
 async fn start(subject: &Subject, endpoints: &str, document: &Value, upstreams: &[&str]) -> Canary {
     let backends: Vec<_> = upstreams.iter().copied().map(Backend::of).collect();
-    Canary::start_in(&subject.binary, Delivery::Ecds, guarded(endpoints), document, &backends).await
+    Canary::start_in(&subject.binary, Delivery::Ecds, Surroundings::guarded(endpoints), document, &backends).await
 }
 
 /// The control arm: native routes without the filter.
@@ -54,9 +49,14 @@ fn native_by_header(name: &str, versions: &[&str]) -> Value {
 }
 
 /// A document with this fallback order for reviews.
-fn with_fallback(mut document: Value, fallback: &[&str]) -> Value {
+pub(crate) fn with_fallback(mut document: Value, fallback: &[&str]) -> Value {
     document["policies"] = json!([{"hosts": ["reviews"], "fallback": fallback}]);
     document
+}
+
+/// Ejections so far for this reason.
+async fn ejections(canary: &Canary, reason: &str) -> u64 {
+    Samples::of(&canary.envoy).await.sum("canary_ejections_total", &[("reason", reason)])
 }
 
 fn assert_none_lost(row: &str, outcome: &Outcome) {

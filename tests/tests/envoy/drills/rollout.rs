@@ -6,18 +6,19 @@ use e2e::{
     canary::Canary,
     client::{Protocol, Request},
     load::{Kind, Load, Outcome},
+    scale,
 };
 use serde_json::{Value, json};
 
-use super::{assert_none_lost, assert_some_lost, native_split, start, start_native, with_fallback};
+use super::{assert_none_lost, assert_some_lost, ejections, native_split, start, start_native, with_fallback};
 use crate::{
     Subject,
     documents::{document, split},
 };
 
 const CONNECTIONS: u64 = 2;
-const PAUSE: Duration = Duration::from_millis(5);
-/// Requests of each kind of client after each change.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Requests of each kind of client after each change, at full length.
 const ENOUGH: u64 = 100;
 /// Requests that show a version to serve.
 const FEW: u64 = 5;
@@ -68,12 +69,14 @@ impl Order {
     }
 }
 
-/// The shares as a document.
+/// The shares as a document. What comes and goes is no failure: nothing is ejected.
 fn steered(shares: &[(&str, u32)]) -> Value {
     let document = document(&[(HOST, json!([{"route": split(shares)}]))]);
     let default = shares[0].0;
     let others = VERSIONS.into_iter().rev().filter(|version| *version != default);
-    with_fallback(document, &others.chain([default]).collect::<Vec<_>>())
+    let mut document = with_fallback(document, &others.chain([default]).collect::<Vec<_>>());
+    document["policies"][0]["failureAccrual"] = json!({"failureRatio": 0.5});
+    document
 }
 
 fn kinds() -> [Kind; 4] {
@@ -84,16 +87,22 @@ fn kinds() -> [Kind; 4] {
 const NAMES: [&str; 4] = ["HTTP/1.1", "HTTP/2", "gRPC unary", "gRPC server streaming"];
 
 /// Goes through all steps under load; what came of the requests of each kind of client.
-async fn roll(proxy: &Canary, order: Order, documents: impl Fn(&[(&str, u32)]) -> Value) -> Vec<Outcome> {
+async fn roll(
+    subject: &Subject,
+    proxy: &Canary,
+    order: Order,
+    documents: impl Fn(&[(&str, u32)]) -> Value,
+) -> Vec<Outcome> {
+    let enough = subject.share_of(scale::pick(ENOUGH / 4, ENOUGH));
     proxy.keep_clusters(STEPS[0].clusters).await;
     let loads = kinds().map(|kind| Load::paced(proxy.address, &kind, CONNECTIONS, PAUSE));
-    go_on(&loads).await;
+    go_on(&loads, enough).await;
     for steps in STEPS.windows(2) {
         let (before, after) = (&steps[0], &steps[1]);
         proxy.keep_clusters(&order.between(before, after)).await;
-        go_on(&loads).await;
+        go_on(&loads, enough).await;
         proxy.take(&documents(after.shares)).await;
-        go_on(&loads).await;
+        go_on(&loads, enough).await;
         proxy.keep_clusters(after.clusters).await;
         until_served(&loads, after.shares).await;
     }
@@ -104,8 +113,8 @@ async fn roll(proxy: &Canary, order: Order, documents: impl Fn(&[(&str, u32)]) -
     outcomes
 }
 
-async fn go_on(loads: &[Load]) {
-    let goals: Vec<_> = loads.iter().map(|load| load.so_far().all() + ENOUGH).collect();
+async fn go_on(loads: &[Load], enough: u64) {
+    let goals: Vec<_> = loads.iter().map(|load| load.so_far().all() + enough).collect();
     for (load, goal) in loads.iter().zip(goals) {
         load.until("requests after a change", |outcome| outcome.all() >= goal).await;
     }
@@ -125,8 +134,11 @@ async fn until_served(loads: &[Load], shares: &[(&str, u32)]) {
 async fn costs_nothing(subject: &Subject, order: Order) {
     let canary = start(subject, "learned", &steered(STEPS[0].shares), &VERSIONS).await;
     let _log = canary.envoy.show_log_on_panic();
-    for (name, outcome) in NAMES.iter().zip(roll(&canary, order, steered).await) {
+    for (name, outcome) in NAMES.iter().zip(roll(subject, &canary, order, steered).await) {
         assert_none_lost(&format!("rollout in {order:?} order, {name}"), &outcome);
+    }
+    for reason in ["consecutive-failures", "failure-ratio"] {
+        assert_eq!(ejections(&canary, reason).await, 0, "{reason}");
     }
     canary.envoy.assert_no_crash();
 }
@@ -141,7 +153,7 @@ pub(crate) async fn costs_nothing_in_the_wrong_order(subject: &Subject) {
 
 pub(crate) async fn costs_requests_without_the_filter(subject: &Subject) {
     let native = start_native(subject, &native_split(STEPS[0].shares), &VERSIONS).await;
-    for (name, outcome) in NAMES.iter().zip(roll(&native, Order::Wrong, native_split).await) {
+    for (name, outcome) in NAMES.iter().zip(roll(subject, &native, Order::Wrong, native_split).await) {
         assert_some_lost(&format!("rollout in wrong order, {name}"), &outcome);
     }
 }
