@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::fixture::{document, get, response_lines, reviews, start};
-use crate::guard::{cluster, guarded};
+use crate::guard::{cluster, end, guarded};
 use sdk_shims::test_host::{Plugin, Stream, Vm};
 use serde_json::{Value, json};
 
@@ -112,7 +112,7 @@ fn a_user_who_is_moved_by_the_guard_comes_back() {
     drop(issued);
     let cookie = cookies(&mut first);
     assert_eq!(cookie.len(), 1, "the user is named all the same");
-    drop(first);
+    end(first, 0, Some(&reviews("v1")));
     let known = [("cookie", value(&cookie[0]).as_bytes())];
     assert_eq!(cluster(&asked(&filter, &known)), reviews("v1"), "while v2 is passed over");
     vm.advance(std::time::Duration::from_millis(5_101));
