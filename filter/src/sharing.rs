@@ -1,4 +1,5 @@
-//! The VM's knowledge of clusters and of the failures of versions, and its exchange with the other VMs of the same id: workers, and other listeners.
+//! The VM's knowledge of clusters and of the failures of versions, and its exchange with the other VMs of the same id:
+//! workers, and other listeners.
 
 use std::cell::RefCell;
 use std::rc::Rc;
