@@ -27,7 +27,7 @@ use crate::{
 const REQUESTS: u64 = 250;
 const CONTROL: u64 = 8;
 const CONNECTIONS: u64 = 4;
-const PAUSE: Duration = Duration::from_millis(1);
+const PAUSE: Duration = Duration::from_millis(4);
 /// In succession, which eject.
 const FAILURES: u64 = 5;
 const VERSION: &str = "x-want";
