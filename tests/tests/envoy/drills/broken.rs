@@ -166,7 +166,7 @@ fn by_host(names: &[&str]) -> Value {
     document["destinationRules"][0]["spec"]["subsets"] = names.iter().chain(&["v1"]).map(subset).collect();
     document["policies"] = json!([{
         "hosts": ["reviews"],
-        "fallback": ["v1", names[0]],
+        "fallback": ["v1"],
         "failureAccrual": {"consecutiveFailures": FAILURES, "ejection": "60s"},
     }]);
     document
