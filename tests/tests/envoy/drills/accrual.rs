@@ -50,8 +50,8 @@ async fn connect(proxy: &Canary) -> Connection {
     Connection::open(proxy.address, Protocol::Http1).await.expect("a connection")
 }
 
-fn load(proxy: &Canary, pause: Duration) -> Load {
-    Load::paced(proxy.address, &Kind::Http(Protocol::Http1, get()), CONNECTIONS, pause)
+fn load(proxy: &Canary, connections: u64, pause: Duration) -> Load {
+    Load::paced(proxy.address, &Kind::Http(Protocol::Http1, get()), connections, pause)
 }
 
 /// Sends one request after the other until v1 stands in; the answers of v2 before, which must not exceed `most`.
@@ -96,7 +96,7 @@ pub(crate) async fn half_of_the_answers_fail(subject: &Subject) {
     let samples = Samples::with(&canary.envoy, "canary_ejections_total", &[], 1).await;
     assert_eq!(samples.sum("canary_ejections_total", &[("reason", "failure-ratio")]), 1);
     canary.upstream("v2").fail_every(0);
-    let load = load(&canary, PAUSE);
+    let load = load(&canary, CONNECTIONS, PAUSE);
     Samples::with(&canary.envoy, "canary_recoveries_total", &[], 1).await;
     let back = begin.elapsed();
     let served = load.so_far().served("v2");
@@ -124,7 +124,7 @@ pub(crate) async fn half_of_the_answers_fail_at_both_workers(subject: &Subject) 
     let mut lost = Vec::new();
     for proxy in [&canary, &native] {
         proxy.upstream("v2").fail_every(2);
-        let load = load(proxy, PAUSE);
+        let load = load(proxy, CONNECTIONS, PAUSE);
         load.go_on_for(requests).await;
         let outcome = load.stop().await;
         let arm = if lost.is_empty() { "" } else { " (control)" };
@@ -266,10 +266,11 @@ pub(crate) async fn a_trial_gets_its_share_only(subject: &Subject) {
         let canary = start_watched(subject, &settings).await;
         let _log = canary.envoy.show_log_on_panic();
         canary.upstream("v2").fail_every(1);
-        let load = load(&canary, Duration::from_millis(1));
+        // One connection is one worker's: nothing goes to v2 because another has not heard of its ejection.
+        let load = load(&canary, 1, Duration::ZERO);
         load.until("v1 stands in", |outcome| outcome.served("v1") > 0).await;
         canary.upstream("v2").fail_every(0);
-        load.until("the trial", |outcome| outcome.served("v2") >= 20).await;
+        load.until("the trial", |outcome| outcome.served("v2") > 0).await;
         let begin = load.so_far();
         load.go_on_for(subject.share_of(1_000).max(500)).await;
         let end = load.stop().await;

@@ -27,7 +27,7 @@ use crate::{
 const REQUESTS: u64 = 250;
 const CONTROL: u64 = 8;
 const CONNECTIONS: u64 = 4;
-const PAUSE: Duration = Duration::from_millis(1);
+const PAUSE: Duration = Duration::from_millis(4);
 /// In succession, which eject.
 const FAILURES: u64 = 5;
 const VERSION: &str = "x-want";
@@ -166,7 +166,7 @@ fn by_host(names: &[&str]) -> Value {
     document["destinationRules"][0]["spec"]["subsets"] = names.iter().chain(&["v1"]).map(subset).collect();
     document["policies"] = json!([{
         "hosts": ["reviews"],
-        "fallback": ["v1", names[0]],
+        "fallback": ["v1"],
         "failureAccrual": {"consecutiveFailures": FAILURES, "ejection": "60s"},
     }]);
     document

@@ -18,7 +18,7 @@ use crate::{
 };
 
 const HEADER: &str = "grpcsvc";
-const REQUESTS: u64 = 2_000;
+const REQUESTS: u64 = 500;
 const CONNECTIONS: u64 = 4;
 
 /// A rule for each version and no catch-all; v3 has no cluster.
