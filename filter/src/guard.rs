@@ -70,9 +70,11 @@ impl Guard {
         let faults =
             applied.leaves_faults.then(|| decide(FaultScope::AtGuard, &Only(handover.cluster.borrow().clone())));
         let is_new = is_moved || applied.leaves_faults;
+        // A guard before may have carried out the faults of versions.
+        let scope = if applied.leaves_faults { FaultScope::All } else { FaultScope::BeforeGuard };
         let explained = (is_new && applied.is_explained).then(|| {
             let choice = Choice::new(handover, &applied);
-            decide(FaultScope::All, if is_moved { &choice } else { &applied.known })
+            decide(scope, if is_moved { &choice } else { &applied.known })
         });
         let explanation = explained.and_then(|decision| Explanation::of(&decision, &applied.table));
         let action = self.carry_out(faults, explanation, handover, &applied.table);

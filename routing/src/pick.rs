@@ -95,7 +95,7 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
     /// The user by the first key that the request has, else a new one, with the cookie to remember.
     fn user(&self, policy: &'t HostPolicy) -> Option<(User<'t>, Option<String>)> {
         let sticky = policy.sticky.as_ref()?;
-        if let Some((key, value)) = sticky.key(self.request) {
+        if let Some((key, value)) = sticky.key(self.seen) {
             return Some((User { key, bucket: Some(sticky::bucket(&sticky.salt, &value)), is_new: false }, None));
         }
         let cookie = sticky.issue_cookie.as_ref()?;

@@ -53,12 +53,13 @@ fn octets(address: IpAddr) -> Vec<u8> {
     }
 }
 
-/// The value of the first cookie of a name, as sent.
+/// The value of the first cookie of a name that is not empty, as sent.
 fn cookie<'r>(request: &'r impl RequestView, name: &[u8]) -> Option<&'r [u8]> {
     let pairs = request.header("cookie").flat_map(|line| line.split(|byte| *byte == b';'));
     let mut halves = pairs.map(|pair| pair.splitn(2, |byte| *byte == b'='));
     halves.find_map(|mut halves| {
-        (halves.next()?.trim_ascii() == name).then(|| halves.next().unwrap_or_default().trim_ascii())
+        let is_it = halves.next()?.trim_ascii() == name;
+        halves.next().map(<[u8]>::trim_ascii).filter(|value| is_it && !value.is_empty())
     })
 }
 

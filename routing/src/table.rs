@@ -16,7 +16,7 @@ use crate::overrides::Permissions;
 use crate::request::RequestView;
 use crate::resolve::Resolver;
 use crate::route::{DEFAULT_PORT, Destination, Kind, Route};
-use crate::version::{HostPolicy, Normalised, Policies};
+use crate::version::{Hidden, HostPolicy, Normalised, Policies};
 
 /// The rules of a document, resolved for one proxy and ready to decide.
 #[derive(Debug)]
@@ -165,7 +165,8 @@ impl RouteTable {
         let virtual_host = self.hosts.find(host).and_then(|index| self.virtual_hosts.get(index));
         let found = virtual_host.and_then(|host| Some((host, host.routes(port)?)));
         let Some((virtual_host, routes)) = found else { return Decision::of(None, Outcome::Untouched) };
-        let seen = Normalised::new(request, &virtual_host.policies);
+        let hidden = Hidden { headers: &self.headers, overrides: &self.overrides, permissions };
+        let seen = Normalised::new(request, &virtual_host.policies, hidden);
         match routes.iter().find(|route| route.applies_to(port) && route.is_match(&seen)) {
             Some(route) => {
                 let resolver = Resolver { table: self, faults, request, seen: &seen, route, port, draws, permissions };

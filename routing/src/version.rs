@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::{
-    Config, Destination as ConfigDestination, FailureAccrual, Fault, Policy, Protocol, Ramp, Sticky, VersionFault,
+    Config, ControlHeaders, Destination as ConfigDestination, FailureAccrual, Fault, Overrides, Policy, Protocol, Ramp,
+    Sticky, VersionFault,
 };
 use crate::format::Property;
+use crate::overrides::{Permission, Permissions};
 use crate::request::{Claim, RequestView};
 use crate::route::Destination;
 use crate::timestamp::Timestamp;
@@ -170,15 +172,33 @@ pub(crate) fn cut_name(text: &[u8]) -> String {
     String::from_utf8_lossy(text.get(..LONGEST_NAME).unwrap_or(text)).into_owned()
 }
 
-/// A request as the rules see it: its version headers name versions that exist.
+/// A request as the rules see it: its version headers name versions that exist, and what is not for them is not there.
 pub(crate) struct Normalised<'r, R> {
     request: &'r R,
     /// (header, version), for each version header that counts.
     versions: Vec<(&'r str, &'r str)>,
+    hidden: Hidden<'r>,
+}
+
+/// The headers that rules, format strings and keys of users cannot see: the filter's own, and secrets.
+#[derive(Clone, Copy)]
+pub(crate) struct Hidden<'r> {
+    pub(crate) headers: &'r ControlHeaders,
+    pub(crate) overrides: &'r Overrides,
+    /// A trusted client's wish for a version is no secret.
+    pub(crate) permissions: Permissions,
+}
+
+impl Hidden<'_> {
+    fn hides(&self, name: &str) -> bool {
+        let is_own = self.headers.names().any(|own| own == name);
+        let is_wish = || self.permissions.version == Permission::Granted && self.headers.version() == Some(name);
+        (is_own && !is_wish()) || self.overrides.secret_headers().any(|secret| secret == name)
+    }
 }
 
 impl<'r, R: RequestView> Normalised<'r, R> {
-    pub(crate) fn new(request: &'r R, policies: &'r [Arc<HostPolicy>]) -> Self {
+    pub(crate) fn new(request: &'r R, policies: &'r [Arc<HostPolicy>], hidden: Hidden<'r>) -> Self {
         let versions = policies.iter().filter_map(|policy| {
             let version = match policy.asked(request)? {
                 Asked::Known(version) => version,
@@ -186,7 +206,7 @@ impl<'r, R: RequestView> Normalised<'r, R> {
             };
             Some((policy.header_for(request)?, version))
         });
-        Self { request, versions: versions.collect() }
+        Self { request, versions: versions.collect(), hidden }
     }
 }
 
@@ -209,7 +229,7 @@ impl<R: RequestView> RequestView for Normalised<'_, R> {
 
     fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         let version = self.versions.iter().find(|(header, _)| *header == name).map(|(_, version)| version.as_bytes());
-        let is_replaced = version.is_some();
+        let is_replaced = version.is_some() || self.hidden.hides(name);
         version.into_iter().chain(self.request.header(name).filter(move |_| !is_replaced))
     }
 

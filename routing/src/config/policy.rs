@@ -95,8 +95,18 @@ impl Policy {
                 "failureAccrual ejects nothing without fallback or defaultSubset: there is nothing to fall back to",
             );
         }
+        policy.check_order(node);
         fields.finish();
         Some(policy)
+    }
+
+    /// The default lies in the middle of the ring: a slot at its ends would put two canaries on one side.
+    fn check_order(&self, node: &Node<'_>) {
+        let order = self.sticky.iter().flat_map(|sticky| sticky.order.iter().enumerate());
+        for (index, subset) in order.filter(|(_, subset)| self.default_subset() == Some(subset.as_str())) {
+            let message = format!("{subset} is the default, which lies in the middle and has no slot");
+            node.invalid_at(format!("{}/sticky/order/{index}", self.at), message);
+        }
     }
 
     fn check_without_default(&self, node: &Node<'_>) {
@@ -266,6 +276,7 @@ impl Config {
     fn warn_of_unknown_versions(&self, policy: &Policy, host: &str, node: &Node<'_>) {
         let named = policy.fallback.iter().chain(policy.faults.iter().map(|fault| &fault.subset));
         let named = named.chain(policy.ramp.iter().map(|ramp| &ramp.subset));
+        let named = named.chain(policy.sticky.iter().flat_map(|sticky| &sticky.order));
         let named = named.chain(policy.version_header.iter().flat_map(|header| header.versions.iter().flatten()));
         let mut told: Vec<&String> = Vec::new();
         for subset in named {
