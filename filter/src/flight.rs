@@ -12,6 +12,7 @@ use sdk_shims::{clock, entropy};
 
 use crate::accruals::Sent;
 use crate::sharing;
+use crate::ticker::Ticker;
 
 /// Deadline in nanoseconds of the steady clock, then a number that tells requests apart.
 type Key = (u64, u64);
@@ -52,9 +53,9 @@ pub(crate) fn init() {
 }
 
 impl Flight {
-    /// A request goes where a decision says; `None` if no policy watches the version's failures.
-    pub(crate) fn begin(forward: &Forward<'_>, delay: Option<Duration>) -> Option<Self> {
-        let settings = forward.accrual?;
+    /// A request goes where a decision says; `None` if no policy watches the version's failures, or no tick would judge them.
+    pub(crate) fn begin(forward: &Forward<'_>, delay: Option<Duration>, ticker: &Ticker) -> Option<Self> {
+        let settings = forward.accrual.filter(|_| ticker.is_running())?;
         let sent = sharing::accruals(|accruals| accruals.send(&forward.cluster, &forward.destination, settings))?;
         let sent = Rc::new(RefCell::new(sent));
         let flight = Self { sent, undelayed: Cell::default(), stage: Cell::new(Stage::Sending) };

@@ -146,8 +146,7 @@ impl Handover {
 
     /// The request goes elsewhere, under nobody's delay.
     pub(crate) fn redirect(&self, forward: Forward<'_>) {
-        let flight = if self.ticker.is_running() { Flight::begin(&forward, None) } else { None };
-        self.flight.replace(flight);
+        self.flight.replace(Flight::begin(&forward, None, &self.ticker));
         self.cluster.replace(forward.cluster.into_owned());
         if self.is_complete.get() {
             self.complete();

@@ -84,7 +84,7 @@ impl Stream {
     /// The cluster of a request whose version another may stand in for, and where the version's failures count.
     fn sent(&self, decision: &Decision<'_>) -> Option<(String, Option<Flight>)> {
         let Outcome::Forward(forward) = &decision.outcome else { return None };
-        let flight = if self.ticker.is_running() { Flight::begin(forward, decision.delay) } else { None };
+        let flight = Flight::begin(forward, decision.delay, &self.ticker);
         forward.has_alternative.then(|| (forward.cluster.clone().into_owned(), flight))
     }
 

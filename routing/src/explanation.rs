@@ -88,8 +88,7 @@ fn explain_split(split: &SplitPick<'_>, say: &mut impl FnMut(&str, &str)) {
 
 fn push(text: &mut String, byte: u8) {
     match byte {
-        b';' | b'%' => text.push_str(&format!("%{byte:02X}")),
-        b' ' | b'!'..=b'~' => text.push(byte.into()),
+        b' '..=b'~' if !b";%".contains(&byte) => text.push(byte.into()),
         _ => text.push_str(&format!("%{byte:02X}")),
     }
 }

@@ -124,6 +124,17 @@ impl<'p> Discovered<'p> {
         }
     }
 
+    /// v2's cluster goes and comes back, then its endpoints go; clients go on all the while.
+    async fn lose_cluster_then_endpoints(&self) {
+        self.until_v2_serves().await;
+        self.remove_cluster().await;
+        self.go_on().await;
+        self.add_cluster().await;
+        self.until_v2_serves().await;
+        self.set_endpoints(false).await;
+        self.go_on().await;
+    }
+
     async fn stop(self) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         for load in self.loads {
@@ -139,13 +150,7 @@ pub(crate) async fn comes_and_goes(subject: &Subject) {
     let _log = canary.envoy.show_log_on_panic();
     let world = Discovered::start(&canary).await;
     for _ in 0..cycles {
-        world.until_v2_serves().await;
-        world.remove_cluster().await;
-        world.go_on().await;
-        world.add_cluster().await;
-        world.until_v2_serves().await;
-        world.set_endpoints(false).await;
-        world.go_on().await;
+        world.lose_cluster_then_endpoints().await;
         world.set_endpoints(true).await;
     }
     world.until_v2_serves().await;
@@ -159,13 +164,7 @@ pub(crate) async fn comes_and_goes(subject: &Subject) {
 
     let native = start_native(subject, &native_split(&[("v2", 1)]), &["v1", NATIVE]).await;
     let world = Discovered::start(&native).await;
-    world.until_v2_serves().await;
-    world.remove_cluster().await;
-    world.go_on().await;
-    world.add_cluster().await;
-    world.until_v2_serves().await;
-    world.set_endpoints(false).await;
-    world.go_on().await;
+    world.lose_cluster_then_endpoints().await;
     for (protocol, outcome) in PROTOCOLS.iter().zip(world.stop().await) {
         assert_some_lost(&format!("gone and back once, {protocol:?}"), &outcome);
     }
