@@ -16,6 +16,7 @@ use crate::overrides::Permissions;
 use crate::request::RequestView;
 use crate::resolve::Resolver;
 use crate::route::{DEFAULT_PORT, Destination, Kind, Route};
+use crate::rules::Rules;
 use crate::version::{Hidden, HostPolicy, Normalised, Policies};
 
 /// The rules of a document, resolved for one proxy and ready to decide.
@@ -54,9 +55,10 @@ pub struct Chance<'t> {
 
 /// The rules of a host. In a mesh the first object that has any rule for the port takes the host (istiod's order); at a
 /// gateway all objects are merged into one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct VirtualHost {
-    objects: Vec<Vec<Route>>,
+    /// Shared with the other hosts of the objects.
+    objects: Vec<Arc<Rules>>,
     /// The policies with a version header of the hosts that the rules send to.
     policies: Vec<Arc<HostPolicy>>,
 }
@@ -88,23 +90,26 @@ impl RouteTable {
         };
         let policies = HostPolicy::compile_all(config);
         for service in config.services_in_order() {
-            let routes = compile_routes(service, config, &policies);
+            let mut routes = compile_routes(service, config, &policies);
+            if !config.proxy.in_mesh() {
+                routes.sort_by_key(Route::is_catch_all);
+            }
             if !routes.is_empty() {
-                table.add(service, &routes, &config.proxy);
+                table.add(service, Rules::new(routes).into(), &config.proxy);
             }
         }
         if !config.proxy.in_mesh() {
-            table.virtual_hosts.iter_mut().for_each(VirtualHost::merge);
+            merge_objects(&mut table.virtual_hosts);
         }
         table.virtual_hosts.iter_mut().for_each(VirtualHost::collect_policies);
         table
     }
 
-    fn add(&mut self, service: &VirtualService, routes: &[Route], proxy: &Proxy) {
+    fn add(&mut self, service: &VirtualService, rules: Arc<Rules>, proxy: &Proxy) {
         for fqdn in service.qualified_hosts() {
             let index = self.hosts.find_exactly(&fqdn).unwrap_or_else(|| {
                 let index = self.virtual_hosts.len();
-                self.virtual_hosts.push(VirtualHost { objects: Vec::new(), policies: Vec::new() });
+                self.virtual_hosts.push(VirtualHost::default());
                 let names = if proxy.in_mesh() {
                     host::mesh_names(
                         &fqdn,
@@ -117,7 +122,7 @@ impl RouteTable {
                 index
             });
             if let Some(virtual_host) = self.virtual_hosts.get_mut(index) {
-                virtual_host.objects.push(routes.to_vec());
+                virtual_host.objects.push(Arc::clone(&rules));
             }
         }
     }
@@ -163,11 +168,11 @@ impl RouteTable {
         let (host, authority_port) = host::split_port(request.authority());
         let port = request.port().or(authority_port).unwrap_or(DEFAULT_PORT);
         let virtual_host = self.hosts.find(host).and_then(|index| self.virtual_hosts.get(index));
-        let found = virtual_host.and_then(|host| Some((host, host.routes(port)?)));
-        let Some((virtual_host, routes)) = found else { return Decision::of(None, Outcome::Untouched) };
+        let found = virtual_host.and_then(|host| Some((host, host.rules(port)?)));
+        let Some((virtual_host, rules)) = found else { return Decision::of(None, Outcome::Untouched) };
         let hidden = Hidden { headers: &self.headers, overrides: &self.overrides, permissions };
         let seen = Normalised::new(request, &virtual_host.policies, hidden);
-        match routes.iter().find(|route| route.applies_to(port) && route.is_match(&seen)) {
+        match rules.first(port, &seen) {
             Some(route) => {
                 let resolver = Resolver { table: self, faults, request, seen: &seen, route, port, draws, permissions };
                 resolver.resolve(available)
@@ -299,7 +304,7 @@ impl RouteTable {
     /// How many routes the table has, over all hosts.
     #[must_use]
     pub fn route_count(&self) -> usize {
-        self.virtual_hosts.iter().flat_map(|host| &host.objects).map(Vec::len).sum()
+        self.virtual_hosts.iter().flat_map(|host| &host.objects).map(|rules| rules.routes().len()).sum()
     }
 }
 
@@ -320,23 +325,32 @@ impl CandidateTable {
 
 impl VirtualHost {
     /// The rules that count on a port; `None` where every object's rules are for other ports.
-    fn routes(&self, port: u16) -> Option<&[Route]> {
-        self.objects.iter().find(|routes| routes.iter().any(|route| route.applies_to(port))).map(Vec::as_slice)
-    }
-
-    /// Gateways: the rules of all objects in order, catch-all entries last (the older first).
-    fn merge(&mut self) {
-        let mut routes: Vec<Route> = self.objects.drain(..).flatten().collect();
-        routes.sort_by_key(Route::is_catch_all);
-        self.objects.push(routes);
+    fn rules(&self, port: u16) -> Option<&Rules> {
+        self.objects.iter().find(|rules| rules.count_on(port)).map(Arc::as_ref)
     }
 
     fn collect_policies(&mut self) {
-        for policy in self.objects.iter().flatten().flat_map(|route| route.action.policies()) {
-            if policy.has_header() && !self.policies.contains(policy) {
+        let routes = self.objects.iter().flat_map(|rules| rules.routes());
+        for policy in routes.flat_map(|route| route.action.policies()) {
+            if policy.has_header() && !self.policies.iter().any(|known| Arc::ptr_eq(known, policy)) {
                 self.policies.push(Arc::clone(policy));
             }
         }
+    }
+}
+
+/// Gateways: each host has one list, the rules of all its objects in order, catch-all entries last (the older first).
+/// Neighbours with the same objects share it.
+fn merge_objects(virtual_hosts: &mut [VirtualHost]) {
+    let mut last: (Vec<Arc<Rules>>, Arc<Rules>) = Default::default();
+    for host in virtual_hosts.iter_mut().filter(|host| host.objects.len() > 1) {
+        let same = |(own, known): (&Arc<Rules>, &Arc<Rules>)| Arc::ptr_eq(own, known);
+        if host.objects.len() != last.0.len() || !host.objects.iter().zip(&last.0).all(same) {
+            let mut routes: Vec<Route> = host.objects.iter().flat_map(|rules| rules.routes()).cloned().collect();
+            routes.sort_by_key(Route::is_catch_all);
+            last = (std::mem::take(&mut host.objects), Rules::new(routes).into());
+        }
+        host.objects = vec![Arc::clone(&last.1)];
     }
 }
 

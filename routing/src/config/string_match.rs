@@ -51,6 +51,12 @@ impl StringMatch {
         }
     }
 
+    /// Whether the match is a regular expression.
+    #[must_use]
+    pub fn is_regex(&self) -> bool {
+        matches!(self, Self::Regex(_))
+    }
+
     /// Whether a value that is there satisfies the match.
     #[must_use]
     pub fn is_match(&self, value: &[u8]) -> bool {

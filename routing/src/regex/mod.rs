@@ -7,9 +7,12 @@
 //!
 //! A value that is not UTF-8 matches no pattern, as in RE2, where even `.*` has to cover whole characters.
 
+mod necessary;
 mod re2;
 
 use std::fmt;
+
+pub(crate) use necessary::Necessary;
 
 /// A compiled pattern. Equality is that of the pattern's text.
 #[derive(Clone)]
@@ -47,6 +50,11 @@ impl Regex {
     #[must_use]
     pub fn is_match(&self, value: &[u8]) -> bool {
         std::str::from_utf8(value).is_ok_and(|value| self.engine.is_match(value))
+    }
+
+    /// What a value needs in order to match; `None` where nothing simple is known.
+    pub(crate) fn necessary(&self) -> Option<Necessary<'_>> {
+        Necessary::of(&self.pattern)
     }
 
     /// The pattern as it was written.
