@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::config::error::Findings;
 use crate::config::node::Node;
-use crate::config::{self, Config, ConfigErrors, Retries};
+use crate::config::{self, Config, ConfigErrors, Json, Retries};
 use crate::decision::{Decision, Forward, LocalReply, Outcome, SplitPick};
 use crate::difference::differences;
 use crate::draws::{Draws, Fraction};
@@ -61,7 +61,8 @@ impl Question {
     /// Everything that is wrong with them, each with its JSON pointer.
     pub fn read_all(document: &Value) -> Result<Vec<Self>, ConfigErrors> {
         let findings = Findings::default();
-        let node = Node::root(document, &findings);
+        let json = Json::from(document);
+        let node = Node::root(&json, &findings);
         let questions = if document.is_object() {
             Self::read(&node).into_iter().collect()
         } else {
@@ -87,7 +88,7 @@ impl Question {
                 path: Vec::new(),
                 headers: headers.unwrap_or_default(),
                 port: fields.get("port").and_then(|port| config::port(&port)),
-                claims: fields.get("claims").map(|claims| claims.value().clone()).unwrap_or_default(),
+                claims: fields.get("claims").map(|claims| claims.value()).unwrap_or_default(),
                 remote_address: source.ip,
                 principal: source.principal,
                 now: fields.get("now").and_then(|now| read_now(&now)),
@@ -97,7 +98,7 @@ impl Question {
             source_namespace: source.namespace,
             source_labels: source.labels,
             unavailable: fields.get("unavailable").map(|list| list.strings()).unwrap_or_default(),
-            expect: fields.get("expect").map(|expect| expect.value().clone()),
+            expect: fields.get("expect").map(|expect| expect.value()),
         };
         fields.finish();
         question.request.authority = authority?.into();

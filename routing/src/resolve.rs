@@ -86,7 +86,7 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
         let reply_headers = &self.route.action.reply_headers;
         match (kind, pick) {
             (Kind::Redirect(redirect), _) => {
-                let location = answer::redirect(redirect, self.route.matcher.as_ref(), self.request, self.port);
+                let location = answer::redirect(redirect, self.route.matcher.as_deref(), self.request, self.port);
                 self.reply(location, reply_headers)
             }
             (Kind::DirectResponse(response), _) => self.reply(answer::direct_response(response), reply_headers),
@@ -227,12 +227,12 @@ impl<'t, R: RequestView> Resolver<'t, '_, R> {
             port: pick.destination.port.unwrap_or(self.port),
             cluster: self.cluster(&pick.destination),
             destination: pick.destination,
-            path: rewrite.map(|rewrite| path::rewrite(self.request.path(), self.route.matcher.as_ref(), rewrite)),
+            path: rewrite.map(|rewrite| path::rewrite(self.request.path(), self.route.matcher.as_deref(), rewrite)),
             authority: pick.treatment.authority.as_deref(),
             request_headers,
             response_headers,
             timeout: forwarding.timeout,
-            retries: forwarding.retries.as_ref(),
+            retries: forwarding.retries.as_deref(),
             mirrors: mirrors.map(|mirror| self.table.cluster(mirror, self.port)).collect(),
             split: pick.split,
             fallback: pick.fallback,

@@ -1,6 +1,7 @@
 //! A rule, compiled: what it matches and what it does.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,11 +25,11 @@ pub struct Route {
     pub name: String,
     /// JSON pointer of the rule in the document.
     pub rule: String,
-    pub(crate) matcher: Option<HttpMatch>,
+    pub(crate) matcher: Option<Arc<HttpMatch>>,
     pub(crate) action: Arc<Action>,
 }
 
-/// What a rule does; shared by the routes of its matches.
+/// What a rule does; shared by the routes of its matches, and by rules that do the same.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Action {
     pub(crate) fault: Fault,
@@ -40,8 +41,8 @@ pub(crate) struct Action {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Forward(Box<Forwarding>),
-    Redirect(Redirect),
-    DirectResponse(DirectResponse),
+    Redirect(Box<Redirect>),
+    DirectResponse(Box<DirectResponse>),
 }
 
 /// How a rule forwards.
@@ -56,9 +57,9 @@ pub(crate) struct Forwarding {
     pub(crate) ring: Option<Ring>,
     pub(crate) path: Option<PathRewrite>,
     pub(crate) timeout: Option<Duration>,
-    pub(crate) retries: Option<Retries>,
+    pub(crate) retries: Option<Box<Retries>>,
     pub(crate) mirrors: Vec<MirrorTarget>,
-    pub(crate) cors: Option<CorsPolicy>,
+    pub(crate) cors: Option<Box<CorsPolicy>>,
 }
 
 /// A destination with what the rule does for it.
@@ -107,11 +108,12 @@ impl Route {
         namespace: &str,
         config: &Config,
         policies: &Policies,
+        actions: &mut RecentActions,
         selected: impl Fn(&HttpMatch) -> bool,
     ) -> Vec<Self> {
-        let action = Arc::new(Action::compile(rule, namespace, config, policies));
-        let route = |matcher: Option<&'m HttpMatch>| Self {
-            name: route_name(rule, matcher),
+        let action = actions.share(Action::compile(rule, namespace, config, policies));
+        let route = |matcher: Option<&'m Arc<HttpMatch>>| Self {
+            name: route_name(rule, matcher.map(Arc::as_ref)),
             rule: rule.at.clone(),
             matcher: matcher.cloned(),
             action: Arc::clone(&action),
@@ -137,7 +139,28 @@ impl Route {
     }
 
     pub(crate) fn is_catch_all(&self) -> bool {
-        self.matcher.as_ref().is_none_or(HttpMatch::is_catch_all)
+        self.matcher.as_ref().is_none_or(|matcher| matcher.is_catch_all())
+    }
+}
+
+/// The actions compiled last. Equal ones are shared: many rules send to few versions.
+#[derive(Debug, Default)]
+pub(crate) struct RecentActions(VecDeque<Arc<Action>>);
+
+/// How many actions are kept; a rule is compared with each.
+const RECENT_ACTIONS: usize = 16;
+
+impl RecentActions {
+    fn share(&mut self, action: Action) -> Arc<Action> {
+        if let Some(known) = self.0.iter().find(|known| ***known == action) {
+            return Arc::clone(known);
+        }
+        if self.0.len() >= RECENT_ACTIONS {
+            self.0.pop_front();
+        }
+        let action = Arc::new(action);
+        self.0.push_back(Arc::clone(&action));
+        action
     }
 }
 
@@ -149,7 +172,11 @@ impl Action {
             (None, Some(response)) => Kind::DirectResponse(response.clone()),
             (None, None) => Kind::Forward(Box::new(Forwarding::compile(rule, namespace, config, policies))),
         };
-        Self { fault: rule.fault.clone().unwrap_or_default(), kind, reply_headers: header_change::steps(response) }
+        Self {
+            fault: rule.fault.as_deref().cloned().unwrap_or_default(),
+            kind,
+            reply_headers: header_change::steps(response),
+        }
     }
 
     /// The policies of the hosts that the rule sends to.
@@ -187,7 +214,7 @@ impl Forwarding {
             let destination = Destination::compile(&target.destination, target.weight, namespace, config);
             WeightedDestination {
                 policy: policies.get(&destination.host).cloned(),
-                treatment: Treatment::compile(rule, target.headers.as_ref()),
+                treatment: Treatment::compile(rule, target.headers.as_deref()),
                 destination,
             }
         });
@@ -217,7 +244,7 @@ impl Treatment {
     /// With one destination Envoy has one list of operations, the rule's before the destination's; in a split the
     /// destination's list is carried out before the rule's.
     fn compile(rule: &HttpRoute, own: Option<&Headers>) -> Self {
-        let of_rule = rule.headers.as_ref();
+        let of_rule = rule.headers.as_deref();
         let (request_headers, response_headers) = if rule.route.len() == 1 {
             let levels = [of_rule, own];
             (

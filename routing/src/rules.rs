@@ -14,7 +14,8 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    pub(crate) fn new(routes: Vec<Route>) -> Self {
+    pub(crate) fn new(mut routes: Vec<Route>) -> Self {
+        routes.shrink_to_fit();
         let ports: Option<Vec<u16>> = routes.iter().map(Route::port).collect();
         let ports = ports.map(|mut ports| {
             ports.sort_unstable();

@@ -15,7 +15,7 @@ use crate::host_index::HostIndex;
 use crate::overrides::Permissions;
 use crate::request::RequestView;
 use crate::resolve::Resolver;
-use crate::route::{DEFAULT_PORT, Destination, Kind, Route};
+use crate::route::{DEFAULT_PORT, Destination, Kind, RecentActions, Route};
 use crate::rules::Rules;
 use crate::version::{Hidden, HostPolicy, Normalised, Policies};
 
@@ -88,9 +88,9 @@ impl RouteTable {
                 .as_ref()
                 .map(|candidate| CandidateTable::compile(candidate, &config.proxy).into()),
         };
-        let policies = HostPolicy::compile_all(config);
+        let (policies, mut actions) = (HostPolicy::compile_all(config), RecentActions::default());
         for service in config.services_in_order() {
-            let mut routes = compile_routes(service, config, &policies);
+            let mut routes = compile_routes(service, config, &policies, &mut actions);
             if !config.proxy.in_mesh() {
                 routes.sort_by_key(Route::is_catch_all);
             }
@@ -376,12 +376,17 @@ fn add_chance<'t>(chances: &mut Vec<Chance<'t>>, share: f64, decision: Decision<
 }
 
 /// The routes of an object that this proxy's selectors leave, up to the first that takes everything.
-fn compile_routes(service: &VirtualService, config: &Config, policies: &Policies) -> Vec<Route> {
+fn compile_routes(
+    service: &VirtualService,
+    config: &Config,
+    policies: &Policies,
+    actions: &mut RecentActions,
+) -> Vec<Route> {
     let mut routes = Vec::new();
-    let acts = |rule: &HttpRoute| rule.redirect.as_ref().is_none_or(Redirect::is_carried_out);
+    let acts = |rule: &HttpRoute| rule.redirect.as_deref().is_none_or(Redirect::is_carried_out);
     for resolved in config.rules_of(service).into_iter().filter(|resolved| acts(&resolved.rule)) {
         let selected = |matcher: &HttpMatch| is_selected(matcher, &service.metadata.namespace, &config.proxy);
-        for route in Route::compile(&resolved.rule, resolved.namespace, config, policies, selected) {
+        for route in Route::compile(&resolved.rule, resolved.namespace, config, policies, actions, selected) {
             let ends = route.is_catch_all() && route.port().is_none();
             routes.push(route);
             if ends {

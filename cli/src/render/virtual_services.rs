@@ -135,8 +135,8 @@ fn has_subset(target: &HttpRouteDestination) -> bool {
 fn reordered(config: &Config) -> Vec<Remark> {
     let rules = config.virtual_services.iter().flat_map(|service| &service.http).filter(|rule| rule.route.len() > 1);
     let remarks = rules.flat_map(|rule| {
-        let of_rule = changed(rule.headers.as_ref());
-        let own: BTreeSet<_> = rule.route.iter().flat_map(|target| changed(target.headers.as_ref())).collect();
+        let of_rule = changed(rule.headers.as_deref());
+        let own: BTreeSet<_> = rule.route.iter().flat_map(|target| changed(target.headers.as_deref())).collect();
         own.intersection(&of_rule)
             .map(|(side, name)| {
                 let text = format!(

@@ -1,6 +1,7 @@
 //! Delegates: a root's rule hands over to another object, whose rules it narrows (istiod's `mergeHTTPRoute`).
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::Config;
 use super::http_match::HttpMatch;
@@ -84,7 +85,7 @@ fn join(root: &str, own: &str) -> String {
 }
 
 /// Every entry of the delegate under every entry of the root that it does not contradict; each needs one at least.
-fn merge_matches(root: &[HttpMatch], own: &[HttpMatch]) -> Option<Vec<HttpMatch>> {
+fn merge_matches(root: &[Arc<HttpMatch>], own: &[Arc<HttpMatch>]) -> Option<Vec<Arc<HttpMatch>>> {
     match (root, own) {
         ([], own) => return Some(own.to_vec()),
         (root, []) => return Some(root.to_vec()),
@@ -93,7 +94,7 @@ fn merge_matches(root: &[HttpMatch], own: &[HttpMatch]) -> Option<Vec<HttpMatch>
     let mut merged = Vec::new();
     for entry in own {
         let under: Vec<_> =
-            root.iter().filter(|root| !conflict(root, entry)).map(|root| merge_match(root, entry)).collect();
+            root.iter().filter(|root| !conflict(root, entry)).map(|root| Arc::new(merge_match(root, entry))).collect();
         if under.is_empty() {
             return None;
         }

@@ -114,7 +114,7 @@ fn read_subsets(list: &Node<'_>) -> Vec<Subset> {
 /// `trafficPolicy` is another component's business here, but it has to be an object.
 fn read_traffic_policy(fields: &Fields<'_>) -> Option<Value> {
     let node = fields.get("trafficPolicy")?;
-    node.is_object().then(|| node.value().clone())
+    node.is_object().then(|| node.value())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What is wrong with a document, and where.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fmt;
 
 /// One thing wrong with the document.
@@ -110,7 +111,7 @@ impl fmt::Display for ConfigErrors {
 impl std::error::Error for ConfigErrors {}
 
 /// Something that is accepted, as Istio accepts it, but hardly meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Warning {
     /// JSON pointer of the place.
     pub at: String,
@@ -136,17 +137,18 @@ impl Findings {
         self.errors.borrow_mut().push(ConfigError { at, kind });
     }
 
-    /// A warning is told once: sections that two documents share are looked at twice.
     pub(crate) fn warn(&self, at: String, message: String) {
-        let warning = Warning { at, message };
-        let mut warnings = self.warnings.borrow_mut();
-        if !warnings.contains(&warning) {
-            warnings.push(warning);
-        }
+        self.warnings.borrow_mut().push(Warning { at, message });
     }
 
+    /// A warning is told once: sections that two documents share are looked at twice.
     pub(crate) fn into_result(self) -> Result<Vec<Warning>, ConfigErrors> {
         let errors = self.errors.into_inner();
-        if errors.is_empty() { Ok(self.warnings.into_inner()) } else { Err(ConfigErrors(errors)) }
+        if !errors.is_empty() {
+            return Err(ConfigErrors(errors));
+        }
+        let (mut told, mut warnings) = (HashSet::new(), self.warnings.into_inner());
+        warnings.retain(|warning| told.insert(warning.clone()));
+        Ok(warnings)
     }
 }

@@ -3,8 +3,6 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::fault::grpc_status_code;
 use super::node::{Fields, Node};
 use super::values::{Percentage, read_duration, read_percent};
@@ -193,11 +191,11 @@ fn read_ratio(node: &Node<'_>) -> Option<Percentage> {
 
 fn read_statuses(node: &Node<'_>) -> Statuses {
     let statuses = node.elements().filter_map(|element| {
-        let range = match element.value() {
-            Value::String(text) => parse_statuses(text),
-            _ => element.integer("status", 100..=599).and_then(|status| u16::try_from(status).ok()).map(single),
+        let range = match element.text() {
+            Some(text) => parse_statuses(text),
+            None => element.integer("status", 100..=599).and_then(|status| u16::try_from(status).ok()).map(single),
         };
-        if range.is_none() && element.value().is_string() {
+        if range.is_none() && element.text().is_some() {
             element.invalid(format!("{} is no status: 100 to 599, or a class such as 5xx", element.value()));
         }
         range
@@ -221,11 +219,11 @@ const fn single(status: u16) -> RangeInclusive<u16> {
 /// Numbers, gRPC's names, or Istio's spelling of them as conditions.
 fn read_grpc_statuses(node: &Node<'_>) -> GrpcStatuses {
     let statuses = node.elements().filter_map(|element| {
-        let code = match element.value() {
-            Value::String(text) => grpc_status_code(&text.to_ascii_uppercase().replace('-', "_")),
-            _ => element.integer("gRPC status", 1..=16).and_then(|code| u8::try_from(code).ok()),
+        let code = match element.text() {
+            Some(text) => grpc_status_code(&text.to_ascii_uppercase().replace('-', "_")),
+            None => element.integer("gRPC status", 1..=16).and_then(|code| u8::try_from(code).ok()),
         };
-        if element.value().is_string() && code.is_none_or(|code| code == 0) {
+        if element.text().is_some() && code.is_none_or(|code| code == 0) {
             element.invalid(format!(
                 "{} is no gRPC status that can be a failure: a name such as UNAVAILABLE or unavailable, or a number from 1 to 16",
                 element.value()

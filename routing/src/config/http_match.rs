@@ -1,5 +1,7 @@
 //! `HTTPMatchRequest`: one alternative of a rule's `match`.
 
+use std::hash::Hash;
+
 use super::node::{Fields, Node};
 use super::string_match::{StringMatch, StringMatchRules};
 use super::syntax;
@@ -89,6 +91,29 @@ impl HttpMatch {
             && [&self.scheme, &self.method, &self.authority].iter().all(|text| text.is_none())
     }
 
+    /// Everything but the name: entries that are equal in it match the same requests.
+    pub(super) fn content(&self) -> impl Eq + Hash + '_ {
+        let Self {
+            name: _,
+            uri,
+            scheme,
+            method,
+            authority,
+            headers,
+            without_headers,
+            claims,
+            without_claims,
+            query_params,
+            ignore_uri_case,
+            port,
+            source_labels,
+            source_namespace,
+            gateways,
+        } = self;
+        let request = (uri, scheme, method, authority, headers, without_headers, claims, without_claims);
+        (request, query_params, ignore_uri_case, port, source_labels, source_namespace, gateways)
+    }
+
     /// Whether the entry takes every request in every proxy and on every port.
     #[must_use]
     pub(super) fn is_unconditional(&self) -> bool {
@@ -112,7 +137,10 @@ fn read_namespace(node: &Node<'_>) -> Option<String> {
 fn matches(fields: &Fields<'_>, name: &'static str, rules: StringMatchRules) -> Vec<(String, StringMatch)> {
     let Some(node) = fields.get(name) else { return Vec::new() };
     let entries = node.entries().into_iter().flatten();
-    entries.filter_map(|(key, value)| Some((key.to_owned(), StringMatch::read(&value, rules)?))).collect()
+    let mut matches: Vec<_> =
+        entries.filter_map(|(key, value)| Some((key.to_owned(), StringMatch::read(&value, rules)?))).collect();
+    matches.shrink_to_fit();
+    matches
 }
 
 type HeaderMatches = (Vec<(String, StringMatch)>, Vec<(Vec<String>, StringMatch)>);
@@ -140,6 +168,7 @@ fn header_matches(
         }
         claims.extend(matcher.map(|matcher| (path, matcher)));
     }
+    headers.shrink_to_fit();
     (headers, claims)
 }
 

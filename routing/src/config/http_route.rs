@@ -1,5 +1,6 @@
 //! `HTTPRoute`: one rule of a VirtualService.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::cors::CorsPolicy;
@@ -16,7 +17,8 @@ use super::syntax;
 use super::values::read_duration;
 
 /// A rule: when one of its matches holds, it acts. Exactly one of `route`, `redirect`, `direct_response` and `delegate` is
-/// there; what is `None` was not said, so that a delegate can tell its own from its root's.
+/// there; what is `None` was not said, so that a delegate can tell its own from its root's. Most rules say little, and there may
+/// be many: what is rare is boxed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HttpRoute {
     /// JSON pointer of the rule in the document.
@@ -24,29 +26,29 @@ pub struct HttpRoute {
     /// The rule's name; empty where it has none.
     pub name: String,
     /// Alternatives; none means that the rule takes every request.
-    pub matches: Vec<HttpMatch>,
+    pub matches: Vec<Arc<HttpMatch>>,
     /// Destinations with their weights; some weight is positive when there are several.
     pub route: Vec<HttpRouteDestination>,
     /// Answer with a redirect.
-    pub redirect: Option<Redirect>,
+    pub redirect: Option<Box<Redirect>>,
     /// Answer with a body.
-    pub direct_response: Option<DirectResponse>,
+    pub direct_response: Option<Box<DirectResponse>>,
     /// Another object goes on.
-    pub delegate: Option<Delegate>,
+    pub delegate: Option<Box<Delegate>>,
     /// The path and authority that the upstream sees.
-    pub rewrite: Option<Rewrite>,
+    pub rewrite: Option<Box<Rewrite>>,
     /// Limit of the whole exchange, tries included.
     pub timeout: Option<Duration>,
     /// When to try again.
-    pub retries: Option<Retries>,
+    pub retries: Option<Box<Retries>>,
     /// Delays and aborts.
-    pub fault: Option<Fault>,
+    pub fault: Option<Box<Fault>>,
     /// Targets of copies.
     pub mirrors: Option<Vec<Mirror>>,
     /// Calls across origins.
-    pub cors_policy: Option<CorsPolicy>,
+    pub cors_policy: Option<Box<CorsPolicy>>,
     /// Header operations for all destinations.
-    pub headers: Option<Headers>,
+    pub headers: Option<Box<Headers>>,
 }
 
 /// A weighted destination.
@@ -57,7 +59,7 @@ pub struct HttpRouteDestination {
     /// Its share is this over the sum of the rule's weights; of no meaning for a lone destination.
     pub weight: u32,
     /// Header operations for this destination alone.
-    pub headers: Option<Headers>,
+    pub headers: Option<Box<Headers>>,
 }
 
 /// The object that a rule hands over to.
@@ -75,25 +77,31 @@ impl HttpRoute {
     /// Reads a rule. `in_delegate`: its VirtualService has no hosts; `claims_allowed`: it is for gateways only.
     pub(super) fn read(node: &Node<'_>, in_delegate: bool, claims_allowed: bool) -> Option<Self> {
         let fields = node.object()?;
-        let matches: Vec<_> = fields
+        let mut matches: Vec<_> = fields
             .get("match")
-            .map(|list| list.elements().filter_map(|entry| HttpMatch::read(&entry, claims_allowed)).collect())
+            .map(|list| {
+                list.elements().filter_map(|entry| HttpMatch::read(&entry, claims_allowed).map(Arc::new)).collect()
+            })
             .unwrap_or_default();
+        matches.shrink_to_fit();
         check_shape(&fields, in_delegate);
         let rule = Self {
             at: node.pointer(),
             name: fields.get("name").and_then(|name| name.string()).unwrap_or_default().to_owned(),
             route: fields.get("route").map(|route| read_route(&route)).unwrap_or_default(),
-            redirect: fields.get("redirect").and_then(|redirect| Redirect::read(&redirect, &matches)),
-            direct_response: fields.get("directResponse").and_then(|response| DirectResponse::read(&response)),
-            delegate: fields.get("delegate").and_then(|delegate| Delegate::read(&delegate)),
-            rewrite: fields.get("rewrite").and_then(|rewrite| Rewrite::read(&rewrite)),
+            redirect: fields.get("redirect").and_then(|redirect| Redirect::read(&redirect, &matches)).map(Box::new),
+            direct_response: fields
+                .get("directResponse")
+                .and_then(|response| DirectResponse::read(&response))
+                .map(Box::new),
+            delegate: fields.get("delegate").and_then(|delegate| Delegate::read(&delegate)).map(Box::new),
+            rewrite: fields.get("rewrite").and_then(|rewrite| Rewrite::read(&rewrite)).map(Box::new),
             timeout: fields.get("timeout").and_then(|timeout| read_duration(&timeout)),
-            retries: fields.get("retries").and_then(|retries| Retries::read(&retries)),
-            fault: fields.get("fault").and_then(|fault| Fault::read(&fault)),
+            retries: fields.get("retries").and_then(|retries| Retries::read(&retries)).map(Box::new),
+            fault: fields.get("fault").and_then(|fault| Fault::read(&fault)).map(Box::new),
             mirrors: mirror::read(&fields),
-            cors_policy: fields.get("corsPolicy").and_then(|policy| CorsPolicy::read(&policy)),
-            headers: fields.get("headers").and_then(|headers| Headers::read(&headers)),
+            cors_policy: fields.get("corsPolicy").and_then(|policy| CorsPolicy::read(&policy)).map(Box::new),
+            headers: fields.get("headers").and_then(|headers| Headers::read(&headers)).map(Box::new),
             matches,
         };
         rule.check_authority(node);
@@ -145,7 +153,8 @@ fn check_shape(fields: &Fields<'_>, in_delegate: bool) {
 }
 
 fn read_route(list: &Node<'_>) -> Vec<HttpRouteDestination> {
-    let destinations: Vec<_> = list.elements().filter_map(|entry| HttpRouteDestination::read(&entry)).collect();
+    let mut destinations: Vec<_> = list.elements().filter_map(|entry| HttpRouteDestination::read(&entry)).collect();
+    destinations.shrink_to_fit();
     if destinations.len() > 1 && destinations.iter().all(|destination| destination.weight == 0) {
         list.invalid("total destination weight = 0");
     }
@@ -158,7 +167,7 @@ impl HttpRouteDestination {
         let weight =
             fields.get("weight").map_or(Some(0), |weight| weight.integer("weight", 0..=i32::MAX.unsigned_abs()));
         let destination = fields.require("destination").and_then(|destination| Destination::read(&destination));
-        let headers = fields.get("headers").and_then(|headers| Headers::read(&headers));
+        let headers = fields.get("headers").and_then(|headers| Headers::read(&headers)).map(Box::new);
         fields.finish();
         Some(Self { destination: destination?, weight: weight?, headers })
     }

@@ -19,6 +19,7 @@ mod guard;
 mod headers;
 mod http_match;
 mod http_route;
+mod json;
 mod mirror;
 pub(crate) mod node;
 mod object;
@@ -74,6 +75,7 @@ pub use virtual_service::{MESH, VirtualService};
 
 use crate::host;
 use error::Findings;
+pub(crate) use json::Json;
 use node::{Fields, Node};
 
 /// The whole document.
@@ -141,10 +143,10 @@ impl Config {
         if text.trim_ascii().is_empty() {
             return Ok((Self::default(), Vec::new()));
         }
-        let document: Value = serde_json::from_slice(text).map_err(|error| {
+        let document: Json<'_> = serde_json::from_slice(text).map_err(|error| {
             ConfigErrors::from(ConfigError { at: String::new(), kind: ConfigErrorKind::Syntax(error.to_string()) })
         })?;
-        Self::read(&document)
+        Self::read_document(&document)
     }
 
     /// Reads a document.
@@ -152,6 +154,10 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn read(document: &Value) -> Result<(Self, Vec<Warning>), ConfigErrors> {
+        Self::read_document(&document.into())
+    }
+
+    fn read_document(document: &Json<'_>) -> Result<(Self, Vec<Warning>), ConfigErrors> {
         let findings = Findings::default();
         let config = Self::read_node(&Node::root(document, &findings));
         let warnings = findings.into_result()?;

@@ -3,13 +3,15 @@
 //! A reader asks an object for its fields by their camelCase names; both spellings are found, `null` counts as absent (as
 //! in Kubernetes), and what nobody asked for is an unknown field.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 
-use serde_json::{Map, Value};
+use serde_json::{Number, Value};
 
 use super::error::{ConfigErrorKind, Findings};
+use super::json::Json;
 
 /// A step on the way from the document's root to a value.
 #[derive(Debug, Clone, Copy)]
@@ -39,18 +41,24 @@ impl Place<'_> {
 /// A value of the document with its place.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Node<'a> {
-    value: &'a Value,
+    value: &'a Json<'a>,
     place: Place<'a>,
     findings: &'a Findings,
 }
 
 impl<'a> Node<'a> {
-    pub(crate) fn root(value: &'a Value, findings: &'a Findings) -> Self {
+    pub(crate) fn root(value: &'a Json<'a>, findings: &'a Findings) -> Self {
         Self { value, place: Place::Root, findings }
     }
 
-    pub(crate) fn value(&self) -> &'a Value {
-        self.value
+    /// The value as it stands, read or not.
+    pub(crate) fn value(&self) -> Value {
+        self.value.into()
+    }
+
+    /// The text, where the value is one.
+    pub(crate) fn text(&self) -> Option<&'a str> {
+        self.value.as_str()
     }
 
     /// The JSON pointer of this place.
@@ -91,12 +99,12 @@ impl<'a> Node<'a> {
 
     fn wrong_type<T>(&self, expected: &'static str) -> Option<T> {
         let found = match self.value {
-            Value::Null => "null",
-            Value::Bool(_) => "a boolean",
-            Value::Number(_) => "a number",
-            Value::String(_) => "a string",
-            Value::Array(_) => "a list",
-            Value::Object(_) => "an object",
+            Json::Null => "null",
+            Json::Bool(_) => "a boolean",
+            Json::Number(_) => "a number",
+            Json::Text(_) => "a string",
+            Json::List(_) => "a list",
+            Json::Object(_) => "an object",
         };
         self.error(ConfigErrorKind::WrongType { expected, found });
         None
@@ -107,13 +115,14 @@ impl<'a> Node<'a> {
     }
 
     pub(crate) fn boolean(&self) -> Option<bool> {
-        self.value.as_bool().or_else(|| self.wrong_type("a boolean"))
+        if let Json::Bool(value) = self.value { Some(*value) } else { self.wrong_type("a boolean") }
     }
 
     /// An integer in a range; `what` names it in the error.
     pub(crate) fn integer(&self, what: &str, range: RangeInclusive<u32>) -> Option<u32> {
-        let Value::Number(number) = self.value else { return self.wrong_type("an integer") };
-        let Some(integer) = number.as_i64() else { return self.wrong_type("an integer") };
+        let Some(integer) = self.value.as_number().and_then(Number::as_i64) else {
+            return self.wrong_type("an integer");
+        };
         let value = u32::try_from(integer).ok().filter(|value| range.contains(value));
         if value.is_none() {
             self.invalid(format!("{what} {integer} must be in the range {}..{}", range.start(), range.end()));
@@ -122,36 +131,36 @@ impl<'a> Node<'a> {
     }
 
     pub(crate) fn number(&self) -> Option<f64> {
-        self.value.as_f64().or_else(|| self.wrong_type("a number"))
+        self.value.as_number().and_then(Number::as_f64).or_else(|| self.wrong_type("a number"))
     }
 
     /// Whether the value is a list without elements.
     pub(crate) fn is_empty_list(&self) -> bool {
-        self.value.as_array().is_some_and(Vec::is_empty)
+        matches!(self.value, Json::List(list) if list.is_empty())
     }
 
     /// Whether the value is an object; that it is not is an error.
     pub(crate) fn is_object(&self) -> bool {
-        self.value.is_object() || self.wrong_type::<()>("an object").is_some()
+        matches!(self.value, Json::Object(_)) || self.wrong_type::<()>("an object").is_some()
     }
 
     pub(crate) fn object(&'a self) -> Option<Fields<'a>> {
-        let Value::Object(map) = self.value else { return self.wrong_type("an object") };
+        let Json::Object(map) = self.value else { return self.wrong_type("an object") };
         Some(Fields { node: self, map, asked: RefCell::new(Vec::new()), rest_ignored: Cell::new(false) })
     }
 
     /// The keys and values of an object that is a map, in key order.
     pub(crate) fn entries(&'a self) -> Option<impl Iterator<Item = (&'a str, Node<'a>)>> {
-        let Value::Object(map) = self.value else { return self.wrong_type("an object") };
+        let Json::Object(map) = self.value else { return self.wrong_type("an object") };
         Some(map.iter().map(|(key, value)| {
-            (key.as_str(), Node { value, place: Place::Key(&self.place, key), findings: self.findings })
+            (key.as_ref(), Node { value, place: Place::Key(&self.place, key), findings: self.findings })
         }))
     }
 
     /// The elements of a list; a `null` among them is an error, as in Istio's CRDs.
     pub(crate) fn elements(&'a self) -> impl Iterator<Item = Node<'a>> {
         let list = match self.value {
-            Value::Array(list) => list.as_slice(),
+            Json::List(list) => list.as_ref(),
             _ => {
                 self.wrong_type::<()>("a list");
                 &[]
@@ -159,7 +168,7 @@ impl<'a> Node<'a> {
         };
         list.iter().enumerate().filter_map(|(index, value)| {
             let element = Node { value, place: Place::Index(&self.place, index), findings: self.findings };
-            if value.is_null() { element.wrong_type("a value") } else { Some(element) }
+            if *value == Json::Null { element.wrong_type("a value") } else { Some(element) }
         })
     }
 
@@ -179,7 +188,7 @@ impl<'a> Node<'a> {
 #[derive(Debug)]
 pub(crate) struct Fields<'a> {
     node: &'a Node<'a>,
-    map: &'a Map<String, Value>,
+    map: &'a [(Cow<'a, str>, Json<'a>)],
     asked: RefCell<Vec<&'static str>>,
     rest_ignored: Cell<bool>,
 }
@@ -202,7 +211,7 @@ impl<'a> Fields<'a> {
             self.node.error(ConfigErrorKind::DuplicateField(name));
         }
         let node = Node { value, place: Place::Key(&self.node.place, key), findings: self.node.findings };
-        (!value.is_null()).then_some(node)
+        (*value != Json::Null).then_some(node)
     }
 
     /// The field, whose absence is an error.

@@ -3,6 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use std::sync::Arc;
+
 use super::http_match::HttpMatch;
 use super::node::Node;
 use super::string_match::StringMatch;
@@ -65,7 +67,7 @@ impl Redirect {
         CODES.contains(&self.code)
     }
 
-    pub(super) fn read(node: &Node<'_>, matches: &[HttpMatch]) -> Option<Self> {
+    pub(super) fn read(node: &Node<'_>, matches: &[Arc<HttpMatch>]) -> Option<Self> {
         let fields = node.object()?;
         let text =
             |name| fields.get(name).and_then(|field| field.string().map(str::to_owned)).filter(|text| !text.is_empty());

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use super::destination::Destination;
-use super::http_match::HttpMatch;
 use super::node::Node;
 use super::virtual_service::VirtualService;
 use super::{Config, Mode};
@@ -53,25 +52,22 @@ fn warn_of_gateways(config: &Config, service: &VirtualService, node: &Node<'_>) 
 /// Istio's `VirtualServiceUnreachableRule` and `VirtualServiceIneffectiveMatch`.
 fn warn_of_unreachable_rules(service: &VirtualService, node: &Node<'_>) {
     let mut catch_all: Option<&str> = None;
-    let mut seen: Vec<(&HttpMatch, &str)> = Vec::new();
+    let mut seen = HashMap::new();
     for rule in &service.http {
         if let Some(taker) = catch_all {
             node.warn_at(&rule.at, format!("virtualService rule not used: {taker} takes every request before it"));
             continue;
         }
         for (index, entry) in rule.matches.iter().enumerate() {
-            let unnamed = HttpMatch { name: None, ..entry.clone() };
-            if let Some((_, earlier)) =
-                seen.iter().find(|(other, _)| HttpMatch { name: None, ..(*other).clone() } == unnamed)
-            {
+            let earlier = *seen.entry(entry.content()).or_insert((&rule.at, index));
+            if earlier != (&rule.at, index) {
                 node.warn_at(
                     &format!("{}/match/{index}", rule.at),
-                    format!("virtualService match is not used: duplicate of a match of {earlier}"),
+                    format!("virtualService match is not used: duplicate of a match of {}", earlier.0),
                 );
             }
-            seen.push((entry, &rule.at));
         }
-        if rule.matches.is_empty() || rule.matches.iter().any(HttpMatch::is_unconditional) {
+        if rule.matches.is_empty() || rule.matches.iter().any(|entry| entry.is_unconditional()) {
             catch_all = Some(&rule.at);
         }
     }

@@ -256,7 +256,7 @@ fn read_attribute(fields: &Fields<'_>, name: &'static str, is_valid: impl Fn(&st
 /// A duration as everywhere, or whole days (`30d`).
 fn read_max_age(node: &Node<'_>) -> Option<u64> {
     const DAY: u64 = 86_400;
-    let days = node.value().as_str().and_then(|text| text.strip_suffix('d')?.parse::<u32>().ok());
+    let days = node.text().and_then(|text| text.strip_suffix('d')?.parse::<u32>().ok());
     let age = match days {
         Some(days) => Duration::from_secs(DAY.saturating_mul(days.into())),
         None => read_duration(node)?,

@@ -4,14 +4,14 @@ use super::node::Node;
 use crate::regex::Regex;
 
 /// Istio's `StringMatch`. Without a kind (`{}`) it means that the thing is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum StringMatch {
     /// Equal, byte for byte.
     Exact(String),
     /// A prefix, byte for byte.
     Prefix(String),
     /// The whole value matches; see [`Regex`].
-    Regex(Regex),
+    Regex(Box<Regex>),
     /// There, whatever its value.
     Present,
 }
@@ -45,7 +45,10 @@ impl StringMatch {
             }
             [.., Some(regex)] => match regex.string()? {
                 "*" if rules.star_is_present => Some(Self::Present),
-                pattern => Regex::new(pattern).map(Self::Regex).map_err(|error| regex.invalid(error.to_string())).ok(),
+                pattern => Regex::new(pattern)
+                    .map(|regex| Self::Regex(regex.into()))
+                    .map_err(|error| regex.invalid(error.to_string()))
+                    .ok(),
             },
             _ => Some(Self::Present),
         }

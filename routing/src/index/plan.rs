@@ -65,7 +65,7 @@ impl<'r> Plan<'r> {
 }
 
 fn demands_of(route: &Route) -> impl Iterator<Item = Demand<'_>> {
-    route.matcher.iter().flat_map(Demand::all)
+    route.matcher.iter().flat_map(|matcher| Demand::all(matcher))
 }
 
 fn identity(demand: &Demand<'_>) -> u64 {

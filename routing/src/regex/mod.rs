@@ -11,6 +11,7 @@ mod necessary;
 mod re2;
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 pub(crate) use necessary::Necessary;
 
@@ -172,6 +173,12 @@ impl PartialEq for Regex {
 }
 
 impl Eq for Regex {}
+
+impl Hash for Regex {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.pattern.hash(state);
+    }
+}
 
 impl fmt::Debug for Regex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
