@@ -15,9 +15,10 @@ WASM := dist/canary_filter.wasm
 CANARYCTL := $(TARGET_DIR)/debug/canaryctl
 CONFIG ?= envoy-configs/examples/bookinfo/03-jason/config.yaml
 RUN_ARGS ?=
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help toolchain build envoy envoys run test bench-guard test-wasm lint check-long clean ci
+.PHONY: help toolchain build envoy envoys run test bench-guard bench-routing test-wasm lint check-long clean ci
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +54,9 @@ bench-guard: build ## Measure what the guard costs, and the filters before it (E
 	@$(PYTHON) scripts/get-envoy $(ENVOY_VERSION) >/dev/null
 	ENVOY_VERSIONS=$(ENVOY_VERSION) $(CARGO) bench --locked -p e2e --bench guard
 
+bench-routing: ## Measure what a decision costs natively, by the index and rule by rule (BENCH_ARGS=what criterion takes)
+	$(CARGO) bench --locked -p canary-routing --bench route -- $(BENCH_ARGS)
+
 test-wasm: toolchain ## Run the tables of the routing crate as wasm32 in Node
 	@$(PYTHON) scripts/test-wasm
 
@@ -64,7 +68,7 @@ lint: toolchain ## Check format, lints, documentation, and who may depend on who
 	$(PYTHON) scripts/check-dependencies
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
-check-long: ## What is too long for every change: all five Envoy versions, the drills at full length, many cases of each property
+check-long: ## What is too long for every change: all five Envoy versions, the drills at full length, many cases of each property (1,280,000 decisions of the index)
 	LONG=1 PROPTEST_CASES=20000 $(MAKE) test ENVOY_VERSIONS="$(LONG_ENVOY_VERSIONS)"
 
 clean: ## Remove what was built (not the cache of Envoys)

@@ -155,7 +155,7 @@ mod tests {
         ] {
             let read = serde_json::from_str::<Json<'_>>(text).map_err(|error| error.to_string());
             let value = serde_json::from_str::<Value>(text).map_err(|error| error.to_string());
-            assert_eq!(read.as_ref().map(Value::from), value.as_ref().map(Value::clone), "{text}");
+            assert_eq!(read.as_ref().map(Value::from), value.as_ref().cloned(), "{text}");
             assert_eq!(value.as_ref().map(Json::from).ok(), read.ok(), "{text}");
         }
     }
