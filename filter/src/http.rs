@@ -187,14 +187,14 @@ fn count_fallback(forward: &Forward<'_>) {
 
 /// One number for each draw that a decision may look at.
 fn draws() -> Draws {
-    let draw = || Fraction::from_bits(entropy::draw());
+    let [split, delay, abort, trial, candidate, user, user_rest] = entropy::draws();
     Draws {
-        split: draw(),
-        delay: draw(),
-        abort: draw(),
-        trial: draw(),
-        mirror: std::array::from_fn(|_| draw()),
-        candidate: draw(),
-        identity: Some(u128::from(entropy::draw()) << 64 | u128::from(entropy::draw())),
+        split: Fraction::from_bits(split),
+        delay: Fraction::from_bits(delay),
+        abort: Fraction::from_bits(abort),
+        trial: Fraction::from_bits(trial),
+        mirror: entropy::draws().map(Fraction::from_bits),
+        candidate: Fraction::from_bits(candidate),
+        identity: Some(u128::from(user) << 64 | u128::from(user_rest)),
     }
 }
