@@ -45,7 +45,19 @@ pub(crate) fn apply(decision: &Decision<'_>, request: &HostRequest<'_>, table: &
             headers::remove(HeaderMap::Request, name);
         }
     }
-    own_headers(table).filter(|name| !is_steered(name)).for_each(|name| remove(name, request.lines));
+    strip(request.lines, table, is_steered);
+}
+
+/// Removes the headers of the filter's own that the decision does not set. One pass over the lines: few requests have any.
+fn strip(lines: &Pairs, table: &RouteTable, is_steered: impl Fn(&str) -> bool) {
+    let mut removed = Vec::new();
+    for (line, _) in lines {
+        let own = own_headers(table).find(|own| own.as_bytes() == line);
+        if let Some(own) = own.filter(|own| !is_steered(own) && !removed.contains(own)) {
+            headers::remove(HeaderMap::Request, own);
+            removed.push(own);
+        }
+    }
 }
 
 /// Every header that a decision makes sure of, with all the lines that it is to have then.

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use canary_routing::LocalReply;
 use sdk_shims::clock;
+use sdk_shims::context::Action;
 use sdk_shims::host::{self, Failure, HostError, LocalResponse, Status};
 use sdk_shims::log;
-use sdk_shims::types::Action;
 
 use crate::metrics::{self, DECISION_ERRORS, DELAYS_SKIPPED};
 use crate::ticker::Ticker;

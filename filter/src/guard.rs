@@ -12,10 +12,9 @@ use std::rc::Rc;
 use canary_routing::config::Endpoints;
 use canary_routing::route::Destination;
 use canary_routing::{Availability, Decision, FallbackReason, FaultScope, Outcome, RouteTable};
+use sdk_shims::context::Action;
 use sdk_shims::host::{self, HostError};
 use sdk_shims::log;
-use sdk_shims::traits::{Context, HttpContext};
-use sdk_shims::types::Action;
 
 use crate::apply;
 use crate::delays::{Ending, Pending};
@@ -54,6 +53,25 @@ pub(crate) struct Guard {
 impl Guard {
     pub(crate) const fn new(context: u32, endpoints: Option<Endpoints>, ticker: Rc<Ticker>) -> Self {
         Self { context, endpoints, ticker, delay: None }
+    }
+
+    pub(crate) fn on_request_headers(&mut self) -> Action {
+        let action = handover::find().and_then(|found| match found {
+            Found::Nothing => Ok(Action::Continue),
+            Found::Elsewhere => {
+                tell("the filter before the guard runs in another VM; both need the same vm_id, code and VM configuration");
+                Ok(Action::Continue)
+            }
+            Found::Here(handover) => match handover.take() {
+                Some(applied) => self.guard(&handover, applied),
+                None => Ok(Action::Continue),
+            },
+        });
+        action.unwrap_or_else(|error| {
+            log::error!("{error}: the guard lets the request pass");
+            metrics::count(&DECISION_ERRORS, &[]);
+            Action::Continue
+        })
     }
 
     /// Moves the request if its cluster cannot serve, and carries out the faults of the version that serves.
@@ -145,29 +163,6 @@ impl Guard {
             (Some(_) | None, _) => false,
         };
         Ok(is_empty.then_some(FallbackReason::NoEndpoints))
-    }
-}
-
-impl Context for Guard {}
-
-impl HttpContext for Guard {
-    fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        let action = handover::find().and_then(|found| match found {
-            Found::Nothing => Ok(Action::Continue),
-            Found::Elsewhere => {
-                tell("the filter before the guard runs in another VM; both need the same vm_id, code and VM configuration");
-                Ok(Action::Continue)
-            }
-            Found::Here(handover) => match handover.take() {
-                Some(applied) => self.guard(&handover, applied),
-                None => Ok(Action::Continue),
-            },
-        });
-        action.unwrap_or_else(|error| {
-            log::error!("{error}: the guard lets the request pass");
-            metrics::count(&DECISION_ERRORS, &[]);
-            Action::Continue
-        })
     }
 }
 

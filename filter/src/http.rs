@@ -3,11 +3,10 @@
 use std::rc::Rc;
 
 use canary_routing::{Availability, Decision, Draws, FaultScope, Forward, Fraction, Outcome, RouteTable};
+use sdk_shims::context::Action;
 use sdk_shims::entropy;
 use sdk_shims::host;
 use sdk_shims::log;
-use sdk_shims::traits::{Context, HttpContext};
-use sdk_shims::types::Action;
 
 use crate::apply;
 use crate::candidates;
@@ -89,17 +88,13 @@ impl Stream {
     }
 
     /// The client has sent all of the request.
-    fn complete_if(&self, end_of_stream: bool) {
+    pub(crate) fn complete_if(&self, end_of_stream: bool) {
         if let Some(handover) = self.handover.as_ref().filter(|_| end_of_stream) {
             handover.complete();
         }
     }
-}
 
-impl Context for Stream {}
-
-impl HttpContext for Stream {
-    fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
+    pub(crate) fn on_request_headers(&mut self, end_of_stream: bool) -> Action {
         let table = Rc::clone(&self.table);
         let lines = match host::request_headers() {
             Ok(lines) => lines,
@@ -159,18 +154,8 @@ impl HttpContext for Stream {
         }
     }
 
-    fn on_http_request_body(&mut self, _size: usize, end_of_stream: bool) -> Action {
-        self.complete_if(end_of_stream);
-        Action::Continue
-    }
-
-    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        self.complete_if(true);
-        Action::Continue
-    }
-
     /// Comes for the upstream's response and for Envoy's own answers; those of this filter need no change.
-    fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
+    pub(crate) fn on_response_headers(&mut self) {
         let handed_over = self.handover.as_ref().map(|handover| {
             handover.close(observe::was_routed);
             handover.answered();
@@ -179,10 +164,9 @@ impl HttpContext for Stream {
         for change in handed_over.unwrap_or_else(|| std::mem::take(&mut self.response)) {
             change.carry_out();
         }
-        Action::Continue
     }
 
-    fn on_log(&mut self) {
+    pub(crate) fn on_log(&mut self) {
         if let Some(handover) = &self.handover
             && let Err(error) = observe::end_of_stream(handover)
         {
@@ -203,14 +187,14 @@ fn count_fallback(forward: &Forward<'_>) {
 
 /// One number for each draw that a decision may look at.
 fn draws() -> Draws {
-    let draw = || Fraction::from_bits(entropy::draw());
+    let [split, delay, abort, trial, candidate, user, user_rest] = entropy::draws();
     Draws {
-        split: draw(),
-        delay: draw(),
-        abort: draw(),
-        trial: draw(),
-        mirror: std::array::from_fn(|_| draw()),
-        candidate: draw(),
-        identity: Some(u128::from(entropy::draw()) << 64 | u128::from(entropy::draw())),
+        split: Fraction::from_bits(split),
+        delay: Fraction::from_bits(delay),
+        abort: Fraction::from_bits(abort),
+        trial: Fraction::from_bits(trial),
+        mirror: entropy::draws().map(Fraction::from_bits),
+        candidate: Fraction::from_bits(candidate),
+        identity: Some(u128::from(user) << 64 | u128::from(user_rest)),
     }
 }

@@ -36,7 +36,7 @@ pub fn register() {
     guard::init();
     handover::init();
     sharing::init();
-    sdk_shims::set_root_context(|_| Box::new(root::Root::default()));
+    sdk_shims::set_root_context(|_| root::Root::default());
 }
 
 /// The module's entry point, which the host calls once for each VM.

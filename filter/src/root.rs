@@ -4,10 +4,9 @@ use std::rc::Rc;
 
 use canary_routing::config::{Endpoints, Role};
 use canary_routing::{Config, Proxy, RouteTable};
+use sdk_shims::context::{Action, HttpContext, RootContext};
 use sdk_shims::host::{self, HostError};
 use sdk_shims::log;
-use sdk_shims::traits::{Context, HttpContext, RootContext};
-use sdk_shims::types::ContextType;
 
 use crate::guard::Guard;
 use crate::handover::{self, Guarded};
@@ -48,15 +47,9 @@ impl Default for Root {
     }
 }
 
-impl Context for Root {
-    fn on_done(&mut self) -> bool {
-        // Envoy would go on ticking for a root context that is no more.
-        self.ticker.stop();
-        true
-    }
-}
-
 impl RootContext for Root {
+    type Http = Http;
+
     /// Takes a document as a whole or refuses it as a whole; then the one before stays in force. Envoy caches the verdict,
     /// so it depends on nothing but the document.
     fn on_configure(&mut self, size: usize) -> bool {
@@ -74,22 +67,65 @@ impl RootContext for Root {
         accepted
     }
 
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
-    }
-
-    fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(match &self.plan {
+    fn create_http_context(&self, context_id: u32) -> Http {
+        match &self.plan {
             Plan::Filter(table) => {
                 let (ticker, guarded) = (Rc::clone(&self.ticker), Rc::clone(&self.guarded));
-                Box::new(Stream::new(context_id, Rc::clone(table), ticker, guarded))
+                Http::Filter(Stream::new(context_id, Rc::clone(table), ticker, guarded))
             }
-            Plan::Guard(endpoints) => Box::new(Guard::new(context_id, *endpoints, Rc::clone(&self.ticker))),
-        })
+            Plan::Guard(endpoints) => Http::Guard(Guard::new(context_id, *endpoints, Rc::clone(&self.ticker))),
+        }
     }
 
     fn on_tick(&mut self) {
         self.ticker.on_tick();
+    }
+
+    fn on_delete(&mut self) {
+        // Envoy would go on ticking for a root context that is no more.
+        self.ticker.stop();
+    }
+}
+
+/// A request, in the role that its plugin has.
+pub(crate) enum Http {
+    Filter(Stream),
+    Guard(Guard),
+}
+
+impl HttpContext for Http {
+    fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
+        match self {
+            Self::Filter(stream) => stream.on_request_headers(end_of_stream),
+            Self::Guard(guard) => guard.on_request_headers(),
+        }
+    }
+
+    fn on_http_request_body(&mut self, _size: usize, end_of_stream: bool) -> Action {
+        if let Self::Filter(stream) = self {
+            stream.complete_if(end_of_stream);
+        }
+        Action::Continue
+    }
+
+    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        if let Self::Filter(stream) = self {
+            stream.complete_if(true);
+        }
+        Action::Continue
+    }
+
+    fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
+        if let Self::Filter(stream) = self {
+            stream.on_response_headers();
+        }
+        Action::Continue
+    }
+
+    fn on_log(&mut self) {
+        if let Self::Filter(stream) = self {
+            stream.on_log();
+        }
     }
 }
 

@@ -12,8 +12,14 @@ thread_local! {
 
 /// 64 random bits. The first draw of a VM seeds its generator.
 pub fn draw() -> u64 {
+    let [bits] = draws();
+    bits
+}
+
+/// So many times 64 random bits.
+pub fn draws<const N: usize>() -> [u64; N] {
     let mut generator = GENERATOR.take().unwrap_or_else(|| Rng::with_seed(seed_from(system_seed())));
-    let bits = generator.u64(..);
+    let bits = std::array::from_fn(|_| generator.u64(..));
     GENERATOR.set(Some(generator));
     bits
 }

@@ -18,10 +18,9 @@
 //! ```
 //! use sdk_shims::host::{self, HeaderMap};
 //! use sdk_shims::test_host::Vm;
-//! use sdk_shims::{traits::{Context, HttpContext, RootContext}, types::{Action, ContextType}};
+//! use sdk_shims::context::{Action, HttpContext, RootContext};
 //!
 //! struct Plugin;
-//! impl Context for Plugin {}
 //! impl HttpContext for Plugin {
 //!     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
 //!         host::replace_header(HeaderMap::Request, "x-seen", b"yes").unwrap();
@@ -29,11 +28,11 @@
 //!     }
 //! }
 //! impl RootContext for Plugin {
-//!     fn get_type(&self) -> Option<ContextType> { Some(ContextType::HttpContext) }
-//!     fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> { Some(Box::new(Plugin)) }
+//!     type Http = Plugin;
+//!     fn create_http_context(&self, _: u32) -> Plugin { Plugin }
 //! }
 //!
-//! let vm = Vm::start(|| sdk_shims::set_root_context(|_| Box::new(Plugin)));
+//! let vm = Vm::start(|| sdk_shims::set_root_context(|_| Plugin));
 //! let plugin = vm.plugin("{}").unwrap();
 //! let mut stream = plugin.stream();
 //! assert_eq!(stream.request_headers([(":path", "/")], true), Action::Continue);
@@ -47,15 +46,14 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::context::Action;
 use crate::host::LogLevel;
-use crate::types::Action;
 
 mod callbacks;
 mod imports;
 mod state;
-mod unsupported;
 
-pub use state::{Header, LocalResponse, LogLine};
+pub use state::{Header, LocalResponse, LogLine, Reentry};
 use state::{Host, StreamState, with_host};
 
 /// One wasm VM on the calling thread: what Envoy keeps for each worker.
@@ -76,8 +74,7 @@ impl Vm {
     pub fn start(register: impl FnOnce()) -> Self {
         with_host(|host| {
             assert!(!host.running, "this thread has a VM already");
-            // The SDK's dispatcher outlives a VM, so no context id may come twice on a thread.
-            *host = Host { running: true, last_context: host.last_context, ..Host::default() };
+            *host = Host { running: true, ..Host::default() };
         });
         register();
         Self { not_send: PhantomData }
@@ -87,12 +84,12 @@ impl Vm {
     /// older ones live on with their streams.
     ///
     /// # Errors
-    /// If the plugin refuses to start or to be configured. Its messages are in the [log](Self::log).
+    /// If the plugin refuses it. Its messages are in the [log](Self::log).
     pub fn plugin(&self, configuration: impl AsRef<[u8]>) -> Result<Plugin<'_>, Refused> {
         let id = with_host(Host::new_context);
         callbacks::context_create(id, 0);
         let plugin = Plugin { root: Rc::new(Root { id, ended: Cell::new(false) }), vm: PhantomData };
-        if callbacks::vm_start(id) { plugin.configure(configuration).map(|()| plugin) } else { Err(Refused) }
+        plugin.configure(configuration).map(|()| plugin)
     }
 
     /// Lets every later call of an import return that status and do nothing else.
@@ -111,6 +108,30 @@ impl Vm {
             host.failures.clear();
             host.pairs_answer = None;
         });
+    }
+
+    /// Lets the host call the VM while `proxy_send_local_response` runs, as Envoy never does.
+    pub fn reenter(&self, how: Reentry) {
+        with_host(|host| host.reentry = how);
+    }
+
+    /// Calls all callbacks of a stream that need not be one, in their order: what the first four answer.
+    pub fn call_stream(&self, id: u32) -> [Action; 4] {
+        let actions = [
+            callbacks::request_headers(id, 1, false),
+            callbacks::request_body(id, 1, false),
+            callbacks::request_trailers(id, 1),
+            callbacks::response_headers(id, 1, true),
+        ];
+        callbacks::log(id);
+        actions
+    }
+
+    /// Begins a stream of a root context that is not there: its [id](Stream::id).
+    pub fn stream_of_unknown_root(&self) -> u32 {
+        let (id, root) = with_host(|host| (host.new_context(), host.new_context()));
+        callbacks::context_create(id, root);
+        id
     }
 
     /// Gives every context a property.
@@ -222,7 +243,6 @@ impl Root {
         if self.ended.replace(true) || std::thread::panicking() {
             return;
         }
-        assert!(callbacks::done(self.id), "a plugin that delays its end is not emulated");
         callbacks::delete(self.id);
         with_host(|host| host.configurations.remove(&self.id));
     }
@@ -275,7 +295,7 @@ impl<'vm> Plugin<'vm> {
     }
 }
 
-/// One request and its response. It ends as in Envoy (log, done, delete) when it is dropped, wherever it stands then:
+/// One request and its response. It ends as in Envoy (log, delete) when it is dropped, wherever it stands then:
 /// after the response, or earlier, as for a client that has gone.
 #[derive(Debug)]
 pub struct Stream<'vm> {
@@ -397,7 +417,6 @@ impl Drop for Stream<'_> {
         }
         self.with_state(|stream| stream.request_is_gone = false);
         callbacks::log(self.id);
-        assert!(callbacks::done(self.id), "a stream that delays its end is not emulated");
         callbacks::delete(self.id);
         with_host(|host| host.streams.remove(&self.id));
     }
@@ -412,6 +431,19 @@ fn respond(stream: u32, headers: Vec<Header>, end_of_stream: bool) -> Action {
     let action = callbacks::response_headers(stream, count, end_of_stream);
     with_stream(stream, |stream| stream.in_response = false);
     action
+}
+
+/// Does within a call of the VM what [`Vm::reenter`] asks for.
+fn reenter() {
+    let (how, stream) = with_host(|host| (host.reentry, host.current));
+    match how {
+        Reentry::None => {}
+        Reentry::Response => {
+            with_stream(stream, |stream| stream.answer_is_due = false);
+            pass_local_response(stream);
+        }
+        Reentry::End => callbacks::delete(stream),
+    }
 }
 
 fn pass_local_response(stream: u32) {

@@ -5,12 +5,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use proxy_wasm::hostcalls;
-use proxy_wasm::types::{LogLevel, MapType, MetricType};
+use sdk_shims::context::{Action, HttpContext, RootContext};
 use sdk_shims::host::{self, Failure, HeaderMap, HostError, LocalResponse, Metric, MetricKind, Status, encode_pairs};
 use sdk_shims::test_host::{Stream, Vm};
-use sdk_shims::traits::{Context, HttpContext, RootContext};
-use sdk_shims::types::{Action, ContextType};
 
 type Step = Box<dyn FnOnce()>;
 
@@ -26,13 +23,6 @@ fn callback(name: &'static str) {
     CALLBACKS.with_borrow_mut(|callbacks| callbacks.push(name));
     if let Some(step) = SCRIPT.take() {
         step();
-    }
-}
-
-impl Context for Scripted {
-    fn on_done(&mut self) -> bool {
-        CALLBACKS.with_borrow_mut(|callbacks| callbacks.push("done"));
-        true
     }
 }
 
@@ -56,13 +46,11 @@ impl HttpContext for Scripted {
 fn pausing() -> Vm {
     Vm::start(|| {
         CALLBACKS.take();
-        sdk_shims::set_root_context(|_| Box::new(Pausing));
+        sdk_shims::set_root_context(|_| Pausing);
     })
 }
 
 struct Pausing;
-
-impl Context for Pausing {}
 
 impl HttpContext for Pausing {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
@@ -77,12 +65,10 @@ impl HttpContext for Pausing {
 }
 
 impl RootContext for Pausing {
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
-    }
+    type Http = Self;
 
-    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Pausing))
+    fn create_http_context(&self, _: u32) -> Self {
+        Self
     }
 
     fn on_tick(&mut self) {
@@ -91,12 +77,14 @@ impl RootContext for Pausing {
 }
 
 impl RootContext for Scripted {
-    fn get_type(&self) -> Option<ContextType> {
-        Some(ContextType::HttpContext)
+    type Http = Self;
+
+    fn create_http_context(&self, _: u32) -> Self {
+        Self
     }
 
-    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Scripted))
+    fn on_delete(&mut self) {
+        callback("delete");
     }
 }
 
@@ -104,7 +92,7 @@ fn start() -> Vm {
     Vm::start(|| {
         CALLBACKS.take();
         sdk_shims::logging::init();
-        sdk_shims::set_root_context(|_| Box::new(Scripted));
+        sdk_shims::set_root_context(|_| Scripted);
     })
 }
 
@@ -279,7 +267,7 @@ fn a_property_of_the_stream_comes_before_the_hosts() {
     let mut stream = plugin.stream();
     stream.set_property(&["a", "b"], "stream");
     assert_eq!(in_request(&mut stream, read), "stream");
-    in_request(&mut stream, || hostcalls::set_property(vec!["own"], Some(b"v2")).unwrap());
+    in_request(&mut stream, || host::set_property("own", b"v2").unwrap());
     assert_eq!(stream.property(&["own"]).unwrap(), b"v2");
 }
 
@@ -296,37 +284,6 @@ fn records_of_level_info_and_above_reach_the_proxys_log() {
     vm.fail("proxy_log", 10);
     log::error!("unheard");
     assert_eq!(vm.log().len(), 3);
-}
-
-#[test]
-fn the_sdks_own_calls_are_served() {
-    let vm = start();
-    vm.set_time(1_500);
-    let plugin = vm.plugin("").unwrap();
-    let mut stream = plugin.stream();
-    in_request(&mut stream, || {
-        let map = MapType::HttpRequestHeaders;
-        assert_eq!(hostcalls::get_map_value_bytes(map, "x-t").unwrap().unwrap(), b"a", "the first line only");
-        assert_eq!(hostcalls::get_map_value_bytes(map, "absent").unwrap(), None);
-        assert_eq!(hostcalls::get_map_value_bytes(map, "empty").unwrap().unwrap(), b"");
-        hostcalls::add_map_value(map, "x-t", "c").unwrap();
-        assert_eq!(hostcalls::get_map_bytes(map).unwrap().len(), 5);
-        hostcalls::set_map(map, vec![("only", "one")]).unwrap();
-        assert_eq!(hostcalls::get_log_level().unwrap(), LogLevel::Info);
-        assert_eq!(
-            hostcalls::get_current_time().unwrap().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos(),
-            1_500
-        );
-        assert!(hostcalls::set_effective_context(4711).is_err());
-        let counter = hostcalls::define_metric(MetricType::Counter, "requests").unwrap();
-        hostcalls::increment_metric(counter, 2).unwrap();
-        assert_eq!(hostcalls::define_metric(MetricType::Counter, "requests").unwrap(), counter);
-        assert_eq!(hostcalls::get_metric(counter).unwrap(), 2);
-        let gauge = hostcalls::define_metric(MetricType::Gauge, "active").unwrap();
-        hostcalls::record_metric(gauge, 7).unwrap();
-    });
-    assert_eq!(stream.request(), [(b"only".to_vec(), b"one".to_vec())]);
-    assert_eq!([vm.metric("requests"), vm.metric("active"), vm.metric("none")], [Some(2), Some(7), None]);
 }
 
 #[test]
@@ -350,7 +307,7 @@ fn a_stream_passes_through_its_phases() {
     drop(stream);
     assert!(SCRIPT.take().is_none());
     drop(plugin);
-    assert_eq!(CALLBACKS.take(), ["request", "response", "log", "done", "done"]);
+    assert_eq!(CALLBACKS.take(), ["request", "response", "log", "delete"]);
 }
 
 #[test]
@@ -361,7 +318,7 @@ fn a_plugin_lives_as_long_as_its_streams() {
     drop(plugin);
     assert!(CALLBACKS.take().is_empty());
     drop(stream);
-    assert_eq!(CALLBACKS.take(), ["log", "done", "done"], "the client had gone before its request was read");
+    assert_eq!(CALLBACKS.take(), ["log", "delete"], "the client had gone before its request was read");
 }
 
 const TICK: Duration = Duration::from_millis(10);

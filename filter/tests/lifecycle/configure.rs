@@ -2,9 +2,9 @@
 
 use crate::fixture::{BOOKINFO, get, reviews, start};
 use canary_routing::Config;
+use sdk_shims::context::Action;
 use sdk_shims::host::{LogLevel, encode_pairs};
 use sdk_shims::test_host::{Plugin, Refused};
-use sdk_shims::types::Action;
 
 #[test]
 fn a_document_is_accepted_or_refused_with_its_reasons() {

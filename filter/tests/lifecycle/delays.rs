@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::fixture::{document, get, preflight, response_lines, reviews, start};
+use sdk_shims::context::Action;
 use sdk_shims::host::LogLevel;
 use sdk_shims::test_host::{Plugin, Stream, Vm};
-use sdk_shims::types::Action;
 use serde_json::{Value, json};
 
 const TICK: Duration = Duration::from_millis(10);

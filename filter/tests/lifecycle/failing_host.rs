@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::fixture::{BOOKINFO, CONTROL_HEADERS, document, get, response_lines, start};
+use sdk_shims::context::Action;
 use sdk_shims::host::LogLevel;
 use sdk_shims::test_host::Vm;
-use sdk_shims::types::Action;
 use serde_json::{Value, json};
 
 #[test]

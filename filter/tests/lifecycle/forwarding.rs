@@ -1,8 +1,8 @@
 //! What the headers of a forwarded request and of its response come to.
 
 use crate::fixture::{changed, changes, document, get, response_lines, reviews, start};
+use sdk_shims::context::Action;
 use sdk_shims::host::LogLevel;
-use sdk_shims::types::Action;
 use serde_json::{Value, json};
 
 const ALL: &str = "outbound|9080||reviews.default.svc.cluster.local";

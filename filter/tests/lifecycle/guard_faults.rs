@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::fixture::{document, get, response_lines, reviews};
 use crate::guard::{NO_CLUSTER, cluster, config, end, guarded, started};
+use sdk_shims::context::Action;
 use sdk_shims::host::LogLevel;
 use sdk_shims::test_host::{Plugin, Stream, Vm};
-use sdk_shims::types::Action;
 use serde_json::{Value, json};
 
 const GUARD: &str = r#"{"role":"guard"}"#;

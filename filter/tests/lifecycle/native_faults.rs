@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::fixture::{BOOKINFO, changed, changes, document, get, preflight, response_lines, reviews, start};
+use sdk_shims::context::Action;
 use sdk_shims::host::LogLevel;
-use sdk_shims::types::Action;
 use serde_json::json;
 
 const FAULT_HEADERS: [&str; 8] = [

@@ -1,8 +1,8 @@
 //! Answers of the filter itself: redirects, direct responses, aborts, CORS preflights.
 
 use crate::fixture::{document, get, preflight, start};
+use sdk_shims::context::Action;
 use sdk_shims::host::LogLevel;
-use sdk_shims::types::Action;
 use serde_json::{Value, json};
 
 /// Name, rule, the request, and the answer: status, gRPC status, details, headers, body.

@@ -2,10 +2,10 @@
 
 use crate::fixture::{BOOKINFO, CONTROL_HEADERS, get, reviews, start};
 use canary_routing::Fraction;
+use sdk_shims::context::Action;
 use sdk_shims::entropy;
 use sdk_shims::host::LogLevel;
 use sdk_shims::test_host::Header;
-use sdk_shims::types::Action;
 
 /// What must have become of a request.
 enum Expected {

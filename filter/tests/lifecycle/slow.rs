@@ -1,10 +1,10 @@
 //! Requests that a version leaves without an answer.
 
+use sdk_shims::context::Action;
 use std::time::Duration;
 
 use crate::accrual::{FAILED, OK, TICK, config, end, fail, next, sent, started};
 use crate::fixture::{document, get, reviews};
-use sdk_shims::types::Action;
 use serde_json::json;
 
 #[test]

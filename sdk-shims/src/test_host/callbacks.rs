@@ -1,69 +1,48 @@
-//! Envoy's side of the callbacks: the SDK's exports, each called with its context in force.
+//! Envoy's side of the callbacks: the exports, each called with its context in force.
 
 use super::state::with_host;
-use crate::types::Action;
-
-unsafe extern "C" {
-    safe fn proxy_on_context_create(context_id: u32, root_context_id: u32);
-    safe fn proxy_on_vm_start(context_id: u32, configuration_size: usize) -> bool;
-    safe fn proxy_on_configure(context_id: u32, configuration_size: usize) -> bool;
-    safe fn proxy_on_request_headers(context_id: u32, count: usize, end_of_stream: bool) -> Action;
-    safe fn proxy_on_request_body(context_id: u32, size: usize, end_of_stream: bool) -> Action;
-    safe fn proxy_on_request_trailers(context_id: u32, count: usize) -> Action;
-    safe fn proxy_on_response_headers(context_id: u32, count: usize, end_of_stream: bool) -> Action;
-    safe fn proxy_on_tick(context_id: u32);
-    safe fn proxy_on_log(context_id: u32);
-    safe fn proxy_on_done(context_id: u32) -> bool;
-    safe fn proxy_on_delete(context_id: u32);
-}
+use crate::context::Action;
+use crate::exports;
 
 fn in_context<T>(context: u32, callback: impl FnOnce() -> T) -> T {
-    with_host(|host| host.current = context);
+    let before = with_host(|host| std::mem::replace(&mut host.current, context));
     let result = callback();
-    with_host(|host| host.current = 0);
+    with_host(|host| host.current = before);
     result
 }
 
 pub(super) fn context_create(context: u32, root: u32) {
-    in_context(context, || proxy_on_context_create(context, root));
-}
-
-pub(super) fn vm_start(context: u32) -> bool {
-    in_context(context, || proxy_on_vm_start(context, 0))
+    in_context(context, || exports::proxy_on_context_create(context, root));
 }
 
 pub(super) fn configure(context: u32, size: usize) -> bool {
-    in_context(context, || proxy_on_configure(context, size))
+    in_context(context, || exports::proxy_on_configure(context, size))
 }
 
 pub(super) fn request_headers(context: u32, count: usize, end_of_stream: bool) -> Action {
-    in_context(context, || proxy_on_request_headers(context, count, end_of_stream))
+    in_context(context, || exports::proxy_on_request_headers(context, count, end_of_stream))
 }
 
 pub(super) fn request_body(context: u32, size: usize, end_of_stream: bool) -> Action {
-    in_context(context, || proxy_on_request_body(context, size, end_of_stream))
+    in_context(context, || exports::proxy_on_request_body(context, size, end_of_stream))
 }
 
 pub(super) fn request_trailers(context: u32, count: usize) -> Action {
-    in_context(context, || proxy_on_request_trailers(context, count))
+    in_context(context, || exports::proxy_on_request_trailers(context, count))
 }
 
 pub(super) fn response_headers(context: u32, count: usize, end_of_stream: bool) -> Action {
-    in_context(context, || proxy_on_response_headers(context, count, end_of_stream))
+    in_context(context, || exports::proxy_on_response_headers(context, count, end_of_stream))
 }
 
 pub(super) fn tick(context: u32) {
-    in_context(context, || proxy_on_tick(context));
+    in_context(context, || exports::proxy_on_tick(context));
 }
 
 pub(super) fn log(context: u32) {
-    in_context(context, || proxy_on_log(context));
-}
-
-pub(super) fn done(context: u32) -> bool {
-    in_context(context, || proxy_on_done(context))
+    in_context(context, || exports::proxy_on_log(context));
 }
 
 pub(super) fn delete(context: u32) {
-    in_context(context, || proxy_on_delete(context));
+    in_context(context, || exports::proxy_on_delete(context));
 }

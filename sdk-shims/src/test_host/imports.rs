@@ -3,20 +3,15 @@
 use std::slice;
 
 use super::state::{self, Host, LocalResponse, LogLine, Metric, with_host};
+use crate::exports::proxy_on_memory_allocate;
 use crate::host::{Pairs, encode_pairs};
 
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
 const BAD_ARGUMENT: u32 = 2;
-const PARSE_FAILURE: u32 = 4;
 const CAS_MISMATCH: u32 = 8;
-const LEVEL_INFO: u32 = 2;
 const PLUGIN_CONFIGURATION: u32 = 7;
 const HTTP_REQUEST: u32 = 0;
-
-unsafe extern "C" {
-    safe fn proxy_on_memory_allocate(size: usize) -> *mut u8;
-}
 
 /// Counts the call and, unless the test wants it to fail, carries it out.
 fn call(name: &'static str, act: impl FnOnce(&mut Host) -> u32) -> u32 {
@@ -92,15 +87,6 @@ unsafe extern "C" fn proxy_log(level: u32, data: *const u8, size: usize) -> u32 
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn proxy_get_log_level(level: *mut u32) -> u32 {
-    // SAFETY: the ABI's contract of a place for the result.
-    call("proxy_get_log_level", |_| unsafe {
-        level.write(LEVEL_INFO);
-        OK
-    })
-}
-
-#[unsafe(no_mangle)]
 unsafe extern "C" fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32 {
     // SAFETY: the ABI's contract of a place for the result.
     call("proxy_get_current_time_nanoseconds", |host| unsafe {
@@ -133,32 +119,6 @@ unsafe extern "C" fn proxy_get_header_map_pairs(map_type: u32, data: *mut *mut u
         }
         let map = host.map(map_type).ok_or(BAD_ARGUMENT)?;
         Ok(encode_pairs(map.iter().map(|(name, value)| (name.as_slice(), value.as_slice()))))
-    })
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn proxy_set_header_map_pairs(map_type: u32, data: *const u8, size: usize) -> u32 {
-    // SAFETY: the ABI's contract of pointer and size.
-    let pairs = Pairs::parse(unsafe { bytes(data, size) });
-    call("proxy_set_header_map_pairs", |host| match pairs {
-        Ok(pairs) => ok_or(BAD_ARGUMENT, host.write(map_type, |map| *map = state::owned(&pairs))),
-        Err(_) => PARSE_FAILURE,
-    })
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn proxy_get_header_map_value(
-    map_type: u32,
-    key_data: *const u8,
-    key_size: usize,
-    data: *mut *mut u8,
-    size: *mut usize,
-) -> u32 {
-    // SAFETY: the ABI's contract of pointer and size.
-    let name = unsafe { header_name(key_data, key_size) };
-    returning("proxy_get_header_map_value", data, size, |host| {
-        let map = host.map(map_type).ok_or(BAD_ARGUMENT)?;
-        map.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone()).ok_or(NOT_FOUND)
     })
 }
 
@@ -279,7 +239,7 @@ unsafe extern "C" fn proxy_send_local_response(
     // SAFETY: the ABI's contract of pointer and size.
     let (details, body, headers) =
         unsafe { (bytes(details_data, details_size), bytes(body_data, body_size), bytes(headers_data, headers_size)) };
-    call("proxy_send_local_response", |host| {
+    let status = call("proxy_send_local_response", |host| {
         let now = host.now;
         let (Some(stream), Ok(headers)) = (host.stream(), Pairs::parse(headers)) else {
             return BAD_ARGUMENT;
@@ -290,7 +250,11 @@ unsafe extern "C" fn proxy_send_local_response(
         stream.answer_is_due = true;
         stream.local_response = Some(LocalResponse { status, details, headers, body, grpc_status });
         OK
-    })
+    });
+    if status == OK {
+        super::reenter();
+    }
+    status
 }
 
 #[unsafe(no_mangle)]
@@ -354,12 +318,6 @@ fn metric(name: &'static str, id: u32, act: impl FnOnce(&mut u64)) -> u32 {
         let metric = usize::try_from(id).ok().and_then(|index| host.metrics.get_mut(index));
         ok_or(NOT_FOUND, metric.map(|metric| act(&mut metric.value)).is_some())
     })
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn proxy_get_metric(id: u32, result: *mut u64) -> u32 {
-    // SAFETY: the ABI's contract of a place for the result.
-    metric("proxy_get_metric", id, |value| unsafe { result.write(*value) })
 }
 
 #[unsafe(no_mangle)]

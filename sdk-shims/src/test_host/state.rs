@@ -30,6 +30,18 @@ pub struct LogLine {
     pub text: String,
 }
 
+/// What the host calls while `proxy_send_local_response` runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reentry {
+    /// Nothing: it waits until the callback has returned.
+    #[default]
+    None,
+    /// The response callback of the stream.
+    Response,
+    /// The last callback of the stream.
+    End,
+}
+
 #[derive(Debug)]
 pub(super) struct Metric {
     pub(super) name: String,
@@ -80,6 +92,7 @@ pub(super) struct Host {
     pub(super) calls: BTreeMap<&'static str, usize>,
     pub(super) failures: BTreeMap<&'static str, u32>,
     pub(super) pairs_answer: Option<Vec<u8>>,
+    pub(super) reentry: Reentry,
     /// Shared data by key: the value, and the number of its state.
     pub(super) shared: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
     /// What another VM sets just before this one does.

@@ -1,0 +1,106 @@
+//! The standard cases.
+
+use serde_json::{Value, json};
+
+/// A document, and a request under it.
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) document: Value,
+    pub(crate) request: Vec<(&'static str, &'static str)>,
+    /// The version that the request is for in the end; `None` where the filter leaves it alone.
+    pub(crate) version: Option<&'static str>,
+}
+
+/// What a browser behind a gateway sends, beside the pseudo-headers.
+const USUAL: [(&str, &str); 6] = [
+    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/130.0.0.0 Safari/537.36"),
+    ("accept", "*/*"),
+    ("x-forwarded-for", "10.1.2.3"),
+    ("x-forwarded-proto", "http"),
+    ("x-envoy-internal", "true"),
+    ("x-request-id", "4f3e6f0a-3d0c-9f7a-8c43-0f1f6e1a2b3c"),
+];
+
+fn request(
+    authority: &'static str,
+    path: &'static str,
+    more: &[(&'static str, &'static str)],
+) -> Vec<(&'static str, &'static str)> {
+    let pseudo = [(":authority", authority), (":path", path), (":method", "GET"), (":scheme", "http")];
+    pseudo.into_iter().chain(USUAL).chain(more.iter().copied()).collect()
+}
+
+fn to(subset: &str) -> Value {
+    json!([{"destination": {"host": "reviews", "subset": subset}}])
+}
+
+fn document(rules: Vec<Value>, more: Value) -> Value {
+    let mut document = json!({
+        "virtualServices": [{"metadata": {"name": "reviews", "namespace": "default"},
+                             "spec": {"hosts": ["reviews"], "http": rules}}],
+        "destinationRules": [{"host": "reviews", "subsets": [{"name": "v1"}, {"name": "v2"}]}],
+        "services": [{"host": "reviews", "ports": [9080]}],
+    });
+    let fields = document.as_object_mut().expect("an object");
+    fields.extend(more.as_object().cloned().unwrap_or_default());
+    document
+}
+
+/// One header to a version, any other to the default: what the usual Lua script does.
+fn header_to_version(more: Value) -> Value {
+    let jason = json!({"match": [{"headers": {"end-user": {"exact": "jason"}}}], "route": to("v2")});
+    document(vec![jason, json!({"route": to("v1")})], more)
+}
+
+/// Host, path, headers, a sticky split, two control headers.
+fn bookinfo() -> Value {
+    let split = json!([
+        {"destination": {"host": "reviews", "subset": "v1"}, "weight": 10},
+        {"destination": {"host": "reviews", "subset": "v2"}, "weight": 90},
+    ]);
+    let canary = json!({
+        "match": [{"uri": {"prefix": "/reviews/"}, "headers": {"x-group": {"exact": "beta"}}}],
+        "route": split,
+    });
+    let policy = json!({"hosts": ["reviews"], "defaultSubset": "v1", "sticky": {"keys": [{"header": "x-user-id"}]}});
+    document(vec![canary, json!({"route": to("v1")})], json!({"policies": [policy]}))
+}
+
+/// A rule for each of so many users, and the default.
+fn users(count: usize) -> Value {
+    let user = |number| {
+        let name = format!("user-{number}");
+        json!({"match": [{"headers": {"end-user": {"exact": name}}}], "route": to("v2")})
+    };
+    let mut rules: Vec<_> = (0..count).map(user).collect();
+    rules.push(json!({"route": to("v1")}));
+    document(rules, Value::Null)
+}
+
+pub(crate) fn cases() -> Vec<Case> {
+    let off = || json!({"metrics": {"enabled": false}});
+    let jason = || request("reviews:9080", "/reviews/1", &[("end-user", "jason")]);
+    let user = |name| request("reviews:9080", "/reviews/1", &[("end-user", name)]);
+    let mut fallback = header_to_version(Value::Null);
+    fallback["policies"] = json!([{"hosts": ["reviews"], "fallback": ["v2", "v1"]}]);
+    let mut version = header_to_version(off());
+    version["mode"] = json!("version");
+    let row = |name, document, request, version| Case { name, document, request, version };
+    vec![
+        row("unknown host", header_to_version(Value::Null), request("ratings:9080", "/ratings/1", &[]), None),
+        row("one header to a version", header_to_version(Value::Null), jason(), Some("v2")),
+        row("one header to a version, no metrics", header_to_version(off()), jason(), Some("v2")),
+        row("no header to the default, no metrics", header_to_version(off()), request("reviews", "/", &[]), Some("v1")),
+        row("one header to a version, version mode", version, jason(), Some("v2")),
+        row("one header to a version, fallback", fallback, jason(), Some("v2")),
+        row(
+            "Bookinfo",
+            bookinfo(),
+            request("reviews:9080", "/reviews/1", &[("x-group", "beta"), ("x-user-id", "jason")]),
+            Some("v2"),
+        ),
+        row("10 rules, the last", users(10), user("user-9"), Some("v2")),
+        row("1,000 rules, the last", users(1_000), user("user-999"), Some("v2")),
+        row("10,000 rules, the last", users(10_000), user("user-9999"), Some("v2")),
+    ]
+}
