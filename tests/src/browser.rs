@@ -61,8 +61,16 @@ impl Page {
         let commands = process.stdin.take().expect("its commands");
         let messages = read(process.stdout.take().expect("its messages"));
         let (requests, complaints) = (Vec::new(), Vec::new());
-        let mut page =
-            Self { chromium: process, commands, messages, session: None, last: 0, requests, complaints, _profile: profile };
+        let mut page = Self {
+            chromium: process,
+            commands,
+            messages,
+            session: None,
+            last: 0,
+            requests,
+            complaints,
+            _profile: profile,
+        };
         let target = page.command("Target.createTarget", json!({"url": "about:blank"}));
         let attached = page.command("Target.attachToTarget", json!({"targetId": target["targetId"], "flatten": true}));
         page.session = attached["sessionId"].as_str().map(str::to_owned);
@@ -71,6 +79,8 @@ impl Page {
         }
         page.resize(width, height);
         page.command("Page.navigate", json!({"url": url}));
+        let is_there = "location.href !== 'about:blank' && document.readyState === 'complete'";
+        page.until("the page", is_there, |value| value == true);
         page
     }
 
@@ -78,12 +88,6 @@ impl Page {
     pub fn resize(&mut self, width: u32, height: u32) {
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.command("Emulation.setDeviceMetricsOverride", metrics);
-    }
-
-    /// Prefers a dark page, or a light one.
-    pub fn prefer(&mut self, scheme: &str) {
-        let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
-        self.command("Emulation.setEmulatedMedia", json!({"features": features}));
     }
 
     /// The value of an expression in the page; promises are waited for.

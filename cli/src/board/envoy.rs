@@ -3,8 +3,9 @@
 use std::{fmt, str::FromStr, time::Duration};
 
 use bytes::Bytes;
+use canary_routing::fingerprint;
 use http_body_util::Empty;
-use hyper::{Request, StatusCode, Uri, header::HOST};
+use hyper::{Request, Response, StatusCode, Uri, header::HOST};
 use serde_json::Value;
 
 use super::stats::{self, Reading};
@@ -14,8 +15,7 @@ use crate::{address::HostPort, http};
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// The port of an `http://` URL that names none.
 const HTTP_PORT: u16 = 80;
-/// Where a filter's configuration is found: by extension configuration discovery, or else in the listeners. What Envoy
-/// refused is there, too, under other names.
+/// Where a filter's configuration is found: by extension configuration discovery, or else in the listeners.
 const PLACES: [(&str, &str); 3] = [
     ("ecds_filters", "/ecds_filter"),
     ("dynamic_listeners", "/active_state/listener"),
@@ -53,11 +53,13 @@ impl fmt::Display for EnvoyUrl {
     }
 }
 
-/// A document that a filter has loaded.
+/// A document that a filter was given.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Loaded {
+pub(super) struct Given {
     /// The filter's name in Envoy's configuration.
     pub(super) plugin: String,
+    /// As `canary_config_version` shows it.
+    pub(super) version: u64,
     pub(super) document: Value,
 }
 
@@ -70,36 +72,46 @@ impl EnvoyUrl {
         Reading::parse(&self.get(stats::PATH).await?)
     }
 
-    /// The documents that this Envoy's filters run by; those of guards, which decide nothing, are left out.
+    /// The documents that this Envoy's filters were given last; those of guards, which decide nothing, are left out. A filter
+    /// that comes by discovery may have refused its document: Envoy shows the last one that came, not the last good one.
     ///
     /// # Errors
-    /// When Envoy does not say, or there are none.
-    pub(super) async fn configurations(&self) -> Result<Vec<Loaded>, String> {
+    /// When Envoy does not say.
+    pub(super) async fn configurations(&self) -> Result<Vec<Given>, String> {
         for (resource, pointer) in PLACES {
-            let body = self.get(&format!("/config_dump?resource={resource}")).await?;
-            let dump: Value = serde_json::from_slice(&body).map_err(|error| format!("{self}: config_dump: {error}"))?;
-            let loaded = loaded(&dump, pointer);
-            if !loaded.is_empty() {
-                return Ok(loaded);
+            let answer = self.ask(&format!("/config_dump?resource={resource}")).await?;
+            // An Envoy without discovered filters answers that there is no such resource.
+            if answer.status() == StatusCode::NOT_FOUND {
+                continue;
+            }
+            let dump: Value =
+                serde_json::from_slice(answer.body()).map_err(|error| format!("{self}: config_dump: {error}"))?;
+            let given = given(&dump, pointer);
+            if !given.is_empty() {
+                return Ok(given);
             }
         }
-        Err(format!("{self} has not loaded a configuration of the filter; --config FILE explains by a file"))
+        Ok(Vec::new())
     }
 
     async fn get(&self, path: &str) -> Result<Bytes, String> {
-        let request = Request::get(path).header(HOST, self.0.to_string()).body(Empty::new());
-        let request = request.map_err(|error| error.to_string())?;
-        let answer = http::send((self.0.host(), self.0.port()), request, TIMEOUT).await;
-        let answer = answer.map_err(|error| format!("{self}: {error}"))?;
+        let answer = self.ask(path).await?;
         match answer.status() {
             StatusCode::OK => Ok(answer.into_body()),
             status => Err(format!("{self} answers {status}: is it Envoy's admin interface?")),
         }
     }
+
+    async fn ask(&self, path: &str) -> Result<Response<Bytes>, String> {
+        let request = Request::get(path).header(HOST, self.0.to_string()).body(Empty::new());
+        let request = request.map_err(|error| error.to_string())?;
+        let answer = http::send((self.0.host(), self.0.port()), request, TIMEOUT).await;
+        answer.map_err(|error| format!("{self}: {error}"))
+    }
 }
 
 /// The documents in what a configuration dump has in force.
-fn loaded(dump: &Value, pointer: &str) -> Vec<Loaded> {
+fn given(dump: &Value, pointer: &str) -> Vec<Given> {
     let mut found = Vec::new();
     let configs = dump.get("configs").and_then(Value::as_array);
     let in_force = configs.into_iter().flatten().filter_map(|config| config.pointer(pointer));
@@ -108,13 +120,13 @@ fn loaded(dump: &Value, pointer: &str) -> Vec<Loaded> {
 }
 
 /// Wherever it stands, also in other filters that hold filters. A filter of several listeners is told once.
-fn find(value: &Value, found: &mut Vec<Loaded>) {
+fn find(value: &Value, found: &mut Vec<Given>) {
     match value {
         Value::Object(fields) => {
             let is_wasm =
                 fields.get("@type").and_then(Value::as_str).is_some_and(|kind| kind.ends_with(".wasm.v3.Wasm"));
-            let loaded = fields.get("config").filter(|_| is_wasm).and_then(document);
-            found.extend(loaded.filter(|loaded| !found.contains(loaded)));
+            let given = fields.get("config").filter(|_| is_wasm).and_then(document);
+            found.extend(given.filter(|given| !found.contains(given)));
             fields.values().for_each(|value| find(value, found));
         }
         Value::Array(elements) => elements.iter().for_each(|element| find(element, found)),
@@ -123,7 +135,7 @@ fn find(value: &Value, found: &mut Vec<Loaded>) {
 }
 
 /// The document of a plugin's configuration: JSON in a `StringValue`, as the filter takes it.
-fn document(plugin: &Value) -> Option<Loaded> {
+fn document(plugin: &Value) -> Option<Given> {
     const FIELDS: [&str; 3] = ["virtualServices", "virtual_services", "mode"];
     let text = plugin.pointer("/configuration/value")?.as_str()?;
     let document: Value = serde_json::from_str(text).ok()?;
@@ -131,7 +143,7 @@ fn document(plugin: &Value) -> Option<Loaded> {
     // Other modules have other fields, and a guard has its role.
     let is_ours = !fields.contains_key("role") && FIELDS.iter().any(|field| fields.contains_key(*field));
     let name = plugin.get("name").and_then(Value::as_str).unwrap_or_default();
-    is_ours.then(|| Loaded { plugin: name.to_owned(), document })
+    is_ours.then(|| Given { plugin: name.to_owned(), version: fingerprint(text.as_bytes()), document })
 }
 
 #[cfg(test)]
@@ -185,9 +197,9 @@ mod tests {
             ("a refused one", json!({"error_state": {"failed_configuration": ours}}), vec![]),
             ("nothing", json!({}), vec![]),
         ] {
-            let found = loaded(&json!({"configs": [config]}), "/listener");
-            assert_eq!(found.iter().map(|loaded| loaded.plugin.as_str()).collect::<Vec<_>>(), expected, "{row}");
+            let found = given(&json!({"configs": [config]}), "/listener");
+            assert_eq!(found.iter().map(|given| given.plugin.as_str()).collect::<Vec<_>>(), expected, "{row}");
         }
-        assert_eq!(loaded(&json!({}), "/listener"), []);
+        assert_eq!(given(&json!({}), "/listener"), []);
     }
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::watch::Watch;
-use crate::{documents::Document, explain};
+use crate::explain;
 
 /// A request to explain.
 #[derive(Debug, Deserialize)]
@@ -47,11 +47,6 @@ fn question(body: &[u8]) -> Result<Question, String> {
     let mut request = explain::request(&asked.method, &url, &headers.collect::<Result<Vec<_>, _>>()?);
     request.now = explain::clock();
     Ok(Question { unavailable: asked.unavailable, ..Question::new(request) })
-}
-
-/// The documents as they are told about: by their names.
-pub(super) fn named(loaded: Vec<super::envoy::Loaded>) -> Vec<Document> {
-    loaded.into_iter().map(|loaded| Document::named(&loaded.plugin, loaded.document)).collect()
 }
 
 #[cfg(test)]

@@ -171,7 +171,8 @@ fn is_counted(series: &Series) -> bool {
     series.metric != CONFIG_VERSION
 }
 
-fn versions(reading: &Reading) -> BTreeMap<String, u64> {
+/// The numbers of the documents in force, by plugin.
+pub(super) fn versions(reading: &Reading) -> BTreeMap<String, u64> {
     let gauges = reading.values.iter().filter(|(series, _)| !is_counted(series));
     gauges.map(|(series, value)| (series.label("plugin").to_owned(), *value)).collect()
 }

@@ -10,6 +10,7 @@
 mod envoy;
 mod explanation;
 mod history;
+mod loaded;
 mod server;
 mod state;
 mod stats;

@@ -1,6 +1,7 @@
 //! Looks at Envoy each second, whoever looks at the board.
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -9,11 +10,19 @@ use std::{
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{envoy::EnvoyUrl, explanation, history::History, state, stats::Reading};
+use super::{
+    envoy::EnvoyUrl,
+    history::{self, History},
+    loaded::Loaded,
+    state,
+    stats::Reading,
+};
 use crate::documents::Document;
 
 /// How often Envoy is asked.
 const PERIOD: Duration = Duration::from_secs(1);
+/// How often, at most, it is asked for all of its configuration, while something of it is not known.
+const LOOK_PERIOD: Duration = Duration::from_secs(5);
 
 /// An Envoy under watch.
 #[derive(Debug)]
@@ -27,18 +36,20 @@ pub(super) struct Watch {
     seen: Mutex<Seen>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Seen {
     history: History,
+    loaded: Loaded,
     condition: Condition,
     /// Since when it has been so, in milliseconds since the first look.
     since: u64,
 }
 
 /// How Envoy is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 enum Condition {
     /// It has not been asked yet.
+    #[default]
     Unknown,
     Answers,
     /// It answers, and shows nothing of the filter.
@@ -70,7 +81,7 @@ impl Watch {
             config,
             began: Instant::now(),
             began_at: since.as_millis().try_into().unwrap_or_default(),
-            seen: Mutex::new(Seen { history: History::default(), condition: Condition::Unknown, since: 0 }),
+            seen: Mutex::new(Seen::default()),
         }
     }
 
@@ -78,12 +89,29 @@ impl Watch {
     pub(super) async fn run(&self) {
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut looked: Option<Instant> = None;
         loop {
             ticks.tick().await;
             let answer = self.envoy.statistics().await;
             let at = self.now();
             self.seen().take(at, answer);
+            let Some(in_force) = self.seen().lacking().filter(|_| self.config.is_none()) else {
+                looked = None;
+                continue;
+            };
+            if looked.is_none_or(|looked| looked.elapsed() >= LOOK_PERIOD) {
+                looked = Some(Instant::now());
+                // Whoever asks for an explanation is told what the matter is.
+                let _ = self.look_for_documents(&in_force).await;
+            }
         }
+    }
+
+    /// Learns the documents in force.
+    async fn look_for_documents(&self, in_force: &BTreeSet<u64>) -> Result<(), String> {
+        let given = self.envoy.configurations().await?;
+        self.seen().loaded.update(given, in_force);
+        Ok(())
     }
 
     /// What there is to show of the last `window` seconds.
@@ -107,7 +135,11 @@ impl Watch {
     pub(super) async fn documents(&self) -> Result<Vec<Document>, String> {
         match &self.config {
             Some(file) => Document::load(&file.display().to_string()).map(|document| vec![document]),
-            None => self.envoy.configurations().await.map(explanation::named),
+            None => {
+                let now = self.envoy.statistics().await?;
+                self.look_for_documents(&history::versions(&now).into_values().collect()).await?;
+                self.seen().loaded.documents()
+            }
         }
     }
 
@@ -121,6 +153,12 @@ impl Watch {
 }
 
 impl Seen {
+    /// The numbers of the documents in force, if some of these are not known.
+    fn lacking(&self) -> Option<BTreeSet<u64>> {
+        let in_force = self.history.versions().values().copied().collect();
+        (self.condition == Condition::Answers && !self.loaded.has(&in_force)).then_some(in_force)
+    }
+
     fn take(&mut self, at: u64, answer: Result<Reading, String>) {
         let condition = match answer {
             Ok(reading) => {

@@ -91,7 +91,8 @@ function plot(service, view) {
   for (const change of view.changes) {
     const at = LEFT + ((RIGHT - LEFT) * (change - view.steps[0].at)) / (view.step * 1000 * steps);
     svg.append(drawn("line", { class: "change", x1: at, x2: at, y1: TOP, y2: BOTTOM }, drawn("title", {}, "another configuration")));
-    svg.append(drawn("text", { x: at, y: BOTTOM + 18, "text-anchor": "middle" }, "new config"));
+    const isFree = at > LEFT + 80 && at < RIGHT - 60;
+    if (isFree) svg.append(drawn("text", { x: at, y: BOTTOM + 18, "text-anchor": "middle" }, "new config"));
   }
   const edges = [[LEFT, "start", `−${span(view.window)}`], [RIGHT, "end", "now"]];
   for (const [at, anchor, text] of edges) svg.append(drawn("text", { x: at, y: BOTTOM + 18, "text-anchor": anchor }, text));
@@ -145,15 +146,15 @@ function rates(service, view, sums, x) {
   const failed = each(sums.map((_, step) => service.versions.reduce((sum, version) => sum + version.failed[step], 0)));
   const most = Math.max(...all, 0);
   const height = (number) => (most > 0 ? (RATES * Math.min(number, most)) / most : 0);
-  const bars = (kind, numbers) => {
-    const path = numbers.map((number, step) => (number > 0 ? `M${x(step)},${BOTTOM}V${BOTTOM - Math.max(1, height(number))}H${x(step + 1) - 1}V${BOTTOM}Z` : "")).join("");
+  const bars = (kind, numbers, least) => {
+    const path = numbers.map((number, step) => (number > 0 ? `M${x(step)},${BOTTOM}V${BOTTOM - Math.max(least, height(number))}H${x(step + 1) - 1}V${BOTTOM}Z` : "")).join("");
     return path ? [drawn("path", { class: kind, d: path })] : [];
   };
   const unit = drawn("text", { x: RIGHT + 8, y: BOTTOM - RATES + 20 }, "requests/s");
   const error = drawn("text", { x: RIGHT + 8, y: BOTTOM - RATES + 36 });
   if (failed.some((number) => number > 0)) error.append(drawn("tspan", { class: "failed" }, "■"), " 5xx");
   return [
-    ...bars("rate", all), ...bars("failed", failed),
+    ...bars("rate", all, 1), ...bars("failed", failed, 3),
     drawn("line", { class: "grid", x1: LEFT - 4, x2: RIGHT, y1: BOTTOM, y2: BOTTOM }),
     drawn("text", { x: LEFT - 8, y: BOTTOM - RATES + 10, "text-anchor": "end" }, most > 0 ? rate(most) : ""),
     drawn("text", { x: LEFT - 8, y: BOTTOM + 1, "text-anchor": "end" }, "0"), unit, error,
@@ -240,7 +241,7 @@ function drawHead(envoy, view) {
   const condition = byId("condition");
   condition.textContent = CONDITIONS[envoy.condition] || envoy.condition;
   condition.className = `pill ${envoy.condition}`;
-  byId("address").textContent = envoy.address;
+  byId("address").textContent = `Envoy at ${envoy.address}`;
   const configurations = view.configurations.map(({ plugin, version, refused }) => {
     const name = view.configurations.length > 1 ? ` of ${plugin}` : "";
     return `configuration${name} ${version}${refused > 0 ? ` (${count(refused)} × refused another)` : ""}`;
