@@ -15,7 +15,7 @@ use crate::{address::HostPort, http};
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// The port of an `http://` URL that names none.
 const HTTP_PORT: u16 = 80;
-/// Where a filter's configuration is found: by extension configuration discovery, or else in the listeners.
+/// Where filters' configurations are found: by extension configuration discovery, and in the listeners.
 const PLACES: [(&str, &str); 3] = [
     ("ecds_filters", "/ecds_filter"),
     ("dynamic_listeners", "/active_state/listener"),
@@ -63,6 +63,13 @@ pub(super) struct Given {
     pub(super) document: Value,
 }
 
+impl Given {
+    /// Whether it is a guard's, which decides nothing by itself.
+    pub(super) fn is_guards(&self) -> bool {
+        self.document.get("role").is_some_and(|role| role == "guard")
+    }
+}
+
 impl EnvoyUrl {
     /// The filter's statistics.
     ///
@@ -72,12 +79,13 @@ impl EnvoyUrl {
         Reading::parse(&self.get(stats::PATH).await?)
     }
 
-    /// The documents that this Envoy's filters were given last; those of guards, which decide nothing, are left out. A filter
-    /// that comes by discovery may have refused its document: Envoy shows the last one that came, not the last good one.
+    /// The documents that this Envoy's filters were given last. A filter that comes by discovery may have refused its
+    /// document: Envoy shows the last one that came, not the last good one.
     ///
     /// # Errors
     /// When Envoy does not say.
     pub(super) async fn configurations(&self) -> Result<Vec<Given>, String> {
+        let mut all = Vec::new();
         for (resource, pointer) in PLACES {
             let answer = self.ask(&format!("/config_dump?resource={resource}")).await?;
             // An Envoy without discovered filters answers that there is no such resource.
@@ -86,12 +94,9 @@ impl EnvoyUrl {
             }
             let dump: Value =
                 serde_json::from_slice(answer.body()).map_err(|error| format!("{self}: config_dump: {error}"))?;
-            let given = given(&dump, pointer);
-            if !given.is_empty() {
-                return Ok(given);
-            }
+            all.extend(given(&dump, pointer));
         }
-        Ok(Vec::new())
+        Ok(all)
     }
 
     async fn get(&self, path: &str) -> Result<Bytes, String> {
@@ -136,12 +141,12 @@ fn find(value: &Value, found: &mut Vec<Given>) {
 
 /// The document of a plugin's configuration: JSON in a `StringValue`, as the filter takes it.
 fn document(plugin: &Value) -> Option<Given> {
-    const FIELDS: [&str; 3] = ["virtualServices", "virtual_services", "mode"];
+    const FIELDS: [&str; 4] = ["virtualServices", "virtual_services", "mode", "role"];
     let text = plugin.pointer("/configuration/value")?.as_str()?;
     let document: Value = serde_json::from_str(text).ok()?;
     let fields = document.as_object()?;
-    // Other modules have other fields, and a guard has its role.
-    let is_ours = !fields.contains_key("role") && FIELDS.iter().any(|field| fields.contains_key(*field));
+    // Other modules have other fields.
+    let is_ours = FIELDS.iter().any(|field| fields.contains_key(*field));
     let name = plugin.get("name").and_then(Value::as_str).unwrap_or_default();
     is_ours.then(|| Given { plugin: name.to_owned(), version: fingerprint(text.as_bytes()), document })
 }
@@ -191,7 +196,7 @@ mod tests {
                 json!({"listener": [ours, wasm("other", r#"{"mode": "version"}"#)]}),
                 vec!["canary", "other"],
             ),
-            ("a guard", json!({"listener": [wasm("guard", r#"{"role": "guard"}"#)]}), vec![]),
+            ("a guard", json!({"listener": [wasm("guard", r#"{"role": "guard"}"#)]}), vec!["guard"]),
             ("another module", json!({"listener": [wasm("x", r#"{"a": 1}"#)]}), vec![]),
             ("no JSON", json!({"listener": [wasm("x", "virtualServices")]}), vec![]),
             ("a refused one", json!({"error_state": {"failed_configuration": ours}}), vec![]),

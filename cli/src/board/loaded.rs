@@ -13,8 +13,12 @@ impl Loaded {
     /// Takes over what Envoy shows, as far as it is in force: what has a number that the filters show. Documents that are in
     /// force still are kept, also where Envoy shows a refused one in their place.
     pub(super) fn update(&mut self, given: Vec<Given>, in_force: &BTreeSet<u64>) {
-        if in_force.is_empty() {
-            // The filters' numbers are left out of the statistics: there is only what Envoy shows to go by.
+        let is_guards = |version: &u64| {
+            self.0.iter().chain(&given).any(|document| document.version == *version && document.is_guards())
+        };
+        if in_force.iter().all(is_guards) {
+            // The numbers are left out of the statistics, or a guard of the same name has put its own in their place: there
+            // is only what Envoy shows to go by.
             self.0 = given;
             return;
         }
@@ -28,20 +32,21 @@ impl Loaded {
         in_force.iter().all(|version| self.0.iter().any(|document| document.version == *version))
     }
 
-    /// The documents, under the names of their filters.
+    /// The documents, under the names of their filters; those of guards are left out.
     ///
     /// # Errors
     /// When none is known.
     pub(super) fn documents(&self) -> Result<Vec<Document>, String> {
         let named = |given: &Given| Document::named(&given.plugin, given.document.clone());
-        match self.0.as_slice() {
-            [] => Err(
-                "Envoy does not show the document that is in force: the filter is not loaded, or has refused the last \
-                       one that came; --config FILE explains by a file"
+        let documents: Vec<_> = self.0.iter().filter(|given| !given.is_guards()).map(named).collect();
+        if documents.is_empty() {
+            return Err(
+                "Envoy does not show the document that is in force: the filter is not loaded, or has refused the \
+                        last one that came; --config FILE explains by a file"
                     .to_owned(),
-            ),
-            documents => Ok(documents.iter().map(named).collect()),
+            );
         }
+        Ok(documents)
     }
 }
 
@@ -70,8 +75,16 @@ mod tests {
             assert_eq!(loaded.0.iter().map(|given| given.version).collect::<Vec<_>>(), expected, "{row}");
             assert_eq!(loaded.has(&in_force), !expected.is_empty(), "{row}");
         }
-        let mut loaded = Loaded::default();
-        loaded.update(vec![given(1)], &BTreeSet::new());
-        assert!(loaded.documents().is_ok(), "there are no numbers to go by");
+        let guard = Given { plugin: "canary".to_owned(), version: 9, document: json!({"role": "guard"}) };
+        for (row, in_force, expected) in [
+            ("there are no numbers to go by", vec![], true),
+            ("a guard of the same name has put its number there", vec![9], true),
+            ("a guard of another name", vec![1, 9], true),
+            ("refused", vec![2, 9], false),
+        ] {
+            let mut loaded = Loaded::default();
+            loaded.update(vec![given(1), guard.clone()], &in_force.into_iter().collect());
+            assert_eq!(loaded.documents().is_ok_and(|documents| documents.len() == 1), expected, "{row}");
+        }
     }
 }
