@@ -128,7 +128,7 @@ pub(super) fn state(history: &History, window: u64, now: u64, began: u64) -> Sta
         now: clock(now),
         window,
         step: view.step.checked_div(MILLISECONDS).unwrap_or_default(),
-        steps: steps.map(|(step, known)| Step { at: clock(step.saturating_mul(view.step)), known: *known }).collect(),
+        steps: steps.map(|(step, known)| Step { at: view.begin(step, began), known: *known }).collect(),
         changes: view.changes.iter().copied().map(clock).collect(),
         configurations: configurations(history),
         restarts: history.restarts(),
@@ -164,7 +164,7 @@ type ByVersion<'h> = BTreeMap<(usize, &'h str), Vec<Last<'h>>>;
 struct View {
     /// Milliseconds of a step.
     step: u64,
-    /// The number of the first step, counted since the first look.
+    /// The number of the first step. Steps are counted from a window before the first look on, so that none is negative.
     first: u64,
     /// Milliseconds of each step that are known.
     known: Vec<u64>,
@@ -179,17 +179,22 @@ struct View {
 impl View {
     fn of(history: &History, window: u64, now: u64) -> Self {
         let step = window.saturating_mul(MILLISECONDS).checked_div(STEPS).unwrap_or_default().max(1);
-        let last = now.checked_div(step).unwrap_or_default();
-        let first = last.saturating_add(1).saturating_sub(STEPS);
+        let first = now.checked_div(step).unwrap_or_default().saturating_add(1);
         let (known, changes, grown, durations) = (plot(), Vec::new(), BTreeMap::new(), BTreeMap::new());
         let mut view = Self { step, first, known, changes, grown, durations };
         history.samples().for_each(|sample| view.add(sample));
         view
     }
 
+    /// When a step begins, where the first look was at `began`.
+    fn begin(&self, step: u64, began: u64) -> u64 {
+        let window = STEPS.saturating_mul(self.step);
+        began.saturating_add(step.saturating_mul(self.step)).saturating_sub(window)
+    }
+
     /// Takes in a sample, unless it is older than the window.
     fn add(&mut self, sample: &Sample) {
-        let step = sample.at.checked_div(self.step).unwrap_or_default();
+        let step = sample.at.checked_div(self.step).unwrap_or_default().saturating_add(STEPS);
         let Some(step) = step.checked_sub(self.first).and_then(|step| usize::try_from(step).ok()) else { return };
         add(&mut self.known, step, sample.covers.min(self.step));
         self.changes.extend(sample.is_change.then_some(sample.at));
@@ -399,6 +404,14 @@ mod tests {
             let known: Vec<_> = known.iter().take(expected.len()).map(|step| step["known"].as_u64().unwrap()).collect();
             assert_eq!(known, expected, "{row}");
         }
+    }
+
+    #[test]
+    fn the_last_step_is_now() {
+        let state = seen(&[Some(reading(1, &[])), Some(reading(2, &[(&requests("v1"), 5)]))]);
+        assert_eq!(state.pointer("/steps/59/at"), Some(&json!(1_001_000)));
+        assert_eq!(state.pointer("/services/0/versions/0/plot/59"), Some(&json!(5)));
+        assert_eq!(state.pointer("/steps/0/at"), Some(&json!(942_000)));
     }
 
     #[test]

@@ -68,14 +68,11 @@ function plot(service, view) {
   const x = (step) => Math.round(LEFT + ((RIGHT - LEFT) * step) / steps);
   const y = (share) => TOP + SHARE * (1 - share);
   const svg = drawn("svg", { viewBox: `0 0 ${WIDTH} ${BOTTOM + 24}`, role: "img", "aria-label": summary(service, view) });
-  const hatch = drawn("pattern", { id: "hatch", width: 8, height: 8, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
-  hatch.append(drawn("line", { class: "hatch", x1: 0, y1: 0, x2: 0, y2: 8 }));
-  svg.append(drawn("defs", {}, hatch));
   svg.append(drawn("rect", { class: "idle", x: LEFT, y: TOP, width: RIGHT - LEFT, height: SHARE }));
   const sums = view.steps.map((_, step) => service.versions.reduce((sum, version) => sum + version.plot[step], 0));
   view.steps.forEach((step, index) => {
     const silent = step.known === 0 && sums[index] === 0;
-    if (silent) svg.append(drawn("rect", { class: "silent", x: x(index), y: TOP, width: x(index + 1) - x(index), height: SHARE }));
+    if (silent) svg.append(drawn("rect", { class: "silent", x: x(index), y: TOP, width: x(index + 1) - x(index), height: SHARE }, drawn("title", {}, "nothing is known: Envoy did not answer, or the board was not there")));
   });
   const base = sums.map(() => 0);
   service.versions.forEach((version, number) => {
@@ -202,7 +199,7 @@ function card(service, view) {
   if (service.host === "-") {
     section.append(element("p", { class: "empty" }, "No version was asked: a redirect, a direct response, or no rule matched (no-rule)."), versionsTable(service));
   } else {
-    section.append(plot(service, view), versionsTable(service));
+    section.append(element("div", { class: "scroll" }, plot(service, view)), versionsTable(service));
   }
   return section;
 }
@@ -218,7 +215,10 @@ function drawServices(view) {
     const empty = element("p", { class: "empty" }, "No request for a host that the configuration knows so far. As soon as there is one, its service appears here.");
     cards.push(element("section", { class: "card" }, element("h2", {}, "Waiting for requests"), empty));
   }
+  const scrolled = () => [...byId("services").querySelectorAll(".scroll")];
+  const offsets = scrolled().map((node) => node.scrollLeft);
   byId("services").replaceChildren(...cards);
+  scrolled().forEach((node, index) => { node.scrollLeft = offsets[index] || 0; });
 }
 
 function drawEvents(view) {
