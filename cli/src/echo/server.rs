@@ -1,6 +1,6 @@
 //! The server behind `canaryctl echo`, also run in-process by `canaryctl run`.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -8,11 +8,6 @@ use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
     body::Incoming,
     header::{CONTENT_TYPE, HOST, HeaderValue},
-    service::service_fn,
-};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::{conn::auto, graceful::GracefulShutdown},
 };
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -21,16 +16,7 @@ use super::{
     calls::{self, CallReport, CallUrl},
     directives::Directives,
 };
-use crate::address::HostPort;
-
-/// How long requests under way may take after the server was told to stop.
-const GRACE: Duration = Duration::from_secs(10);
-/// How long to wait before accepting again when the system is out of file descriptors and the like.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Envoy passes on up to 100 headers by default, and more where it is told so; hyper's own limit is 100.
-const MAX_HEADERS: usize = 1024;
-/// Bytes of headers taken over HTTP/2; hyper's own limit of 16 KiB is below what Envoy passes on.
-const MAX_HEADER_BYTES: u32 = 1024 * 1024;
+use crate::{address::HostPort, serve};
 
 /// What an echo server answers as, and whom it calls on the way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,30 +57,8 @@ impl Server {
 
     /// Serves until `stop` is ready, then answers what is under way (10 s at most).
     pub async fn serve(self, stop: impl Future<Output = ()>) {
-        let graceful = GracefulShutdown::new();
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().max_headers(MAX_HEADERS);
-        builder.http2().max_header_list_size(MAX_HEADER_BYTES);
-        tokio::pin!(stop);
-        loop {
-            let stream = tokio::select! {
-                accepted = self.listener.accept() => match accepted {
-                    Ok((stream, _)) => stream,
-                    Err(_) => {
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                        continue;
-                    }
-                },
-                () = &mut stop => break,
-            };
-            let echo = Arc::clone(&self.echo);
-            let service = service_fn(move |request| answer(Arc::clone(&echo), request));
-            let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-            tokio::spawn(graceful.watch(connection));
-        }
-        drop(self.listener);
-        // Whoever is not done by then is cut off, as the caller's process ends or forgets this server.
-        let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
+        let echo = self.echo;
+        serve::serve(self.listener, move |request| answer(Arc::clone(&echo), request), stop).await;
     }
 }
 
@@ -110,7 +74,7 @@ struct Answer<'a> {
     calls: Vec<CallReport>,
 }
 
-async fn answer(echo: Arc<Echo>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(echo: Arc<Echo>, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (head, mut body) = request.into_parts();
     // The whole request is read before the answer, so that a client that still sends is not cut off.
     while let Some(Ok(_)) = body.frame().await {}
@@ -131,7 +95,7 @@ async fn answer(echo: Arc<Echo>, request: Request<Incoming>) -> Result<Response<
         headers: lines(&head.headers),
         calls: reports,
     };
-    Ok(response(wishes.status, &head.method, &answer))
+    response(wishes.status, &head.method, &answer)
 }
 
 /// Every header line, bytes that are no UTF-8 replaced by U+FFFD.
