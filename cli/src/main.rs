@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use canaryctl::{echo, explain, render, run, validate};
+use canaryctl::{echo, explain, probe, render, run, validate};
 use clap::{Parser, Subcommand};
 
 /// Canary releases in a stock Envoy: check a configuration, try it on a desk
@@ -23,6 +23,10 @@ enum Command {
     Echo(echo::Args),
     /// Run a stock Envoy with the filter and a configuration, and follow the file's edits
     Run(run::Args),
+    /// Bring a configuration into an Envoy that runs elsewhere, and follow the file's edits
+    Deliver(run::DeliverArgs),
+    /// Ask a server whether it is well
+    Probe(probe::Args),
     /// Print what other tools need to run a configuration
     Render(render::Args),
 }
@@ -33,6 +37,8 @@ fn main() -> ExitCode {
         Command::Explain(args) => args.run(),
         Command::Echo(args) => args.run(),
         Command::Run(args) => args.run(),
+        Command::Deliver(args) => args.run(),
+        Command::Probe(args) => args.run(),
         Command::Render(args) => args.run(),
     }
 }

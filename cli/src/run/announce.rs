@@ -10,12 +10,13 @@ use super::{
 use canary_routing::config::Mode;
 
 use crate::{
+    address::HostPort,
     bootstrap::{NATIVE_CLUSTER, Plan, check_upstreams},
     console,
 };
 
 /// Everything there is to know once Envoy serves.
-pub(super) fn started(desk: &Desk<'_>, plan: &Plan, rollout: &Rollout<'_>, listener: SocketAddr, admin: SocketAddr) {
+pub(super) fn started(desk: &Desk<'_>, plan: &Plan, rollout: &Rollout<'_>, listener: SocketAddr, admin: &HostPort) {
     console::say(format_args!("{} with {}", desk.envoy, desk.wasm.display()));
     console::say(format_args!("  listener  http://{listener}"));
     console::say(format_args!("  admin     http://{admin}"));
@@ -65,6 +66,9 @@ fn served(Served { version, by, echo }: &Served) {
 /// What the user should know about a configuration that was accepted, and does not know yet.
 pub(super) fn notes(plan: &Plan, known: &[String], rollout: &Rollout<'_>) {
     plan.notes.iter().filter(|note| !known.contains(note)).for_each(console::complain);
+    if rollout.names_others() {
+        return;
+    }
     if let Err(error) = check_upstreams(&plan.versions, rollout.upstreams()) {
         console::complain(format_args!("warning: {error}"));
     }
