@@ -13,6 +13,8 @@ LONG_ENVOY_VERSIONS := 1.36.4 1.37.0 1.38.2 1.39.3 1.40.0
 
 WASM := dist/canary_filter.wasm
 CANARYCTL := $(TARGET_DIR)/debug/canaryctl
+# Only test-board and board-picture need it.
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 CONFIG ?= envoy-configs/examples/bookinfo/03-jason/config.yaml
 RUN_ARGS ?=
 
@@ -20,7 +22,7 @@ RUN_ARGS ?=
 STATIC := $(shell uname -m)-unknown-linux-musl
 
 .DEFAULT_GOAL := help
-.PHONY: help toolchain build envoy envoys run test bench-guard test-wasm images test-compose lint check-reproducible check-long clean ci
+.PHONY: help toolchain build envoy envoys run test test-board board-picture bench-guard test-wasm images test-compose lint check-reproducible check-long clean ci
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +53,17 @@ envoys: ## Fetch the Envoys that the tests use (ENVOY_VERSIONS="..."), unless EN
 
 test: build envoys ## Test everything that needs neither root, Docker nor Node, real Envoys included (ENVOY_VERSIONS="...")
 	$(CARGO) test --locked --workspace
+
+test-board: build ## Test the board's page in a headless Chromium (CHROMIUM=/path; Envoy ENVOY_VERSION)
+	@test -n "$(CHROMIUM)" || { echo "make: no Chromium found: install one, or set CHROMIUM=/path" >&2; exit 1; }
+	@test -n "$$ENVOY" || $(PYTHON) scripts/get-envoy $(ENVOY_VERSION) >/dev/null
+	CHROMIUM="$(CHROMIUM)" ENVOY_VERSIONS=$(ENVOY_VERSION) $(CARGO) test --locked -p e2e --test board -- page::
+
+board-picture: build ## Take the README's picture of the board anew, docs/board.png (CHROMIUM=/path; a minute of traffic)
+	@test -n "$(CHROMIUM)" || { echo "make: no Chromium found: install one, or set CHROMIUM=/path" >&2; exit 1; }
+	@test -n "$$ENVOY" || $(PYTHON) scripts/get-envoy $(ENVOY_VERSION) >/dev/null
+	BOARD_PICTURE="$(CURDIR)/docs/board.png" CHROMIUM="$(CHROMIUM)" ENVOY_VERSIONS=$(ENVOY_VERSION) \
+		$(CARGO) test --locked -p e2e --test board -- picture
 
 bench-guard: build ## Measure what the guard costs, and the filters before it (Envoy 1.40.0; ROUNDS=n, 60 unless set)
 	@$(PYTHON) scripts/get-envoy $(ENVOY_VERSION) >/dev/null

@@ -1,6 +1,7 @@
 //! canaryctl, the command-line tool of canary-filter, as a library: one module for each subcommand.
 
 pub mod address;
+pub mod board;
 mod bootstrap;
 mod console;
 mod documents;
@@ -12,5 +13,6 @@ pub mod probe;
 pub mod render;
 pub mod run;
 mod runtime;
+mod serve;
 mod share;
 pub mod validate;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use canaryctl::{echo, explain, probe, render, run, validate};
+use canaryctl::{board, echo, explain, probe, render, run, validate};
 use clap::{Parser, Subcommand};
 
 /// Canary releases in a stock Envoy: check a configuration, try it on a desk
@@ -23,6 +23,8 @@ enum Command {
     Echo(echo::Args),
     /// Run a stock Envoy with the filter and a configuration, and follow the file's edits
     Run(run::Args),
+    /// Show what a running Envoy does, in a browser
+    Board(board::Args),
     /// Bring a configuration into an Envoy that runs elsewhere, and follow the file's edits
     Deliver(run::DeliverArgs),
     /// Ask a server whether it is well
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => args.run(),
         Command::Echo(args) => args.run(),
         Command::Run(args) => args.run(),
+        Command::Board(args) => args.run(),
         Command::Deliver(args) => args.run(),
         Command::Probe(args) => args.run(),
         Command::Render(args) => args.run(),

@@ -12,34 +12,48 @@ use serde_json::Value;
 
 use crate::binaries;
 
-/// A `canaryctl echo`. It is killed when this is dropped.
+/// A server of canaryctl's. It is killed when this is dropped.
 #[derive(Debug)]
-pub struct Echo {
+pub struct Server {
     process: Child,
     address: SocketAddr,
 }
 
-impl Echo {
-    /// Starts one for `SERVICE[/VERSION]` that calls these URLs for every request, through `proxy`.
+impl Server {
+    /// Starts an echo server for `SERVICE[/VERSION]` that calls these URLs for every request, through `proxy`.
     ///
     /// # Panics
     /// If it does not start.
     #[must_use]
-    pub fn start(version: &str, calls: &[&str], proxy: SocketAddr) -> Self {
+    pub fn echo(version: &str, calls: &[&str], proxy: SocketAddr) -> Self {
         let (service, version) = version.split_once('/').unwrap_or((version, "v1"));
-        let mut process = Command::new(binaries::canaryctl())
+        let mut command = Command::new(binaries::canaryctl());
+        command
             .args(["echo", "--listen", "127.0.0.1:0", "--service", service, "--version", version])
             .args(["--via", &proxy.to_string()])
-            .args(calls.iter().flat_map(|url| ["--call", url]))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("start canaryctl echo");
+            .args(calls.iter().flat_map(|url| ["--call", url]));
+        Self::start(&mut command)
+    }
+
+    /// Starts a board of the Envoy with this admin interface.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn board(admin: SocketAddr, flags: &[&str]) -> Self {
+        let mut command = Command::new(binaries::canaryctl());
+        command.args(["board", "--listen", "127.0.0.1:0", "--envoy", &format!("http://{admin}")]).args(flags);
+        Self::start(&mut command)
+    }
+
+    fn start(command: &mut Command) -> Self {
+        let mut process =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("start a server of canaryctl");
         let mut line = String::new();
         let output = process.stdout.take().expect("its output");
         BufReader::new(output).read_line(&mut line).expect("its first line");
-        let address = line.trim().rsplit(' ').next().and_then(|address| address.parse().ok());
-        let address = address.unwrap_or_else(|| panic!("canaryctl echo does not say where it listens: {line:?}"));
+        let address = line.trim().rsplit([' ', '/']).next().and_then(|address| address.parse().ok());
+        let address = address.unwrap_or_else(|| panic!("{command:?} does not say where it listens: {line:?}"));
         Self { process, address }
     }
 
@@ -50,7 +64,7 @@ impl Echo {
     }
 }
 
-impl Drop for Echo {
+impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();

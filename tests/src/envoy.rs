@@ -94,6 +94,12 @@ impl Envoy {
         .await
     }
 
+    /// Where the admin interface listens.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// The answer of the admin interface to GET `path`.
     ///
     /// # Panics

@@ -8,7 +8,7 @@
 //! - [`envoy`]: a running Envoy and what it says of itself
 //! - [`bootstrap`], [`canary`]: the Envoy with the filter, its configuration and upstreams that most tests use
 //! - [`example`]: the examples of `envoy-configs/examples`
-//! - [`canaryctl`]: the command-line tool
+//! - [`canaryctl`]: the command-line tool; [`browser`]: who looks at its page
 //! - [`pushed`]: configuration files that a running Envoy takes up
 //! - [`upstream`] (obeying [`directives`]), [`client`], [`load`]: the two ends of a request, and many requests
 //! - [`grpc`]: the two ends of a gRPC call
@@ -18,6 +18,7 @@
 
 pub mod binaries;
 pub mod bootstrap;
+pub mod browser;
 pub mod canary;
 pub mod canaryctl;
 pub mod client;

@@ -105,6 +105,11 @@ impl Document {
         Ok(documents)
     }
 
+    /// A document that is no file's; errors are told under this name.
+    pub(crate) fn named(name: &str, value: Value) -> Self {
+        Self { value, ..Self::empty(Origin { file: name.to_owned(), document: None, pointer: String::new() }) }
+    }
+
     /// The configuration with its warnings, or all errors, each as `FILE: /pointer: message`.
     pub(crate) fn read(&self) -> Reading {
         match Config::read(&self.value) {

@@ -17,11 +17,6 @@ use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
     body::Incoming,
     header::{CONTENT_TYPE, HOST, HeaderValue},
-    service::service_fn,
-};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::{conn::auto, graceful::GracefulShutdown},
 };
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -32,16 +27,7 @@ use super::{
     directives::Directives,
     grpc,
 };
-use crate::{address::HostPort, console};
-
-/// How long requests under way may take after the server was told to stop.
-const GRACE: Duration = Duration::from_secs(10);
-/// How long to wait before accepting again when the system is out of file descriptors and the like.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Envoy passes on up to 100 headers by default, and more where it is told so; hyper's own limit is 100.
-const MAX_HEADERS: usize = 1024;
-/// Bytes of headers taken over HTTP/2; hyper's own limit of 16 KiB is below what Envoy passes on.
-const MAX_HEADER_BYTES: u32 = 1024 * 1024;
+use crate::{address::HostPort, console, serve};
 
 /// What an echo server answers as, and whom it calls on the way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,36 +77,15 @@ impl Server {
     /// Serves until `stop` is ready, and for the time of [`Echo::drain`] from then on, so that whoever asks for its health
     /// learns of it before a request is refused; then answers what is under way (10 s at most).
     pub async fn serve(self, stop: impl Future<Output = ()>) {
-        let graceful = GracefulShutdown::new();
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().max_headers(MAX_HEADERS);
-        builder.http2().max_header_list_size(MAX_HEADER_BYTES);
-        let (stopping, drain) = (Arc::clone(&self.stopping), self.echo.drain);
+        let Self { listener, echo, stopping, .. } = self;
+        let (told, drain) = (Arc::clone(&stopping), echo.drain);
         let stop = async move {
             stop.await;
-            stopping.store(true, Ordering::Relaxed);
+            told.store(true, Ordering::Relaxed);
             tokio::time::sleep(drain).await;
         };
-        tokio::pin!(stop);
-        loop {
-            let stream = tokio::select! {
-                accepted = self.listener.accept() => match accepted {
-                    Ok((stream, _)) => stream,
-                    Err(_) => {
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                        continue;
-                    }
-                },
-                () = &mut stop => break,
-            };
-            let (echo, stopping) = (Arc::clone(&self.echo), Arc::clone(&self.stopping));
-            let service = service_fn(move |request| answer(Arc::clone(&echo), Arc::clone(&stopping), request));
-            let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-            tokio::spawn(graceful.watch(connection));
-        }
-        drop(self.listener);
-        // Whoever is not done by then is cut off, as the caller's process ends or forgets this server.
-        let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
+        let answer = move |request| answer(Arc::clone(&echo), Arc::clone(&stopping), request);
+        serve::serve(listener, answer, stop).await;
     }
 }
 
@@ -139,14 +104,10 @@ struct Answer<'a> {
     calls: Vec<CallReport>,
 }
 
-async fn answer(
-    echo: Arc<Echo>,
-    stopping: Arc<AtomicBool>,
-    request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+async fn answer(echo: Arc<Echo>, stopping: Arc<AtomicBool>, request: Request<Incoming>) -> Response<Body> {
     let (head, mut body) = request.into_parts();
     if head.uri.path() == HEALTH {
-        return Ok(health(stopping.load(Ordering::Relaxed)));
+        return health(stopping.load(Ordering::Relaxed));
     }
     // The whole request is read before the answer, so that a client that still sends is not cut off.
     while let Some(Ok(_)) = body.frame().await {}
@@ -170,7 +131,7 @@ async fn answer(
     if echo.log {
         answer.log(wishes.status, head.headers.contains_key(COPY));
     }
-    Ok(response(wishes.status, &head.method, grpc::is_call(&head.headers), &answer))
+    response(wishes.status, &head.method, grpc::is_call(&head.headers), &answer)
 }
 
 fn health(is_stopping: bool) -> Response<Body> {

@@ -8,9 +8,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use canary_routing::config::MAX_MIRRORS;
 use canary_routing::explain::Question;
-use canary_routing::{Draws, Fraction, Request, RouteTable, Timestamp};
+use canary_routing::{Config, Draws, Fraction, Request, RouteTable, Timestamp};
 use clap::{Parser, ValueEnum};
 use serde_json::Value;
+
+pub(crate) use text::explain as explained;
 
 use crate::console;
 use crate::documents::{self, Document};
@@ -95,12 +97,9 @@ impl Args {
         let (mut questions, is_list) = self.questions()?;
         questions.iter_mut().for_each(|question| question.request.now = question.request.now.or_else(clock));
         match self.output {
-            Output::Text => Ok(questions.iter().map(|question| text::explain(&document, &config, question)).collect()),
+            Output::Text => Ok(questions.iter().map(|question| explained(&document, &config, question)).collect()),
             Output::Json => {
-                let answers: Vec<Value> = questions
-                    .iter()
-                    .map(|question| question.answer(&RouteTable::compile(&question.config(&config))))
-                    .collect();
+                let answers: Vec<Value> = questions.iter().map(|question| answer(&config, question)).collect();
                 let answer = match answers.as_slice() {
                     [single] if !is_list => single.clone(),
                     _ => Value::from(answers),
@@ -125,17 +124,11 @@ impl Args {
     }
 
     fn single_question(&self) -> Result<Question, String> {
-        let mut request = Request::get(self.url.as_deref().unwrap_or_default());
-        request.method = self.method.clone().unwrap_or_default().into();
+        let method = self.method.as_deref().unwrap_or_default();
+        let mut request = request(method, self.url.as_deref().unwrap_or_default(), &self.header);
         request.remote_address.clone_from(&self.source_ip);
         request.principal.clone_from(&self.principal);
         request.now = self.now;
-        for (name, value) in &self.header {
-            request = match name.as_str() {
-                "host" => Request { authority: value.clone().into(), ..request },
-                name => request.with_header(name, value),
-            };
-        }
         let unavailable = self.unavailable.clone();
         Ok(Question { draws: self.draws()?, unavailable, ..Question::new(request) })
     }
@@ -159,7 +152,25 @@ impl Args {
     }
 }
 
-fn parse_header(text: &str) -> Result<(String, String), String> {
+/// The answer as data: draws that the question does not give count as 0.
+pub(crate) fn answer(config: &Config, question: &Question) -> Value {
+    question.answer(&RouteTable::compile(&question.config(config)))
+}
+
+/// A request as flags say it; a header `host` is the authority.
+pub(crate) fn request(method: &str, url: &str, headers: &[(String, String)]) -> Request {
+    let request = Request { method: method.into(), ..Request::get(url) };
+    headers.iter().fold(request, |request, (name, value)| match name.as_str() {
+        "host" => Request { authority: value.clone().into(), ..request },
+        name => request.with_header(name, value),
+    })
+}
+
+/// Reads `NAME: VALUE`; the name comes in lower case.
+///
+/// # Errors
+/// Why it is none.
+pub(crate) fn parse_header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("a header is written NAME: VALUE")?;
     if name.trim().is_empty() {
         return Err("the header has no name".to_owned());
@@ -177,7 +188,7 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
 }
 
 /// This machine's clock; `None` before 1970.
-fn clock() -> Option<Timestamp> {
+pub(crate) fn clock() -> Option<Timestamp> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
     since.as_millis().try_into().ok().map(Timestamp::from_millis)
 }
@@ -194,7 +205,11 @@ fn parse_draw(text: &str) -> Result<(DrawName, Fraction), String> {
     Ok((name, Fraction::parse(number).map_err(|error| error.to_string())?))
 }
 
-fn parse_url(text: &str) -> Result<String, String> {
+/// Checks that a URL is absolute.
+///
+/// # Errors
+/// What is wanted.
+pub(crate) fn parse_url(text: &str) -> Result<String, String> {
     match text.split_once("://") {
         Some((_, rest)) if !rest.is_empty() && !rest.starts_with('/') => Ok(text.to_owned()),
         _ => Err("an absolute URL is wanted, such as http://reviews:9080/reviews/1".to_owned()),

@@ -13,7 +13,7 @@ use canary_routing::{
 use crate::{documents::Document, share::Share};
 
 /// What happens to a request, with the odds where the question leaves chance open.
-pub(super) fn explain(document: &Document, config: &Config, question: &Question) -> String {
+pub(crate) fn explain(document: &Document, config: &Config, question: &Question) -> String {
     let config = question.config(config);
     let table = RouteTable::compile(&config);
     let request = &question.request;

@@ -3,23 +3,31 @@
 use std::net::SocketAddr;
 
 use super::{
-    Desk,
+    Desk, Interfaces,
     examples::examples,
     rollout::{Rollout, Served},
 };
 use canary_routing::config::Mode;
 
 use crate::{
-    address::HostPort,
     bootstrap::{NATIVE_CLUSTER, Plan, check_upstreams},
     console,
 };
 
 /// Everything there is to know once Envoy serves.
-pub(super) fn started(desk: &Desk<'_>, plan: &Plan, rollout: &Rollout<'_>, listener: SocketAddr, admin: &HostPort) {
+pub(super) fn started(
+    desk: &Desk<'_>,
+    plan: &Plan,
+    rollout: &Rollout<'_>,
+    listener: SocketAddr,
+    interfaces: Interfaces,
+) {
     console::say(format_args!("{} with {}", desk.envoy, desk.wasm.display()));
     console::say(format_args!("  listener  http://{listener}"));
-    console::say(format_args!("  admin     http://{admin}"));
+    console::say(format_args!("  admin     http://{}", interfaces.admin));
+    if let Some(board) = interfaces.board {
+        console::say(format_args!("  board     http://{board}"));
+    }
     if let (Mode::Version, Some(header)) = (plan.native.mode, plan.native.headers.version()) {
         console::say(format_args!(
             "  mode      version: the filter picks the version and names it in {header}; the routes here follow that and do \

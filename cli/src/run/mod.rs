@@ -2,6 +2,7 @@
 
 mod admin;
 mod announce;
+mod board;
 mod deliver;
 mod envoy;
 mod examples;
@@ -12,13 +13,14 @@ mod rollout;
 mod watch;
 
 use std::{
-    net::{Ipv4Addr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     path::Path,
     process::ExitCode,
 };
 
 pub use deliver::Args as DeliverArgs;
 pub(crate) use find::Surroundings;
+use tokio::net::TcpListener;
 
 use self::{
     admin::Admin,
@@ -39,16 +41,23 @@ use crate::{
 pub struct Args {
     #[command(flatten)]
     flags: EnvoyFlags,
+    /// Port of the board on 127.0.0.1; 0 takes a free one [default: 9902, or a free one where that is taken]
+    #[arg(long, value_name = "PORT", conflicts_with = "no_board")]
+    board_port: Option<u16>,
+    /// Do without the board
+    #[arg(long)]
+    no_board: bool,
 }
 
 impl Args {
     /// Runs until SIGINT or SIGTERM (exit code 0), or until Envoy ends by itself or does not start (1).
     pub fn run(self) -> ExitCode {
-        runtime::block_on(run(self.flags))
+        runtime::block_on(run(self))
     }
 }
 
-async fn run(flags: EnvoyFlags) -> Result<ExitCode, String> {
+async fn run(args: Args) -> Result<ExitCode, String> {
+    let Args { flags, board_port, no_board } = args;
     let ports = flags.ports()?;
     let surroundings = Surroundings::of_process();
     let binary = surroundings.envoy(flags.envoy.as_deref())?;
@@ -62,6 +71,7 @@ async fn run(flags: EnvoyFlags) -> Result<ExitCode, String> {
     let version = envoy::version(&binary).await?;
     check_free("--port", ports.listener)?;
     check_free("--admin-port", ports.admin)?;
+    let board = if no_board { None } else { Some(board::listen(board_port).await?) };
     let stop = runtime::termination().map_err(|error| format!("cannot wait for signals: {error}"))?;
     let files = Files::create().map_err(|error| format!("no temporary directory: {error}"))?;
     let native =
@@ -89,7 +99,7 @@ async fn run(flags: EnvoyFlags) -> Result<ExitCode, String> {
             Ok(status) => format!("Envoy ended by itself: {status}"),
             Err(error) => format!("Envoy is lost: {error}"),
         }),
-        error = desk.serve(plan, &mut rollout, watch, &files) => Err(error),
+        error = desk.serve(plan, &mut rollout, watch, &files, board) => Err(error),
     };
     envoy.stop().await;
     outcome
@@ -108,7 +118,7 @@ fn load(file: &Path, guarding: Guarding) -> Option<Plan> {
 
 /// An early word; Envoy itself would only say that it cannot bind.
 fn check_free(flag: &str, port: u16) -> Result<(), String> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(drop).map_err(|error| {
+    std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(drop).map_err(|error| {
         format!(
             "{flag} {port}: 127.0.0.1:{port} cannot be listened on: {error}; choose another port, or 0 for a free one"
         )
@@ -119,6 +129,12 @@ fn write_bootstrap(files: &Files, ports: Ports, plan: &Plan, wasm: &Path, native
     let source = Source::Discovery { clusters: &files.clusters(), routes: &files.routes(), filter: &files.filter() };
     let bootstrap = bootstrap::bootstrap(ports, plan, wasm, native, source);
     files.write(&files.bootstrap(), &bootstrap).map_err(|error| format!("cannot write the bootstrap: {error}"))
+}
+
+/// Where one may look at what runs.
+struct Interfaces {
+    admin: HostPort,
+    board: Option<SocketAddr>,
 }
 
 /// What stays the same while configurations come and go.
@@ -132,8 +148,15 @@ struct Desk<'a> {
 
 impl Desk<'_> {
     /// Waits for Envoy, and then follows the file. Returns only when Envoy never gets ready, saying why.
-    async fn serve(&self, plan: Plan, rollout: &mut Rollout<'_>, mut watch: Watch, files: &Files) -> String {
-        let admin = match self.start(&plan, rollout, files).await {
+    async fn serve(
+        &self,
+        plan: Plan,
+        rollout: &mut Rollout<'_>,
+        mut watch: Watch,
+        files: &Files,
+        board: Option<TcpListener>,
+    ) -> String {
+        let admin = match self.start(&plan, rollout, files, board).await {
             Ok(admin) => admin,
             Err(error) => return error,
         };
@@ -144,11 +167,19 @@ impl Desk<'_> {
         }
     }
 
-    async fn start(&self, plan: &Plan, rollout: &Rollout<'_>, files: &Files) -> Result<Admin, String> {
+    async fn start(
+        &self,
+        plan: &Plan,
+        rollout: &Rollout<'_>,
+        files: &Files,
+        board: Option<TcpListener>,
+    ) -> Result<Admin, String> {
         let admin = envoy::admin(&files.admin_address()).await?;
         rollout.started(&admin).await.map_err(|failure| failure.to_string())?;
         let listener = admin.listener().await.ok_or("Envoy does not say where it listens")?;
-        announce::started(self, plan, rollout, listener, admin.address());
+        let board = board.map(|board| board::start(board, admin.address().clone())).transpose();
+        let board = board.map_err(|error| format!("the board: {error}"))?;
+        announce::started(self, plan, rollout, listener, Interfaces { admin: admin.address().clone(), board });
         Ok(admin)
     }
 }

@@ -105,6 +105,11 @@ impl Desk {
         })
     }
 
+    /// All of standard output so far.
+    pub(crate) fn said(&self) -> String {
+        self.stdout.all()
+    }
+
     /// Waits for a line of standard error with `part` in it.
     pub(crate) fn complains(&self, part: &str) -> String {
         self.stderr

@@ -250,6 +250,22 @@ fn fails(command: &mut Command, directory: &Path) -> String {
 }
 
 #[test]
+fn a_board_stands_beside_unless_it_is_not_wanted() {
+    let desk = Desk::start(&reviews("v2"), &["--board-port", "0"]);
+    let answer = desk.connect().get("reviews", "/", "");
+    assert_eq!(answer.status, 200);
+    let state = || Connection::to(desk.address("board")).get("localhost", "/api/state?window=60", "").body;
+    let begin = Instant::now();
+    while state()["envoy"]["condition"] != "answers" {
+        assert!(begin.elapsed() < desk::PATIENCE, "{}", state());
+    }
+    assert_eq!(state()["envoy"]["address"], format!("http://{}", desk.address("admin")));
+    drop(desk);
+    let desk = Desk::start(&reviews("v2"), &["--no-board"]);
+    assert!(!desk.said().contains("  board "), "{}", desk.said());
+}
+
+#[test]
 fn what_is_missing_or_taken_is_named_before_anything_starts() {
     let envoy = envoy();
     let wasm = wasm();

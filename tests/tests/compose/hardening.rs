@@ -57,5 +57,5 @@ pub(crate) async fn ports_are_for_this_machine_only(project: &Project) {
             published += 1;
         }
     }
-    assert_eq!(published, 3, "Envoy's listener and admin interface, and Prometheus");
+    assert_eq!(published, 4, "Envoy's listener and admin interface, the board, and Prometheus");
 }

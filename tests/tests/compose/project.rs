@@ -39,6 +39,7 @@ pub(crate) struct Project {
     /// The listener of Envoy.
     pub(crate) listener: SocketAddr,
     prometheus: SocketAddr,
+    board: SocketAddr,
     /// How long it took until all was up.
     pub(crate) start: Duration,
 }
@@ -47,7 +48,7 @@ impl Project {
     /// Brings everything up, with rules for Prometheus that look at seconds instead of minutes.
     pub(crate) fn up() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let [listener, admin, prometheus] = free_ports();
+        let [listener, admin, prometheus, board] = free_ports();
         let name = format!("canary-test-{}-{}", std::process::id(), listener.port());
         let path = |name: &str| folder.path().join(name).display().to_string();
         let variables = vec![
@@ -55,12 +56,13 @@ impl Project {
             ("CANARY_PORT", listener.port().to_string()),
             ("CANARY_ADMIN_PORT", admin.port().to_string()),
             ("PROMETHEUS_PORT", prometheus.port().to_string()),
+            ("BOARD_PORT", board.port().to_string()),
             ("CANARY_RULES", path("rules")),
             ("CANARY_PROMETHEUS", path("prometheus")),
             ("CANARY_XDS", path("xds")),
         ];
         let mut project =
-            Self { name, compose: compose(), folder, variables, listener, prometheus, start: Duration::ZERO };
+            Self { name, compose: compose(), folder, variables, listener, prometheus, board, start: Duration::ZERO };
         project.open_folder("");
         copy(&workspace().join(RULES), &project.open_folder("rules"), str::to_owned);
         copy(&workspace().join(PROMETHEUS), &project.open_folder("prometheus"), in_seconds);
@@ -92,6 +94,7 @@ impl Project {
             .replace("docker compose", &self.compose.join(" "))
             .replace("127.0.0.1:10000", &self.listener.to_string())
             .replace("127.0.0.1:9090", &self.prometheus.to_string())
+            .replace("127.0.0.1:9902", &self.board.to_string())
             .replace(RULES, &self.path("rules").display().to_string());
         exports + &command
     }

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Instant};
 use e2e::{
     bootstrap::Surroundings,
     canary::{Backend, Canary, Delivery, NATIVE},
-    canaryctl::{Echo, rendered_clusters},
+    canaryctl::{Server, rendered_clusters},
     client::{self, Protocol, Request},
     example::{self, Example},
 };
@@ -20,11 +20,11 @@ use crate::{
 };
 
 /// A proxy that runs an example, with an echo server for each `SERVICE[/VERSION]`, and what it calls through the proxy.
-async fn start(subject: &Subject, name: &str, servers: &[(&str, &[&str])]) -> (Canary, Vec<Echo>) {
+async fn start(subject: &Subject, name: &str, servers: &[(&str, &[&str])]) -> (Canary, Vec<Server>) {
     let native = Backend { name: NATIVE.to_owned(), clusters: vec![NATIVE.to_owned()] };
     let surroundings = Surroundings::default();
     let canary = Canary::start_in(&subject.binary, Delivery::Ecds, surroundings, &json!({}), &[native]).await;
-    let echoes: Vec<_> = servers.iter().map(|(version, calls)| Echo::start(version, calls, canary.address)).collect();
+    let echoes: Vec<_> = servers.iter().map(|(version, calls)| Server::echo(version, calls, canary.address)).collect();
     let addresses: BTreeMap<_, _> =
         servers.iter().zip(&echoes).map(|((version, _), echo)| (*version, echo.address())).collect();
     let clusters = rendered_clusters(&example::path(name).join("config.yaml"), &addresses);

@@ -30,6 +30,8 @@ const CANARYCTL: &str = "target/debug/canaryctl";
 const STAND_IN: &str = "tests/src/readme/bin/curl";
 /// Where `make run` listens unless it is told otherwise.
 const LISTENER: &str = "127.0.0.1:10000";
+/// Where its board listens.
+const BOARD: &str = "127.0.0.1:9902";
 const IN_FORCE: &str = "configuration 1 in force";
 /// How long `make run` may say nothing while it builds the filter and fetches Envoy.
 const LONGEST_BUILD: Duration = Duration::from_secs(180);
@@ -77,8 +79,11 @@ fn every_command_has_the_output_that_is_shown() {
             }
             command if command.starts_with("curl ") => {
                 let running = running.as_ref().unwrap_or_else(|| panic!("{command}: nothing runs yet"));
-                assert!(command.contains(LISTENER), "{command}: does not ask {LISTENER}");
-                let command = command.replace(LISTENER, &running.address);
+                assert!(
+                    [LISTENER, BOARD].iter().any(|address| command.contains(address)),
+                    "{command}: asks somebody else"
+                );
+                let command = command.replace(LISTENER, &running.address).replace(BOARD, &running.board);
                 check_output(&command, &step.expected);
                 check_output(&command.replacen("curl", STAND_IN, 1), &step.expected);
             }
@@ -115,19 +120,24 @@ struct Running {
     make: Process,
     /// Where it listens instead of [`LISTENER`].
     address: String,
+    /// Where its board listens instead of [`BOARD`].
+    board: String,
 }
 
 impl Running {
     fn start(step: &Step) -> Self {
         // On ports that are free, and as the shell's own process, so that signals reach make.
-        let mut make = Process::start(r#"exec make run RUN_ARGS="--port 0 --admin-port 0""#);
+        let mut make = Process::start(r#"exec make run RUN_ARGS="--port 0 --admin-port 0 --board-port 0""#);
         let last = step.expected.last().expect("the README shows what `make run` says");
         assert!(last.starts_with(IN_FORCE), "the README shows {last:?} as the last line of `make run`");
         let output = make.wait_for(IN_FORCE, LONGEST_BUILD, |line| line.starts_with(IN_FORCE));
         assert_matches(&step.command, &step.expected, output);
-        let listener = output.iter().find_map(|line| line.trim_start().strip_prefix("listener")?.split_once("http://"));
-        let address = listener.expect("make run names its listener").1.to_owned();
-        Self { make, address }
+        let address_of = |what: &str| {
+            let named = output.iter().find_map(|line| line.trim_start().strip_prefix(what)?.split_once("http://"));
+            named.unwrap_or_else(|| panic!("make run names its {what}")).1.to_owned()
+        };
+        let (address, board) = (address_of("listener"), address_of("board"));
+        Self { make, address, board }
     }
 
     /// That the decisions of a block are shown: all but their first and last words, the time and the duration.
@@ -153,6 +163,9 @@ fn the_listener_of_run_is_where_the_readme_asks() {
     let (_, port) = LISTENER.split_once(':').expect("an address");
     let flag = help.split("--").find(|flag| flag.starts_with("port ")).expect("a flag --port");
     assert!(flag.contains("127.0.0.1") && flag.contains(&format!("[default: {port}]")), "{flag}");
+    let (_, port) = BOARD.split_once(':').expect("an address");
+    let flag = help.split("--").find(|flag| flag.starts_with("board-port ")).expect("a flag --board-port");
+    assert!(flag.contains("127.0.0.1") && flag.contains(&format!("[default: {port},")), "{flag}");
 }
 
 #[test]
