@@ -48,9 +48,12 @@ pub struct Args {
     /// without --upstream have free ones
     #[arg(long, value_name = "HOST:PORT")]
     here: HostPort,
-    /// Port of Envoy's listener, on all its addresses
+    /// Port of Envoy's listener
     #[arg(long, value_name = "PORT", default_value_t = 10000)]
     port: u16,
+    /// Address that Envoy and the servers of this process listen on; the default, all of them, is for containers
+    #[arg(long, value_name = "ADDRESS", default_value_t = Ipv4Addr::UNSPECIFIED)]
+    listen: Ipv4Addr,
     /// Who serves a version, asked by /healthz whether it is ready, or `none` to leave its cluster out; may be repeated, and may
     /// name what the configuration has no use for [default: an echo server]
     #[arg(long, value_name = "SERVICE/SUBSET=HOST:PORT|none")]
@@ -68,12 +71,12 @@ impl Args {
         let Some(plan) = load(&self.config, Guarding::Always) else { return Ok(ExitCode::FAILURE) };
         let stop = runtime::termination().map_err(|error| format!("cannot wait for signals: {error}"))?;
         let files = Files::within(&self.files);
-        let site = Site { listen: Ipv4Addr::UNSPECIFIED, host: self.here.host().to_owned() };
+        let site = Site { listen: self.listen, host: self.here.host().to_owned() };
         let readiness = Readiness::start(bootstrap::upstream_addresses(&self.upstream)).await;
         let rollout = Rollout::new(&files, &self.wasm, &self.upstream);
         let mut rollout = rollout.elsewhere(site.clone(), readiness.clone(), milliseconds_of_the_clock());
         rollout.prepare(&plan).await.map_err(|failure| in_directory(&self.files, failure))?;
-        let ports = Ports { address: Ipv4Addr::UNSPECIFIED, listener: self.port, admin: self.admin.port() };
+        let ports = Ports { address: self.listen, listener: self.port, admin: self.admin.port() };
         write_bootstrap(&files, ports, &plan, &self.wasm, &self.here)?;
         // Whoever gets an answer from this server knows that the files are there.
         let _native = Stand::start(&site, self.here.port(), NATIVE_CLUSTER, "default")

@@ -54,9 +54,14 @@ pub(crate) async fn each_fires(project: &Project) {
 
     project.take(&jasons_get_v2(true)).await;
     fires(project, "CanaryEjected", &[reviews, v2]).await;
+    ill.stop().await;
+
+    project.docker("stop", "reviews-v2");
+    let moved = Traffic::start(project.listener, &Request::new("reviews:9080", "/").header("end-user", "jason"), 1);
     fires(project, "CanaryFallbacks", &[reviews]).await;
-    drop(ill.stop().await);
-    drop(well.stop().await);
+    project.docker("start", "reviews-v2");
+    moved.stop().await;
+    well.stop().await;
 
     refuse(project).await;
     fires(project, "CanaryConfigurationRefused", &[("plugin", "canary")]).await;

@@ -1,8 +1,8 @@
 //! What the containers may do, and who reaches them.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
-use e2e::wait;
+use e2e::{binaries, wait};
 use serde_json::{Value, json};
 
 use crate::project::{Project, docker};
@@ -46,6 +46,25 @@ pub(crate) async fn containers_are_well(project: &Project) {
         inspected(project).iter().all(is_well).then_some(())
     })
     .await;
+}
+
+pub(crate) async fn images_are_small_and_hold_what_is_built(project: &Project) {
+    const DEMO: &str = "canary-filter/demo:local";
+    const FILTER: &str = "canary-filter/filter:local";
+    let wasm = fs::read(binaries::wasm()).expect("the filter");
+    let demo = fs::metadata(binaries::workspace().join("dist/canaryctl")).expect("dist/canaryctl").len();
+    for (image, bytes) in [(DEMO, demo), (FILTER, wasm.len() as u64)] {
+        let found: Value = serde_json::from_slice(&docker(&["image", "inspect", image])).expect("JSON");
+        // A file and no system around it.
+        assert!(found[0]["Size"].as_u64().is_some_and(|size| size < bytes + 100_000), "{image}: {}", found[0]["Size"]);
+        assert!(bytes < 16 << 20, "{image}: {bytes} bytes");
+    }
+    let container = docker(&["create", FILTER, "nothing"]);
+    let container = String::from_utf8_lossy(&container).trim().to_owned();
+    let copy = project.path("plugin.wasm");
+    docker(&["cp", &format!("{container}:/plugin.wasm"), &copy.display().to_string()]);
+    docker(&["rm", &container]);
+    assert!(fs::read(copy).expect("the copy") == wasm, "{FILTER} holds the filter that was built");
 }
 
 pub(crate) async fn ports_are_for_this_machine_only(project: &Project) {

@@ -39,6 +39,7 @@ fn trials(runtime: &Handle, project: &Arc<Project>) -> Vec<Trial> {
         hardening::is_up_within_a_minute,
         hardening::containers_are_well,
         hardening::containers_may_do_little,
+        hardening::images_are_small_and_hold_what_is_built,
         hardening::ports_are_for_this_machine_only,
         edits::of_every_kind_are_taken,
         edits::that_are_wrong_are_refused,
