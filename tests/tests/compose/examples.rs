@@ -83,7 +83,10 @@ fn check_answer(row: &Row, answer: &Answer, name: &str) {
     let untouched = row.expect.get("untouched") == Some(&json!(true));
     let served_by = match row.text("service") {
         _ if untouched => Some(("native", "default")),
-        Some(service) if reply.is_none() => Some((service, row.text("version").unwrap_or("default"))),
+        // A server that was too late, or failed too often, is not heard.
+        Some(service) if reply.is_none() && (answer.status < 500 || !echo.is_null()) => {
+            Some((service, row.text("version").unwrap_or("default")))
+        }
         _ => None,
     };
     if let Some((service, version)) = served_by {

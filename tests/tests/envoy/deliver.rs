@@ -9,7 +9,7 @@ use std::{
 
 use e2e::{
     binaries,
-    canaryctl::Echo,
+    canaryctl::Server,
     client::{self, Protocol, Request},
     envoy::Envoy,
     wait,
@@ -57,7 +57,7 @@ pub(crate) async fn brings_rules_and_who_is_ready(subject: &Subject) {
     let file = folder.path().join("rules.json");
     write(&file, &rules("v2"));
     let [listener, admin, here] = [(); 3].map(|()| free_port());
-    let v2 = Echo::start("reviews/v2", &[], listener);
+    let v2 = Server::echo("reviews/v2", &[], listener);
     let deliver = Command::new(binaries::canaryctl())
         .args(["deliver", "--listen", "127.0.0.1", "--port", &listener.port().to_string()])
         .args(["--admin", &admin.to_string(), "--here", &here.to_string()])
