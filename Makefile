@@ -19,8 +19,11 @@ CONFIG ?= envoy-configs/examples/bookinfo/03-jason/config.yaml
 RUN_ARGS ?=
 BENCH_ARGS ?=
 
+# canaryctl without libraries, for images that hold nothing else.
+STATIC := $(shell uname -m)-unknown-linux-musl
+
 .DEFAULT_GOAL := help
-.PHONY: help toolchain build envoy envoys run test bench-guard bench-routing test-wasm lint check-long clean ci test-board board-picture
+.PHONY: help toolchain build envoy envoys run test bench-guard bench-routing test-wasm lint check-long clean ci test-board board-picture images test-compose check-reproducible
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +76,15 @@ bench-routing: ## Measure what a decision costs natively, by the index and rule 
 test-wasm: toolchain ## Run the tables of the routing crate as wasm32 in Node
 	@$(PYTHON) scripts/test-wasm
 
+images: build ## Build the images that docker-compose.yml names, without a registry
+	@test -d "$$(rustc --print target-libdir --target $(STATIC) 2>/dev/null)" || rustup target add $(STATIC)
+	$(CARGO) build --locked --release --target $(STATIC) -p canaryctl
+	@cp $(TARGET_DIR)/$(STATIC)/release/canaryctl dist/canaryctl.new && mv dist/canaryctl.new dist/canaryctl
+	@$(PYTHON) scripts/build-images
+
+test-compose: build ## Test docker-compose.yml in Docker, and what Prometheus and Grafana show; starts dockerd if none runs (as root)
+	@$(PYTHON) scripts/with-docker sh -ec '$(MAKE) images; $(CARGO) test --locked -p e2e --features compose --test compose'
+
 lint: toolchain ## Check format, lints, documentation, and who may depend on whom
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
@@ -80,6 +92,9 @@ lint: toolchain ## Check format, lints, documentation, and who may depend on who
 	$(PYTHON) scripts/check-dependencies --self-test
 	$(PYTHON) scripts/check-dependencies
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
+
+check-reproducible: toolchain ## Build what is committed twice, at two paths, and compare the modules
+	@$(PYTHON) scripts/check-reproducible
 
 check-long: ## What is too long for every change: all five Envoy versions, the drills at full length, many cases of each property (1,280,000 decisions of the index)
 	LONG=1 PROPTEST_CASES=20000 $(MAKE) test ENVOY_VERSIONS="$(LONG_ENVOY_VERSIONS)"

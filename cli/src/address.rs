@@ -10,6 +10,10 @@ pub struct HostPort {
 }
 
 impl HostPort {
+    pub(crate) fn new(host: &str, port: u16) -> Self {
+        Self { host: host.to_owned(), port }
+    }
+
     /// A port of this machine that only this machine reaches.
     pub(crate) fn loopback(port: u16) -> Self {
         Self { host: "127.0.0.1".to_owned(), port }

@@ -1,8 +1,8 @@
 //! The flags that `canaryctl run` and `canaryctl render bootstrap` share.
 
-use std::path::PathBuf;
+use std::{net::Ipv4Addr, path::PathBuf};
 
-use crate::bootstrap::{Ports, Upstream};
+use crate::bootstrap::{Guarding, Ports, Upstream};
 
 /// A configuration, and the Envoy that is to run it.
 #[derive(Debug, clap::Args)]
@@ -42,6 +42,11 @@ impl EnvoyFlags {
         if self.port == self.admin_port && self.port != 0 {
             return Err(format!("--port and --admin-port are both {}", self.port));
         }
-        Ok(Ports { listener: self.port, admin: self.admin_port })
+        Ok(Ports { address: Ipv4Addr::LOCALHOST, listener: self.port, admin: self.admin_port })
+    }
+
+    /// When a guard stands before the router.
+    pub(crate) fn guarding(&self) -> Guarding {
+        if self.no_guard { Guarding::Never } else { Guarding::IfUseful }
     }
 }

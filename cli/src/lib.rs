@@ -9,6 +9,7 @@ pub mod echo;
 pub mod explain;
 mod flags;
 mod http;
+pub mod probe;
 pub mod render;
 pub mod run;
 mod runtime;

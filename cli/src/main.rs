@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use canaryctl::{board, echo, explain, render, run, validate};
+use canaryctl::{board, echo, explain, probe, render, run, validate};
 use clap::{Parser, Subcommand};
 
 /// Canary releases in a stock Envoy: check a configuration, try it on a desk
@@ -25,6 +25,10 @@ enum Command {
     Run(run::Args),
     /// Show what a running Envoy does, in a browser
     Board(board::Args),
+    /// Bring a configuration into an Envoy that runs elsewhere, and follow the file's edits
+    Deliver(run::DeliverArgs),
+    /// Ask a server whether it is well
+    Probe(probe::Args),
     /// Print what other tools need to run a configuration
     Render(render::Args),
 }
@@ -36,6 +40,8 @@ fn main() -> ExitCode {
         Command::Echo(args) => args.run(),
         Command::Run(args) => args.run(),
         Command::Board(args) => args.run(),
+        Command::Deliver(args) => args.run(),
+        Command::Probe(args) => args.run(),
         Command::Render(args) => args.run(),
     }
 }

@@ -3,8 +3,11 @@
 use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::{Request, Response, body::Incoming, service::service_fn};
+use hyper::{
+    Request, Response,
+    body::{Body, Incoming},
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::{conn::auto, graceful::GracefulShutdown},
@@ -21,10 +24,11 @@ const MAX_HEADERS: usize = 1024;
 const MAX_HEADER_BYTES: u32 = 1024 * 1024;
 
 /// Serves HTTP/1.1 and HTTP/2 with prior knowledge until `stop` is ready, then answers what is under way (10 s at most).
-pub(crate) async fn serve<A, F>(listener: TcpListener, answer: A, stop: impl Future<Output = ()>)
+pub(crate) async fn serve<A, F, B>(listener: TcpListener, answer: A, stop: impl Future<Output = ()>)
 where
     A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
-    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
     let graceful = GracefulShutdown::new();
     let mut builder = auto::Builder::new(TokioExecutor::new());

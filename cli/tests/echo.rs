@@ -165,6 +165,43 @@ async fn what_is_under_way_is_answered_before_the_end() {
     assert!(Server::bind(&server.address.to_string(), reviews()).await.is_ok(), "the port is free again");
 }
 
+#[tokio::test]
+async fn health_is_told_and_new_requests_are_answered_while_it_drains() {
+    let calls = vec!["http://127.0.0.1:1/never".parse().unwrap()];
+    let server = serve(Echo { drain: Duration::from_secs(2), calls, ..reviews() }).await;
+    let health = async || {
+        let (response, body) = send(get(server.address, "/healthz"), Version::HTTP_11).await;
+        (response.status(), body)
+    };
+    assert_eq!(health().await, (StatusCode::OK, Value::Null), "well, and nobody is called");
+    server.stop.send(()).unwrap();
+    let begun = Instant::now();
+    while health().await.0 == StatusCode::OK {
+        assert!(begun.elapsed() < Duration::from_secs(1), "it does not say that it was told to stop");
+    }
+    assert_eq!(send(get(server.address, "/"), Version::HTTP_11).await.0.status(), StatusCode::OK, "new requests");
+    server.task.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_grpc_call_gets_a_message_and_a_status() {
+    let server = serve(reviews()).await;
+    for (kind, is_grpc) in [("application/grpc", true), ("application/grpc+proto", true), ("application/json", false)] {
+        let mut request = get(server.address, "/engine.Engine/Run");
+        *request.method_mut() = Method::POST;
+        request.headers_mut().insert("content-type", HeaderValue::from_static(kind));
+        let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+        let (head, body) = client.request(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap();
+        let status = body.trailers().and_then(|trailers| trailers.get("grpc-status")).cloned();
+        assert_eq!(head.headers["content-type"] == "application/grpc", is_grpc, "{kind}");
+        assert_eq!(status.is_some_and(|status| status == "0"), is_grpc, "{kind}");
+        let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+        assert_eq!(text.starts_with(r#"{"service":"reviews""#), !is_grpc, "{kind}: {text}");
+        assert!(text.contains(r#"{"service":"reviews""#), "{kind}: {text}");
+    }
+}
+
 #[test]
 fn the_command_serves_until_it_is_told_to_end() {
     for (name, signal) in [("SIGINT", Signal::INT), ("SIGTERM", Signal::TERM)] {
@@ -193,6 +230,7 @@ fn wrong_flags_are_named() {
         ("no host", vec!["--listen", "9080"], "is not HOST:PORT"),
         ("no HTTP", vec!["--listen", "127.0.0.1:0", "--call", "https://x/"], "give an absolute http:// URL"),
         ("no proxy", vec!["--listen", "127.0.0.1:0", "--via", "x"], "--via"),
+        ("no duration", vec!["--listen", "127.0.0.1:0", "--drain", "2"], "give a duration, such as 2s"),
         ("nothing", vec![], "--listen"),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_canaryctl"));

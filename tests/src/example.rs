@@ -6,11 +6,12 @@ use std::{
 };
 
 use canary_routing::{Config, config::DestinationKey, explain::Question};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{
     binaries,
     canary::{Backend, NATIVE},
+    client::Request,
 };
 
 /// One folder with `config.yaml` and `requests.yaml`.
@@ -121,6 +122,35 @@ impl Row {
         let expect = question.expect.as_ref().and_then(Value::as_object).cloned();
         let expect = expect.unwrap_or_else(|| panic!("{example}: {name}: expects nothing"));
         Self { question, expect }
+    }
+
+    /// The configuration in the proxy of the caller that this row is about.
+    #[must_use]
+    pub fn seen_by(&self, example: &Example) -> Value {
+        let mut document = example.document.clone();
+        let question = &self.question;
+        for (key, value) in [
+            ("gateways", question.gateway.as_ref().map(|gateway| json!([gateway]))),
+            ("namespace", question.source_namespace.as_ref().map(|namespace| json!(namespace))),
+            ("labels", question.source_labels.as_ref().map(|labels| json!(labels))),
+        ] {
+            if let Some(value) = value {
+                document["proxy"][key] = value;
+            }
+        }
+        document
+    }
+
+    /// What is sent.
+    ///
+    /// # Panics
+    /// If authority, path or method are no text.
+    #[must_use]
+    pub fn request(&self) -> Request {
+        let asked = &self.question.request;
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+        let request = Request::new(&text(&asked.authority), &text(&asked.path)).method(&text(&asked.method));
+        asked.headers.iter().fold(request, |request, (name, value)| request.header(name, value))
     }
 
     /// Its name.

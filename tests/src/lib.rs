@@ -12,6 +12,7 @@
 //! - [`pushed`]: configuration files that a running Envoy takes up
 //! - [`upstream`] (obeying [`directives`]), [`client`], [`load`]: the two ends of a request, and many requests
 //! - [`grpc`]: the two ends of a gRPC call
+//! - [`readme`]: the README's parts, and its commands carried out
 //! - [`scale`]: how much of everything
 //! - [`proportion`]: what may be said of a share after so many requests
 
@@ -29,6 +30,7 @@ pub mod load;
 pub mod prometheus;
 pub mod proportion;
 pub mod pushed;
+pub mod readme;
 pub mod scale;
 pub mod upstream;
 pub mod wait;

@@ -6,7 +6,7 @@ use canary_routing::config::{ControlHeaders, FaultDelayer};
 use serde_json::{Value, json};
 
 use super::{
-    ROUTES, filter,
+    Ports, ROUTES, filter,
     native::{NativePart, REASON_HEADER, removals},
 };
 
@@ -18,11 +18,11 @@ pub(super) enum Routes<'a> {
     File(&'a Path),
 }
 
-/// The listener on 127.0.0.1. `canary` is the entry of the HTTP filter chain that holds the filter.
-pub(super) fn listener(port: u16, native: &NativePart, wasm: &Path, canary: Value, routes: Routes<'_>) -> Value {
+/// The listener. `canary` is the entry of the HTTP filter chain that holds the filter.
+pub(super) fn listener(ports: Ports, native: &NativePart, wasm: &Path, canary: Value, routes: Routes<'_>) -> Value {
     json!({
         "name": "canary",
-        "address": super::loopback(port),
+        "address": super::socket_address(ports.address, ports.listener),
         "filter_chains": [{"filters": [{
             "name": "envoy.filters.network.http_connection_manager",
             "typed_config": connection_manager(native, wasm, canary, routes),

@@ -10,7 +10,7 @@ mod upstream;
 mod version_routes;
 mod versions;
 
-use std::path::Path;
+use std::{net::Ipv4Addr, path::Path};
 
 use canary_routing::{Config, config::Mode};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ pub(crate) use filter::{NAME as FILTER_NAME, discovery_response as filter_discov
 pub(crate) use native::NativePart;
 pub(crate) use traffic_policy::TrafficPolicy;
 pub(crate) use upstream::Upstream;
-pub(crate) use upstream::{Serving, check as check_upstreams, serving};
+pub(crate) use upstream::{Serving, addresses as upstream_addresses, check as check_upstreams, serving};
 pub(crate) use versions::Version;
 
 use self::{listener::Routes, versions::Versions};
@@ -63,11 +63,10 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Reads a configuration file; everything that is wrong with it comes back in lines `FILE: /pointer: message`.
-    /// With `guarded` a guard stands before the router if the document has a use for one.
-    pub(crate) fn load(file: &Path, guarded: bool) -> Result<Self, Vec<String>> {
+    pub(crate) fn load(file: &Path, guarding: Guarding) -> Result<Self, Vec<String>> {
         let document = Document::load(&file.display().to_string()).map_err(|problem| vec![problem])?;
         let mut plan = Self::of(document)?;
-        plan.native.guard = plan.native.guard.filter(|_| guarded);
+        plan.native.guard = NativePart::guard(&plan.config, guarding);
         Ok(plan)
     }
 
@@ -107,9 +106,20 @@ pub(crate) enum Source<'a> {
     Inline { clusters: Vec<Value>, document: &'a str },
 }
 
-/// The ports on 127.0.0.1; 0 takes a free one.
+/// When a guard stands before the router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Guarding {
+    Never,
+    /// If the document has a use for one.
+    IfUseful,
+    /// So that a later document may come to have a use for it.
+    Always,
+}
+
+/// Where Envoy listens: its address, and the ports there; 0 takes a free one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ports {
+    pub(crate) address: Ipv4Addr,
     pub(crate) listener: u16,
     pub(crate) admin: u16,
 }
@@ -117,9 +127,9 @@ pub(crate) struct Ports {
 /// The whole bootstrap.
 pub(crate) fn bootstrap(ports: Ports, plan: &Plan, wasm: &Path, native: &HostPort, source: Source<'_>) -> Value {
     let node = json!({"id": "canaryctl", "cluster": "canaryctl"});
-    let admin = json!({"address": loopback(ports.admin)});
+    let admin = json!({"address": socket_address(ports.address, ports.admin)});
     let native = cluster(NATIVE_CLUSTER, native, &TrafficPolicy::default());
-    let listener = |canary, routes| listener::listener(ports.listener, &plan.native, wasm, canary, routes);
+    let listener = |canary, routes| listener::listener(ports, &plan.native, wasm, canary, routes);
     match source {
         Source::Discovery { clusters, routes, filter } => json!({
             "node": node,
@@ -165,8 +175,8 @@ fn discovery_response<'v>(version: u64, kind: &str, resources: impl IntoIterator
     json!({"version_info": version.to_string(), "resources": typed.collect::<Vec<_>>()})
 }
 
-fn loopback(port: u16) -> Value {
-    json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
+fn socket_address(address: Ipv4Addr, port: u16) -> Value {
+    json!({"socket_address": {"address": address, "port_value": port}})
 }
 
 fn file_source(path: &Path) -> Value {

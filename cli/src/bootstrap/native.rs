@@ -6,7 +6,7 @@ use canary_routing::{
 };
 use serde_json::{Value, json};
 
-use super::{ANY_HOST, NATIVE_CLUSTER, Version, version_routes};
+use super::{ANY_HOST, Guarding, NATIVE_CLUSTER, Version, version_routes};
 
 /// The mark that a mirrored copy carries, and nothing else does.
 pub(super) const SHADOW_HEADER: &str = "x-canary-shadow";
@@ -36,14 +36,24 @@ pub(crate) struct NativePart {
 
 impl NativePart {
     pub(crate) fn of(config: &Config) -> Self {
-        let has_fallback = config.policies.iter().any(|policy| !policy.fallback.is_empty());
         Self {
             mode: config.mode,
             headers: config.headers.clone(),
             faults: config.faults.delay,
-            // The clusters here are of kinds whose number of endpoints is true, and no statistic is left out.
-            guard: has_fallback.then(|| config.guard.endpoints.unwrap_or(Endpoints::Trusted)),
+            guard: Self::guard(config, Guarding::IfUseful),
         }
+    }
+
+    /// What the guard may believe, if there is to be one.
+    pub(super) fn guard(config: &Config, guarding: Guarding) -> Option<Endpoints> {
+        let has_fallback = || config.policies.iter().any(|policy| !policy.fallback.is_empty());
+        let is_there = match guarding {
+            Guarding::Never => false,
+            Guarding::IfUseful => has_fallback(),
+            Guarding::Always => true,
+        };
+        // The clusters here are of kinds whose number of endpoints is true, and no statistic is left out.
+        is_there.then(|| config.guard.endpoints.unwrap_or(Endpoints::Trusted))
     }
 
     /// The first place where the documents of two native parts differ, as a JSON pointer.

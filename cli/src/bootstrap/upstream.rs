@@ -73,6 +73,14 @@ pub(crate) fn serving(version: &Version, flags: &[Upstream]) -> Serving {
     flag.map_or(Serving::Echo, |flag| flag.serving.clone())
 }
 
+/// The addresses that the flags name.
+pub(crate) fn addresses(flags: &[Upstream]) -> impl Iterator<Item = &HostPort> {
+    flags.iter().filter_map(|flag| match &flag.serving {
+        Serving::Address(address) => Some(address),
+        Serving::Echo | Serving::Nobody => None,
+    })
+}
+
 /// What is wrong with the flags for these versions: one that names none or several, two that name the same.
 pub(crate) fn check(versions: &[Version], flags: &[Upstream]) -> Result<(), String> {
     let keys = |versions: &[&Version]| versions.iter().map(|version| version.key()).collect::<Vec<_>>().join(", ");

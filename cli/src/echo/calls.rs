@@ -44,6 +44,23 @@ pub struct CallUrl {
     target: Uri,
 }
 
+impl CallUrl {
+    /// Path and query.
+    pub(crate) fn target(&self) -> &Uri {
+        &self.target
+    }
+
+    /// Host, and port where it has one.
+    pub(crate) fn authority(&self) -> &str {
+        self.authority.as_str()
+    }
+
+    /// Where to connect to.
+    pub(crate) fn address(&self) -> (&str, u16) {
+        (self.authority.host().trim_matches(['[', ']']), self.authority.port_u16().unwrap_or(80))
+    }
+}
+
 impl FromStr for CallUrl {
     type Err = String;
 
@@ -111,10 +128,7 @@ async fn send(url: &CallUrl, via: Option<&HostPort>, incoming: &HeaderMap) -> Re
     request.headers_mut().extend(forwarded(incoming));
     match via {
         Some(via) => http::send((via.host(), via.port()), request, TIMEOUT).await,
-        None => {
-            let host = url.authority.host().trim_matches(['[', ']']);
-            http::send((host, url.authority.port_u16().unwrap_or(80)), request, TIMEOUT).await
-        }
+        None => http::send(url.address(), request, TIMEOUT).await,
     }
     .map_err(|error: SendError| error.to_string())
 }

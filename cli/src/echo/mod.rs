@@ -10,6 +10,8 @@
 //! - `path` keeps its query; `authority` is the Host header or `:authority`.
 //! - `headers` has every line that arrived. Bytes that are no UTF-8 are shown as U+FFFD.
 //! - A call that fails is `{"url": …, "error": …}`; it changes nothing of this server's own status.
+//! - A gRPC call gets the same JSON as a `google.protobuf.StringValue`, and the status OK.
+//! - `/healthz` says whether the server takes requests: 200, or 503 once it was told to stop. It calls nobody.
 //! - `/status/N` (200 to 599) and `/delay/DURATION` (`2s`, `1.5s`, `250ms`), anywhere in the path, set the status and
 //!   how long the server waits first. Delays add up, the last status wins.
 //!
@@ -17,14 +19,20 @@
 
 mod calls;
 mod directives;
+mod grpc;
 mod server;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 pub use calls::CallUrl;
 pub use server::{Echo, Server};
 
+use canary_routing::duration;
+
 use crate::{address::HostPort, console, runtime};
+
+/// Where an echo server says whether it takes requests.
+pub(crate) const HEALTH: &str = "/healthz";
 
 /// The flags of `canaryctl echo`.
 #[derive(Debug, clap::Args)]
@@ -44,6 +52,16 @@ pub struct Args {
     /// Connect every call to this address, so that it goes through a proxy; the URL's host stays the Host header
     #[arg(long, value_name = "HOST:PORT")]
     via: Option<HostPort>,
+    /// Print a line for each request that was answered
+    #[arg(long)]
+    log: bool,
+    /// How long to answer new requests after being told to stop, while /healthz says 503, such as 2s
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = drain)]
+    drain: Duration,
+}
+
+fn drain(text: &str) -> Result<Duration, String> {
+    duration::parse(text).ok_or_else(|| "give a duration, such as 2s or 500ms".to_owned())
 }
 
 impl Args {
@@ -52,7 +70,14 @@ impl Args {
         runtime::block_on(async {
             let name = format!("{} {}", self.service, self.version);
             let listen = self.listen.to_string();
-            let echo = Echo { service: self.service, version: self.version, calls: self.call, via: self.via };
+            let echo = Echo {
+                service: self.service,
+                version: self.version,
+                calls: self.call,
+                via: self.via,
+                log: self.log,
+                drain: self.drain,
+            };
             let server = Server::bind(&listen, echo).await.map_err(|error| format!("--listen {listen}: {error}"))?;
             let stop = runtime::termination().map_err(|error| format!("cannot wait for signals: {error}"))?;
             console::say(format_args!("{name} listens on {}", server.address()));

@@ -1,9 +1,18 @@
 //! The server behind `canaryctl echo`, also run in-process by `canaryctl run`.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
     body::Incoming,
@@ -13,10 +22,12 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use super::{
+    HEALTH,
     calls::{self, CallReport, CallUrl},
     directives::Directives,
+    grpc,
 };
-use crate::{address::HostPort, serve};
+use crate::{address::HostPort, console, serve};
 
 /// What an echo server answers as, and whom it calls on the way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,7 +40,14 @@ pub struct Echo {
     pub calls: Vec<CallUrl>,
     /// Where every call connects to, whatever the host of its URL.
     pub via: Option<HostPort>,
+    /// Whether each answered request is printed: method, authority and path, status, and whether it was a mirror's copy.
+    pub log: bool,
+    /// How long new requests are answered after the server was told to stop.
+    pub drain: Duration,
 }
+
+/// The mark of a mirrored request, as the proxy's routes set it.
+const COPY: &str = "x-canary-shadow";
 
 /// An echo server that has its port and does not serve yet.
 #[derive(Debug)]
@@ -37,6 +55,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     echo: Arc<Echo>,
+    stopping: Arc<AtomicBool>,
 }
 
 impl Server {
@@ -47,7 +66,7 @@ impl Server {
     pub async fn bind(listen: &str, echo: Echo) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address, echo: Arc::new(echo) })
+        Ok(Self { listener, address, echo: Arc::new(echo), stopping: Arc::default() })
     }
 
     /// The address that was bound.
@@ -55,14 +74,25 @@ impl Server {
         self.address
     }
 
-    /// Serves until `stop` is ready, then answers what is under way (10 s at most).
+    /// Serves until `stop` is ready, and for the time of [`Echo::drain`] from then on, so that whoever asks for its health
+    /// learns of it before a request is refused; then answers what is under way (10 s at most).
     pub async fn serve(self, stop: impl Future<Output = ()>) {
-        let echo = self.echo;
-        serve::serve(self.listener, move |request| answer(Arc::clone(&echo), request), stop).await;
+        let Self { listener, echo, stopping, .. } = self;
+        let (told, drain) = (Arc::clone(&stopping), echo.drain);
+        let stop = async move {
+            stop.await;
+            told.store(true, Ordering::Relaxed);
+            tokio::time::sleep(drain).await;
+        };
+        let answer = move |request| answer(Arc::clone(&echo), Arc::clone(&stopping), request);
+        serve::serve(listener, answer, stop).await;
     }
 }
 
-/// The body of every answer.
+/// An answer's body, as hyper takes it.
+pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// The content of every answer.
 #[derive(Serialize)]
 struct Answer<'a> {
     service: &'a str,
@@ -74,8 +104,11 @@ struct Answer<'a> {
     calls: Vec<CallReport>,
 }
 
-async fn answer(echo: Arc<Echo>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(echo: Arc<Echo>, stopping: Arc<AtomicBool>, request: Request<Incoming>) -> Response<Body> {
     let (head, mut body) = request.into_parts();
+    if head.uri.path() == HEALTH {
+        return health(stopping.load(Ordering::Relaxed));
+    }
     // The whole request is read before the answer, so that a client that still sends is not cut off.
     while let Some(Ok(_)) = body.frame().await {}
     let wishes = Directives::parse(head.uri.path());
@@ -95,7 +128,26 @@ async fn answer(echo: Arc<Echo>, request: Request<Incoming>) -> Response<Full<By
         headers: lines(&head.headers),
         calls: reports,
     };
-    response(wishes.status, &head.method, &answer)
+    if echo.log {
+        answer.log(wishes.status, head.headers.contains_key(COPY));
+    }
+    response(wishes.status, &head.method, grpc::is_call(&head.headers), &answer)
+}
+
+fn health(is_stopping: bool) -> Response<Body> {
+    let mut response = Response::new(Full::default().boxed_unsync());
+    if is_stopping {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response
+}
+
+impl Answer<'_> {
+    fn log(&self, status: StatusCode, is_copy: bool) {
+        let Self { method, authority, path, .. } = self;
+        let copy = if is_copy { " (mirrored)" } else { "" };
+        console::say(format_args!("{method} {authority}{path} {}{copy}", status.as_u16()));
+    }
 }
 
 /// Every header line, bytes that are no UTF-8 replaced by U+FFFD.
@@ -106,14 +158,18 @@ fn lines(headers: &HeaderMap) -> Vec<(&str, String)> {
         .collect()
 }
 
-fn response(status: StatusCode, method: &Method, answer: &Answer<'_>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
-    *response.status_mut() = status;
+fn response(status: StatusCode, method: &Method, is_grpc: bool, answer: &Answer<'_>) -> Response<Body> {
     let bodiless = method == Method::CONNECT || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    if let (false, Ok(mut body)) = (bodiless, serde_json::to_vec(answer)) {
-        body.push(b'\n');
-        *response.body_mut() = Full::from(body);
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    }
+    let mut response = match serde_json::to_vec(answer) {
+        Ok(text) if is_grpc && status == StatusCode::OK => grpc::reply(&text),
+        Ok(mut text) if !bodiless => {
+            text.push(b'\n');
+            let mut response = Response::new(Full::from(text).boxed_unsync());
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+        }
+        _ => Response::new(Full::default().boxed_unsync()),
+    };
+    *response.status_mut() = status;
     response
 }

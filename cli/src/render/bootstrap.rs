@@ -33,7 +33,7 @@ impl BootstrapArgs {
     pub(super) fn print(&self) -> Result<(), Vec<String>> {
         let one = |error: String| vec![format!("error: {error}")];
         let ports = self.flags.ports().map_err(one)?;
-        let plan = Plan::load(&self.flags.config, !self.flags.no_guard)?;
+        let plan = Plan::load(&self.flags.config, self.flags.guarding())?;
         bootstrap::check_upstreams(&plan.versions, &self.flags.upstream).map_err(one)?;
         // A path that is given may be one of another machine.
         let wasm = self.flags.wasm.clone().map_or_else(|| Surroundings::of_process().wasm(None), Ok).map_err(one)?;
@@ -115,10 +115,12 @@ impl Rendering {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use serde_json::json;
 
     use super::*;
-    use crate::documents::Document;
+    use crate::{bootstrap::Guarding, documents::Document};
 
     fn plan(directory: &Path) -> Plan {
         let document = json!({
@@ -132,7 +134,7 @@ mod tests {
         });
         let file = directory.join("canary.json");
         std::fs::write(&file, document.to_string()).unwrap();
-        Plan::load(&file, true).unwrap()
+        Plan::load(&file, Guarding::IfUseful).unwrap()
     }
 
     #[test]
@@ -140,7 +142,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let plan = plan(directory.path());
         let upstreams = ["reviews/v2=127.0.0.1:7000".parse().unwrap(), "reviews/v3=none".parse().unwrap()];
-        let ports = Ports { listener: 10000, admin: 10001 };
+        let ports = Ports { address: Ipv4Addr::LOCALHOST, listener: 10000, admin: 10001 };
         let rendering = Rendering::of(&plan, ports, Path::new("/etc/canary.wasm"), &upstreams).unwrap();
         let commands: Vec<_> = rendering.stands.iter().map(Stand::command).collect();
         assert_eq!(
@@ -196,7 +198,7 @@ mod tests {
     fn yaml_says_the_same_as_json() {
         let directory = tempfile::tempdir().unwrap();
         let plan = plan(directory.path());
-        let ports = Ports { listener: 10000, admin: 9901 };
+        let ports = Ports { address: Ipv4Addr::LOCALHOST, listener: 10000, admin: 9901 };
         let rendering = Rendering::of(&plan, ports, Path::new("/etc/canary.wasm"), &[]).unwrap();
         let text = yaml(&["canaryctl echo".to_owned(), "envoy -c FILE".to_owned()], &rendering.bootstrap).unwrap();
         assert!(text.starts_with("# canaryctl echo\n# envoy -c FILE\n"), "{text}");
@@ -208,7 +210,7 @@ mod tests {
     #[test]
     fn ports_run_out_with_an_error() {
         let directory = tempfile::tempdir().unwrap();
-        let ports = Ports { listener: u16::MAX, admin: 9901 };
+        let ports = Ports { address: Ipv4Addr::LOCALHOST, listener: u16::MAX, admin: 9901 };
         let outcome = Rendering::of(&plan(directory.path()), ports, Path::new("x"), &[]);
         assert!(outcome.unwrap_err().contains("no ports left"));
     }

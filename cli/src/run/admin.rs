@@ -8,15 +8,15 @@ use hyper::{Request, StatusCode, header::HOST};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::http;
+use crate::{address::HostPort, http};
 
 /// How long one answer may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The admin interface of one Envoy.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Admin {
-    address: SocketAddr,
+    address: HostPort,
 }
 
 /// What Envoy made of the resources of one subscription.
@@ -43,13 +43,13 @@ struct Stat {
 }
 
 impl Admin {
-    pub(super) fn new(address: SocketAddr) -> Self {
+    pub(super) fn new(address: HostPort) -> Self {
         Self { address }
     }
 
     /// Where it listens.
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
+    pub(super) fn address(&self) -> &HostPort {
+        &self.address
     }
 
     /// Whether Envoy takes requests.
@@ -85,7 +85,7 @@ impl Admin {
 
     async fn get(&self, path: &str) -> Option<Bytes> {
         let request = Request::get(path).header(HOST, "admin").body(Empty::new()).ok()?;
-        let answer = http::send(self.address, request, TIMEOUT).await.ok()?;
+        let answer = http::send((self.address.host(), self.address.port()), request, TIMEOUT).await.ok()?;
         (answer.status() == StatusCode::OK).then(|| answer.into_body())
     }
 }

@@ -74,6 +74,9 @@ fn served(Served { version, by, echo }: &Served) {
 /// What the user should know about a configuration that was accepted, and does not know yet.
 pub(super) fn notes(plan: &Plan, known: &[String], rollout: &Rollout<'_>) {
     plan.notes.iter().filter(|note| !known.contains(note)).for_each(console::complain);
+    if rollout.names_others() {
+        return;
+    }
     if let Err(error) = check_upstreams(&plan.versions, rollout.upstreams()) {
         console::complain(format_args!("warning: {error}"));
     }

@@ -32,8 +32,8 @@ pub(super) async fn listen(port: Option<u16>) -> Result<TcpListener, String> {
 }
 
 /// Shows the Envoy with this admin interface until the process ends; gives the board's address.
-pub(super) fn start(listener: TcpListener, admin: SocketAddr) -> io::Result<SocketAddr> {
-    let board = Board::new(listener, EnvoyUrl::from(HostPort::from(admin)), None, Vec::new())?;
+pub(super) fn start(listener: TcpListener, admin: HostPort) -> io::Result<SocketAddr> {
+    let board = Board::new(listener, EnvoyUrl::from(admin), None, Vec::new())?;
     let address = board.address();
     tokio::spawn(board.serve(future::pending()));
     Ok(address)

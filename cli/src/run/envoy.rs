@@ -129,38 +129,46 @@ pub(super) async fn version(binary: &Path) -> Result<String, String> {
 /// The files of one run.
 #[derive(Debug)]
 pub(super) struct Files {
-    directory: tempfile::TempDir,
+    directory: PathBuf,
+    /// Kept so that the directory goes with it.
+    _own: Option<tempfile::TempDir>,
 }
 
 impl Files {
     /// A directory of its own, gone when this is dropped.
     pub(super) fn create() -> io::Result<Self> {
-        Ok(Self { directory: tempfile::Builder::new().prefix("canaryctl-").tempdir()? })
+        let own = tempfile::Builder::new().prefix("canaryctl-").tempdir()?;
+        Ok(Self { directory: own.path().to_owned(), _own: Some(own) })
+    }
+
+    /// A directory of somebody else's, which stays.
+    pub(super) fn within(directory: &Path) -> Self {
+        Self { directory: directory.to_owned(), _own: None }
     }
 
     pub(super) fn bootstrap(&self) -> PathBuf {
-        self.directory.path().join("bootstrap.json")
+        self.directory.join("bootstrap.json")
     }
 
     pub(super) fn clusters(&self) -> PathBuf {
-        self.directory.path().join("cds.json")
+        self.directory.join("cds.json")
     }
 
     pub(super) fn routes(&self) -> PathBuf {
-        self.directory.path().join("rds.json")
+        self.directory.join("rds.json")
     }
 
     pub(super) fn filter(&self) -> PathBuf {
-        self.directory.path().join("ecds.json")
+        self.directory.join("ecds.json")
     }
 
     pub(super) fn admin_address(&self) -> PathBuf {
-        self.directory.path().join("admin-address")
+        self.directory.join("admin-address")
     }
 
     /// Writes a file as a whole: Envoy watches for renames, and never sees half of it.
     pub(super) fn write(&self, path: &Path, content: &serde_json::Value) -> io::Result<()> {
-        let next = self.directory.path().join("next.json");
+        let next = self.directory.join("next.json");
         std::fs::write(&next, content.to_string())?;
         std::fs::rename(next, path)
     }

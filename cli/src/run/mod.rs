@@ -3,10 +3,12 @@
 mod admin;
 mod announce;
 mod board;
+mod deliver;
 mod envoy;
 mod examples;
 mod find;
 mod log;
+mod readiness;
 mod rollout;
 mod watch;
 
@@ -16,17 +18,19 @@ use std::{
     process::ExitCode,
 };
 
+pub use deliver::Args as DeliverArgs;
 pub(crate) use find::Surroundings;
 use tokio::net::TcpListener;
 
 use self::{
     admin::Admin,
     envoy::{Envoy, Files, Launch},
-    rollout::{Rollout, Stand},
+    rollout::{Rollout, Site, Stand},
     watch::Watch,
 };
 use crate::{
-    bootstrap::{self, NATIVE_CLUSTER, Plan, Ports, Source},
+    address::HostPort,
+    bootstrap::{self, Guarding, NATIVE_CLUSTER, NativePart, Plan, Ports, Source},
     console,
     flags::EnvoyFlags,
     runtime,
@@ -62,7 +66,7 @@ async fn run(args: Args) -> Result<ExitCode, String> {
         return Err(format!("--config: {} is no file whose edits could be followed", flags.config.display()));
     }
     let watch = Watch::start(&flags.config).await;
-    let Some(plan) = load(&flags.config, !flags.no_guard) else { return Ok(ExitCode::FAILURE) };
+    let Some(plan) = load(&flags.config, flags.guarding()) else { return Ok(ExitCode::FAILURE) };
     bootstrap::check_upstreams(&plan.versions, &flags.upstream)?;
     let version = envoy::version(&binary).await?;
     check_free("--port", ports.listener)?;
@@ -70,10 +74,11 @@ async fn run(args: Args) -> Result<ExitCode, String> {
     let board = if no_board { None } else { Some(board::listen(board_port).await?) };
     let stop = runtime::termination().map_err(|error| format!("cannot wait for signals: {error}"))?;
     let files = Files::create().map_err(|error| format!("no temporary directory: {error}"))?;
-    let native = Stand::start(NATIVE_CLUSTER, "default").await.map_err(|error| error.to_string())?;
+    let native =
+        Stand::start(&Site::loopback(), 0, NATIVE_CLUSTER, "default").await.map_err(|error| error.to_string())?;
     let mut rollout = Rollout::new(&files, &wasm, &flags.upstream);
     rollout.prepare(&plan).await.map_err(|failure| failure.to_string())?;
-    write_bootstrap(&files, ports, &plan, &wasm, &native)?;
+    write_bootstrap(&files, ports, &plan, &wasm, &native.address)?;
     let launch = Launch {
         binary: &binary,
         bootstrap: &files.bootstrap(),
@@ -85,7 +90,7 @@ async fn run(args: Args) -> Result<ExitCode, String> {
         file: &flags.config,
         envoy: format!("Envoy {version} ({})", binary.display()),
         wasm: &wasm,
-        guarded: !flags.no_guard,
+        guarding: flags.guarding(),
         native,
     };
     let outcome = tokio::select! {
@@ -101,8 +106,8 @@ async fn run(args: Args) -> Result<ExitCode, String> {
 }
 
 /// Reads the configuration; `None` when it is refused, and then everything that is wrong has been shown.
-fn load(file: &Path, guarded: bool) -> Option<Plan> {
-    match Plan::load(file, guarded) {
+fn load(file: &Path, guarding: Guarding) -> Option<Plan> {
+    match Plan::load(file, guarding) {
         Ok(plan) => Some(plan),
         Err(errors) => {
             errors.iter().for_each(console::complain);
@@ -120,15 +125,15 @@ fn check_free(flag: &str, port: u16) -> Result<(), String> {
     })
 }
 
-fn write_bootstrap(files: &Files, ports: Ports, plan: &Plan, wasm: &Path, native: &Stand) -> Result<(), String> {
+fn write_bootstrap(files: &Files, ports: Ports, plan: &Plan, wasm: &Path, native: &HostPort) -> Result<(), String> {
     let source = Source::Discovery { clusters: &files.clusters(), routes: &files.routes(), filter: &files.filter() };
-    let bootstrap = bootstrap::bootstrap(ports, plan, wasm, &native.address.into(), source);
+    let bootstrap = bootstrap::bootstrap(ports, plan, wasm, native, source);
     files.write(&files.bootstrap(), &bootstrap).map_err(|error| format!("cannot write the bootstrap: {error}"))
 }
 
 /// Where one may look at what runs.
 struct Interfaces {
-    admin: SocketAddr,
+    admin: HostPort,
     board: Option<SocketAddr>,
 }
 
@@ -137,7 +142,7 @@ struct Desk<'a> {
     file: &'a Path,
     envoy: String,
     wasm: &'a Path,
-    guarded: bool,
+    guarding: Guarding,
     native: Stand,
 }
 
@@ -155,33 +160,10 @@ impl Desk<'_> {
             Ok(admin) => admin,
             Err(error) => return error,
         };
-        let Plan { native, notes: mut known, .. } = plan;
-        let mut number: u64 = 1;
+        let mut force = Force::of(plan, self.file, "run");
         loop {
             watch.changed().await;
-            let Some(plan) = load(self.file, self.guarded) else {
-                console::complain(format_args!("edit refused; configuration {number} stays in force"));
-                continue;
-            };
-            if let Some(place) = plan.native.difference(&native) {
-                console::complain(format_args!(
-                    "{}: {place}: it is part of the bootstrap: restart run; configuration {number} stays in force",
-                    self.file.display()
-                ));
-                continue;
-            }
-            match rollout.apply(&plan, &admin).await {
-                Ok(before) => {
-                    number = number.saturating_add(1);
-                    announce::notes(&plan, &known, rollout);
-                    announce::changes(&before, rollout.served());
-                    known = plan.notes;
-                    console::say(format_args!("configuration {number} in force"));
-                }
-                Err(failure) => {
-                    console::complain(format_args!("{failure}; configuration {number} stays in force"));
-                }
-            }
+            force.renew(self.guarding, rollout, &admin).await;
         }
     }
 
@@ -195,9 +177,55 @@ impl Desk<'_> {
         let admin = envoy::admin(&files.admin_address()).await?;
         rollout.started(&admin).await.map_err(|failure| failure.to_string())?;
         let listener = admin.listener().await.ok_or("Envoy does not say where it listens")?;
-        let board = board.map(|board| board::start(board, admin.address())).transpose();
+        let board = board.map(|board| board::start(board, admin.address().clone())).transpose();
         let board = board.map_err(|error| format!("the board: {error}"))?;
-        announce::started(self, plan, rollout, listener, Interfaces { admin: admin.address(), board });
+        announce::started(self, plan, rollout, listener, Interfaces { admin: admin.address().clone(), board });
         Ok(admin)
+    }
+}
+
+/// The configuration in force, and how another one comes into it.
+struct Force<'a> {
+    file: &'a Path,
+    native: NativePart,
+    /// What the user has been told.
+    notes: Vec<String>,
+    number: u64,
+    /// What has to be restarted for another native part.
+    holder: &'static str,
+}
+
+impl<'a> Force<'a> {
+    fn of(plan: Plan, file: &'a Path, holder: &'static str) -> Self {
+        Self { file, native: plan.native, notes: plan.notes, number: 1, holder }
+    }
+
+    /// Takes up the file as it is now, or says why not.
+    async fn renew(&mut self, guarding: Guarding, rollout: &mut Rollout<'_>, admin: &Admin) {
+        let Some(plan) = load(self.file, guarding) else {
+            console::complain(format_args!("edit refused; configuration {} stays in force", self.number));
+            return;
+        };
+        if let Some(place) = plan.native.difference(&self.native) {
+            console::complain(format_args!(
+                "{}: {place}: it is part of the bootstrap: restart {}; configuration {} stays in force",
+                self.file.display(),
+                self.holder,
+                self.number
+            ));
+            return;
+        }
+        match rollout.apply(&plan, admin).await {
+            Ok(before) => {
+                self.number = self.number.saturating_add(1);
+                announce::notes(&plan, &self.notes, rollout);
+                announce::changes(&before, rollout.served());
+                self.notes = plan.notes;
+                console::say(format_args!("configuration {} in force", self.number));
+            }
+            Err(failure) => {
+                console::complain(format_args!("{failure}; configuration {} stays in force", self.number));
+            }
+        }
     }
 }

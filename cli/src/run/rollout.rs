@@ -1,6 +1,6 @@
 //! Brings a configuration into force in a running Envoy: make before break.
 
-use std::{collections::BTreeMap, fmt, io, net::SocketAddr, path::Path, time::Duration};
+use std::{collections::BTreeMap, fmt, io, net::Ipv4Addr, path::Path, time::Duration};
 
 use serde_json::Value;
 use tokio::{
@@ -8,8 +8,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{admin::Admin, envoy::Files};
+use super::{admin::Admin, envoy::Files, readiness::Readiness};
 use crate::{
+    address::HostPort,
     bootstrap::{self, FILTER_NAME, Plan, ROUTES_STATISTICS, Serving, Upstream, Version},
     echo::{Echo, Server},
 };
@@ -51,19 +52,36 @@ impl From<io::Error> for Failure {
 /// An echo server that runs in this process; dropping it ends it, answering first what is under way.
 #[derive(Debug)]
 pub(super) struct Stand {
-    pub(super) address: SocketAddr,
+    /// Where Envoy finds it.
+    pub(super) address: HostPort,
     _stop: oneshot::Sender<()>,
 }
 
 impl Stand {
-    /// Starts one on a free port of 127.0.0.1.
-    pub(super) async fn start(service: &str, version: &str) -> io::Result<Self> {
+    /// Starts one on `port`, or on a free one if that is 0.
+    pub(super) async fn start(site: &Site, port: u16, service: &str, version: &str) -> io::Result<Self> {
         let echo = Echo { service: service.to_owned(), version: version.to_owned(), ..Echo::default() };
-        let server = Server::bind("127.0.0.1:0", echo).await?;
-        let address = server.address();
+        let server = Server::bind(&format!("{}:{port}", site.listen), echo).await?;
+        let address = HostPort::new(&site.host, server.address().port());
         let (stop, stopped) = oneshot::channel();
         tokio::spawn(server.serve(async move { drop(stopped.await) }));
         Ok(Self { address, _stop: stop })
+    }
+}
+
+/// Where the echo servers of this process are.
+#[derive(Clone, Debug)]
+pub(super) struct Site {
+    /// The address that they listen on.
+    pub(super) listen: Ipv4Addr,
+    /// The host by which Envoy finds them.
+    pub(super) host: String,
+}
+
+impl Site {
+    /// Only this machine reaches them.
+    pub(super) fn loopback() -> Self {
+        Self { listen: Ipv4Addr::LOCALHOST, host: Ipv4Addr::LOCALHOST.to_string() }
     }
 }
 
@@ -72,7 +90,7 @@ impl Stand {
 pub(super) struct Served {
     pub(super) version: Version,
     /// `None` where the version's clusters are left out.
-    pub(super) by: Option<crate::address::HostPort>,
+    pub(super) by: Option<HostPort>,
     /// Whether that is an echo server of ours.
     pub(super) echo: bool,
 }
@@ -83,6 +101,9 @@ pub(super) struct Rollout<'a> {
     files: &'a Files,
     wasm: &'a Path,
     upstreams: &'a [Upstream],
+    site: Site,
+    /// Which of the upstreams take requests; without it, all do.
+    readiness: Option<Readiness>,
     /// Versions of the three files, counted up with each write.
     clusters_version: u64,
     routes_version: u64,
@@ -101,6 +122,8 @@ impl<'a> Rollout<'a> {
             files,
             wasm,
             upstreams,
+            site: Site::loopback(),
+            readiness: None,
             clusters_version: 0,
             routes_version: 0,
             filter_version: 0,
@@ -108,6 +131,24 @@ impl<'a> Rollout<'a> {
             served: Vec::new(),
             routes: Value::Null,
         }
+    }
+
+    /// For an Envoy elsewhere, which finds the echo servers at `site` and is told of no upstream that is not ready. `before` is at
+    /// least as high as any version that it may have been told.
+    pub(super) fn elsewhere(self, site: Site, readiness: Readiness, before: u64) -> Self {
+        Self {
+            site,
+            readiness: Some(readiness),
+            clusters_version: before,
+            routes_version: before,
+            filter_version: before,
+            ..self
+        }
+    }
+
+    /// Whether upstreams may be named that the configuration has no use for.
+    pub(super) fn names_others(&self) -> bool {
+        self.readiness.is_some()
     }
 
     /// The flags that say who serves what.
@@ -158,6 +199,17 @@ impl<'a> Rollout<'a> {
         switched.and(restored).and(kept).map(|()| before)
     }
 
+    /// Tells Envoy who is ready now. Returns what was in force before.
+    pub(super) async fn follow_readiness(&mut self, admin: &Admin) -> Result<Vec<Served>, Failure> {
+        let versions: Vec<Version> = self.served.iter().map(|served| served.version.clone()).collect();
+        let next = self.serve(&versions).await?;
+        let before = std::mem::replace(&mut self.served, next);
+        if before != self.served {
+            self.push_clusters(&clusters(&self.served), admin).await?;
+        }
+        Ok(before)
+    }
+
     async fn switch(&mut self, plan: &Plan, clusters: &BTreeMap<String, Value>, admin: &Admin) -> Result<(), Failure> {
         self.push_clusters(clusters, admin).await?;
         self.push_routes(plan.routes(), admin).await?;
@@ -206,21 +258,24 @@ impl<'a> Rollout<'a> {
         for version in versions {
             let (by, echo) = match bootstrap::serving(version, self.upstreams) {
                 Serving::Nobody => (None, false),
-                Serving::Address(address) => (Some(address), false),
-                Serving::Echo => (Some(self.stand(version).await?.into()), true),
+                Serving::Address(address) => match &self.readiness {
+                    Some(readiness) => (readiness.address(&address), false),
+                    None => (Some(address), false),
+                },
+                Serving::Echo => (Some(self.stand(version).await?), true),
             };
             all.push(Served { version: version.clone(), by, echo });
         }
         Ok(all)
     }
 
-    async fn stand(&mut self, version: &Version) -> io::Result<SocketAddr> {
+    async fn stand(&mut self, version: &Version) -> io::Result<HostPort> {
         let key = version.key();
         if let Some(stand) = self.stands.get(&key) {
-            return Ok(stand.address);
+            return Ok(stand.address.clone());
         }
-        let stand = Stand::start(version.service(), version.name()).await?;
-        let address = stand.address;
+        let stand = Stand::start(&self.site, 0, version.service(), version.name()).await?;
+        let address = stand.address.clone();
         self.stands.insert(key, stand);
         Ok(address)
     }

@@ -3,7 +3,7 @@
 use e2e::{
     bootstrap::{SHADOW, Surroundings},
     canary::{Backend, Canary, Delivery, NATIVE},
-    client::{self, Answer, Protocol, Request},
+    client::{self, Answer, Protocol},
     example::{self, Example, Row},
     load::Load,
     proportion::{ALPHA, agrees},
@@ -38,41 +38,18 @@ async fn check_example(canary: &Canary, example: &Example) {
     let rows: Vec<_> = example.rows.iter().filter(|row| row.question.draws.is_none()).collect();
     assert!(!rows.is_empty(), "{}: no request without draws", example.name);
     // Who calls, and by which gateway, is a matter of the proxy: it is configured for each caller.
-    let mut callers: Vec<Value> = rows.iter().map(|row| seen_by(&example.document, row)).collect();
+    let mut callers: Vec<Value> = rows.iter().map(|row| row.seen_by(example)).collect();
     callers.sort_by_key(Value::to_string);
     callers.dedup();
     for document in callers {
         canary.take(&document).await;
-        for row in rows.iter().filter(|row| seen_by(&example.document, row) == document) {
+        for row in rows.iter().filter(|row| row.seen_by(example) == document) {
             match row.expect.get("shares") {
                 Some(shares) => check_shares(canary, row, shares, &format!("{}: {}", example.name, row.name())).await,
                 None => check_both(canary, row, &example.name).await,
             }
         }
     }
-}
-
-/// The configuration in the proxy of the row's caller.
-fn seen_by(document: &Value, row: &Row) -> Value {
-    let mut document = document.clone();
-    let question = &row.question;
-    for (key, value) in [
-        ("gateways", question.gateway.as_ref().map(|gateway| json!([gateway]))),
-        ("namespace", question.source_namespace.as_ref().map(|namespace| json!(namespace))),
-        ("labels", question.source_labels.as_ref().map(|labels| json!(labels))),
-    ] {
-        if let Some(value) = value {
-            document["proxy"][key] = value;
-        }
-    }
-    document
-}
-
-fn request(row: &Row) -> Request {
-    let asked = &row.question.request;
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
-    let request = Request::new(&text(&asked.authority), &text(&asked.path)).method(&text(&asked.method));
-    asked.headers.iter().fold(request, |request, (name, value)| request.header(name, value))
 }
 
 async fn check_both(canary: &Canary, row: &Row, example: &str) {
@@ -84,7 +61,7 @@ async fn check_both(canary: &Canary, row: &Row, example: &str) {
 async fn check_shares(canary: &Canary, row: &Row, shares: &Value, id: &str) {
     let weights = shares.as_object().expect("shares are an object");
     let sum: f64 = weights.values().filter_map(Value::as_f64).sum();
-    let outcome = Load::start(canary.address, Protocol::Http1, &request(row), CONNECTIONS, REQUESTS).finish().await;
+    let outcome = Load::start(canary.address, Protocol::Http1, &row.request(), CONNECTIONS, REQUESTS).finish().await;
     for (key, weight) in weights {
         let share = weight.as_f64().expect("a weight") / sum;
         let hits = match key.parse() {
@@ -96,7 +73,7 @@ async fn check_shares(canary: &Canary, row: &Row, shares: &Value, id: &str) {
 }
 
 async fn check(canary: &Canary, protocol: Protocol, row: &Row, id: &str) {
-    let answer = client::send(canary.address, protocol, &request(row).header(TEST_ID, id)).await;
+    let answer = client::send(canary.address, protocol, &row.request().header(TEST_ID, id)).await;
     let reply = row.expect.get("localReply");
     let status = row.expect.get("status").or(reply.map(|reply| &reply["status"])).unwrap_or(&json!(200)).clone();
     assert_eq!(json!(answer.status), status, "{id}: {answer:?}");

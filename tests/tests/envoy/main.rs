@@ -7,6 +7,7 @@ mod actions;
 mod bootstrap;
 mod control_headers;
 mod course;
+mod deliver;
 mod documents;
 mod drills;
 mod examples;
@@ -109,6 +110,7 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> Vec<Trial> {
         jwt::claims_pick_the_version,
         course::the_chain_fails_for_luffy_and_is_slow_for_others,
         course::the_circuit_breaks,
+        deliver::brings_rules_and_who_is_ready,
         metrics::are_what_the_upstreams_recorded,
         metrics::a_guards_move_counts_for_the_version_that_serves,
         metrics::faults_and_mirrors_are_counted,

@@ -1,10 +1,7 @@
 //! The README, carried out: its commands are run, its configurations checked, its links followed.
 
 mod by_hand;
-mod document;
 mod observation;
-mod pattern;
-mod process;
 
 use std::{
     fs,
@@ -14,19 +11,23 @@ use std::{
     time::Duration,
 };
 
-use document::{Block, Step};
 use e2e::{
     binaries::{canaryctl, workspace},
     example::read_yaml,
+    readme::{
+        self,
+        document::{self, Block, Step},
+        pattern,
+        process::Process,
+    },
     wait::PATIENCE,
 };
-use process::Process;
 use serde_json::Value;
 
 /// What the README calls canaryctl.
 const CANARYCTL: &str = "target/debug/canaryctl";
 /// The curl that stands in where there is none.
-const STAND_IN: &str = "tests/tests/readme/bin/curl";
+const STAND_IN: &str = "tests/src/readme/bin/curl";
 /// Where `make run` listens unless it is told otherwise.
 const LISTENER: &str = "127.0.0.1:10000";
 /// Where its board listens.
@@ -46,7 +47,7 @@ fn read(file: &str) -> String {
 }
 
 fn blocks(language: &str) -> Vec<Block> {
-    let blocks = document::blocks(&read("README.md"));
+    let blocks = document::blocks(&readme::read());
     let unknown = blocks.iter().find(|block| !["console", "yaml", "text", "python"].contains(&block.language.as_str()));
     assert_eq!(unknown, None, "no test knows blocks of this language");
     blocks.into_iter().filter(|block| block.language == language).collect()
@@ -59,7 +60,7 @@ fn run_canaryctl(arguments: &[&str]) -> Output {
 #[test]
 fn every_command_has_the_output_that_is_shown() {
     let _alone = alone();
-    let steps: Vec<Step> = blocks("console").iter().flat_map(document::steps).collect();
+    let steps = readme::steps(false);
     let mut running: Option<Running> = None;
     let mut has_test = false;
     for step in &steps {
@@ -223,7 +224,7 @@ fn every_configuration_is_good() {
 #[test]
 fn the_table_of_canaryctl_has_its_commands() {
     let _alone = alone();
-    let readme = read("README.md");
+    let readme = readme::read();
     let mut named: Vec<String> = Vec::new();
     for row in readme.lines().filter_map(|line| line.strip_prefix("| `canaryctl ")) {
         let is_subcommand = |word: &&str| word.chars().all(|char| char.is_ascii_lowercase());

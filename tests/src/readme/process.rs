@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use e2e::{binaries, wait::PATIENCE};
+use crate::{binaries, wait::PATIENCE};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Between two looks at what runs.
@@ -20,7 +20,7 @@ const VARIABLES_OF_MAKE: [&str; 4] = ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEO
 /// A command in the root of the project, with everything it writes to stdout and stderr as one stream. It and what it
 /// started gets SIGTERM when this is dropped, and SIGKILL if that does not help.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     command: String,
     child: Child,
     lines: Receiver<String>,
@@ -29,9 +29,9 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts it by `sh -c`.
-    pub(crate) fn start(command: &str) -> Self {
+    pub fn start(command: &str) -> Self {
         let (reader, writer) = io::pipe().expect("a pipe");
-        let stand_ins = binaries::workspace().join("tests/tests/readme/bin");
+        let stand_ins = binaries::workspace().join("tests/src/readme/bin");
         let path = env::var_os("PATH").unwrap_or_default();
         let path = env::join_paths(env::split_paths(&path).chain([stand_ins])).expect("a PATH");
         let mut shell = Command::new("sh");
@@ -63,7 +63,7 @@ impl Process {
     }
 
     /// Waits for a line, unless it is there already. Gives everything that has been written up to the last line read.
-    pub(crate) fn wait_for(&mut self, what: &str, silence: Duration, found: impl Fn(&str) -> bool) -> &[String] {
+    pub fn wait_for(&mut self, what: &str, silence: Duration, found: impl Fn(&str) -> bool) -> &[String] {
         let mut seen = self.output.iter().any(|line| found(line));
         while !seen {
             let Some(line) = self.next_line(silence) else {
@@ -75,7 +75,7 @@ impl Process {
     }
 
     /// Everything it has written when it, and all that might write, has ended.
-    pub(crate) fn wait_for_end(mut self) -> Vec<String> {
+    pub fn wait_for_end(mut self) -> Vec<String> {
         while self.next_line(PATIENCE).is_some() {}
         self.child.wait().expect("the end of sh");
         std::mem::take(&mut self.output)
@@ -83,7 +83,7 @@ impl Process {
 
     /// Ends it as a supervisor does, by a SIGTERM to it alone, and checks that nothing of what it started is left. Gives the
     /// names of what it had started.
-    pub(crate) fn terminate(mut self) -> Vec<String> {
+    pub fn terminate(mut self) -> Vec<String> {
         let started = processes_below(self.child.id());
         kill_process(self.pid(), Signal::TERM).expect("send SIGTERM");
         while self.next_line(PATIENCE).is_some() {}

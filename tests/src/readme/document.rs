@@ -1,30 +1,32 @@
 //! The parts of a Markdown file that can be checked.
 
+use std::ops::Range;
+
 /// A fenced block.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Block {
+pub struct Block {
     /// The tag behind the fence.
-    pub(crate) language: String,
+    pub language: String,
     /// The number of its first line in the file.
-    pub(crate) line: usize,
+    pub line: usize,
     /// What is between the fences.
-    pub(crate) text: String,
+    pub text: String,
 }
 
 /// A command with the output that is expected of it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Step {
+pub struct Step {
     /// For `sh`.
-    pub(crate) command: String,
+    pub command: String,
     /// Patterns, line by line.
-    pub(crate) expected: Vec<String>,
+    pub expected: Vec<String>,
 }
 
 const FENCE: &str = "```";
 const PROMPT: &str = "$ ";
 
 /// The fenced blocks in order.
-pub(crate) fn blocks(markdown: &str) -> Vec<Block> {
+pub fn blocks(markdown: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut open: Option<Block> = None;
     for (index, line) in markdown.lines().enumerate() {
@@ -44,23 +46,37 @@ pub(crate) fn blocks(markdown: &str) -> Vec<Block> {
     blocks
 }
 
+/// The numbers of the lines from a heading to the next of its level.
+///
+/// # Panics
+/// If there is no such heading.
+#[must_use]
+pub fn lines_of_section(markdown: &str, heading: &str) -> Range<usize> {
+    let (level, _) = heading.split_once(' ').expect("a heading");
+    let numbered = || (1..).zip(markdown.lines());
+    let (begin, _) = numbered().find(|(_, line)| *line == heading).unwrap_or_else(|| panic!("no {heading:?}"));
+    let next = numbered()
+        .find(|(number, line)| *number > begin && line.strip_prefix(level).is_some_and(|rest| rest.starts_with(' ')));
+    begin..next.map_or(usize::MAX, |(number, _)| number)
+}
+
 /// Everything but the fenced blocks.
-pub(crate) fn prose(markdown: &str) -> String {
+pub fn prose(markdown: &str) -> String {
     markdown.split(FENCE).step_by(2).collect()
 }
 
 /// Where the links and images of a text point.
-pub(crate) fn links(prose: &str) -> Vec<&str> {
+pub fn links(prose: &str) -> Vec<&str> {
     prose.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0)).collect()
 }
 
 /// The words of a text that are set as code.
-pub(crate) fn words_of_code(prose: &str) -> impl Iterator<Item = &str> {
+pub fn words_of_code(prose: &str) -> impl Iterator<Item = &str> {
     prose.split('`').skip(1).step_by(2).flat_map(|code| code.split([' ', '=']))
 }
 
 /// The commands of a `console` block.
-pub(crate) fn steps(block: &Block) -> Vec<Step> {
+pub fn steps(block: &Block) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     for line in block.text.lines() {
         match (line.strip_prefix(PROMPT), steps.last_mut()) {
@@ -84,6 +100,8 @@ fn the_parts_of_a_file_are_found() {
         expected: expected.iter().map(|line| (*line).to_owned()).collect(),
     };
     assert_eq!(steps(&found[0]), [step("f", &["g [h](i)"]), step("j", &[])]);
+    assert_eq!(lines_of_section("# a\n## b\nc\n### d\n## e\n", "## b"), 2..5);
+    assert_eq!(lines_of_section("## b\nc\n", "## b"), 1..usize::MAX);
     let prose = prose(markdown);
     assert_eq!(links(&prose), ["c.md", "l#m"]);
     assert_eq!(words_of_code(&prose).collect::<Vec<_>>(), ["d/e", "p", "q", "r/s"]);

@@ -3,7 +3,7 @@
 const ANYTHING: &str = "...";
 
 /// Whether the whole output is as expected; what the expected lines do not mention must not be there.
-pub(crate) fn matches<S: AsRef<str>>(expected: &[S], output: &[S]) -> bool {
+pub fn matches<S: AsRef<str>>(expected: &[S], output: &[S]) -> bool {
     let Some((pattern, rest)) = expected.split_first() else { return output.is_empty() };
     if pattern.as_ref() == ANYTHING {
         return (0..=output.len()).any(|skipped| matches(rest, &output[skipped..]));
