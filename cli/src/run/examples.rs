@@ -59,7 +59,8 @@ pub(super) fn examples(config: &Config) -> Vec<Example> {
         let Some(authority) = authority(config, service) else { continue };
         for rule in &service.http {
             let any = HttpMatch::default();
-            let matches = if rule.matches.is_empty() { vec![&any] } else { rule.matches.iter().map(AsRef::as_ref).collect() };
+            let matches =
+                if rule.matches.is_empty() { vec![&any] } else { rule.matches.iter().map(AsRef::as_ref).collect() };
             let requests = matches.into_iter().filter_map(|entry| request(&authority, entry));
             let example = requests.filter_map(|request| example(&table, request, &rule.at)).next();
             found.extend(example.filter(|example| !found.contains(example)));
