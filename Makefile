@@ -17,7 +17,7 @@ CONFIG ?= envoy-configs/examples/bookinfo/03-jason/config.yaml
 RUN_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help toolchain build envoy envoys run test bench bench-short bench-pages bench-guard test-wasm lint check-long clean ci
+.PHONY: help toolchain build envoy envoys run test bench bench-short bench-pages bench-envoy bench-guard test-wasm lint check-long clean ci
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,15 +49,17 @@ envoys: ## Fetch the Envoys that the tests use (ENVOY_VERSIONS="..."), unless EN
 test: build envoys ## Test everything that needs neither root, Docker nor Node, real Envoys included (ENVOY_VERSIONS="...")
 	$(CARGO) test --locked --workspace
 
-bench: build ## Measure what a request costs beside what else could do it, and write docs/benchmarks (ENVOY=/path, ENVOY_VERSION=x.y.z, ROUNDS=n, REQUESTS=n)
-	@test -n "$$ENVOY" || $(PYTHON) scripts/get-envoy $(ENVOY_VERSION) >/dev/null
+bench: build bench-envoy ## Measure what a request costs, beside what else could do the work, and write docs/benchmarks (ROUNDS=n, REQUESTS=n)
 	ENVOY_VERSIONS=$(ENVOY_VERSION) $(CARGO) bench --locked -p e2e --bench costs
 
-bench-short: ## The same in short: check every answer, and write nothing
-	$(MAKE) bench ROUNDS=2 REQUESTS=200
+bench-short: build bench-envoy ## Check every answer of the benchmark, and write nothing
+	ENVOY_VERSIONS=$(ENVOY_VERSION) ROUNDS=2 REQUESTS=200 $(CARGO) test --locked -p e2e --bench costs
 
 bench-pages: ## Write docs/benchmarks anew from the results that are kept there
-	$(CARGO) bench --locked -p e2e --bench costs -- pages
+	$(CARGO) test --locked -p e2e --bench costs -- pages
+
+bench-envoy:
+	@test -n "$$ENVOY" || $(PYTHON) scripts/get-envoy $(ENVOY_VERSION) >/dev/null
 
 bench-guard: build ## Measure what the guard costs, and the filters before it (Envoy 1.40.0; ROUNDS=n, 60 unless set)
 	@$(PYTHON) scripts/get-envoy $(ENVOY_VERSION) >/dev/null

@@ -109,7 +109,8 @@ mod tests {
 
     #[test]
     fn ratios_are_as_sure_as_their_rounds() {
-        let noise = |around: f64, size: f64| (0..60).map(|round| around + size * f64::from(round % 7 - 3)).collect::<Vec<_>>();
+        let noise =
+            |around: f64, size: f64| (0..60).map(|round| around + size * f64::from(round % 7 - 3)).collect::<Vec<_>>();
         for (name, values, base, value, low, high) in [
             ("without noise", noise(6.0, 0.0), noise(4.0, 0.0), 1.5, 1.5, 1.5),
             ("little noise", noise(6.0, 0.1), noise(4.0, 0.1), 1.5, 1.4, 1.6),
@@ -117,9 +118,13 @@ mod tests {
         ] {
             let ratio = Ratio::of(&values, &base);
             assert!((ratio.value - value).abs() < 1e-9, "{name}: {ratio:?}");
-            assert!(low <= ratio.low && ratio.low <= value && value <= ratio.high && ratio.high <= high, "{name}: {ratio:?}");
+            assert!(
+                low <= ratio.low && ratio.low <= value && value <= ratio.high && ratio.high <= high,
+                "{name}: {ratio:?}"
+            );
         }
-        let (sure, unsure) = (Ratio::of(&noise(6.0, 0.1), &noise(4.0, 0.1)), Ratio::of(&noise(6.0, 1.0), &noise(4.0, 1.0)));
+        let (sure, unsure) =
+            (Ratio::of(&noise(6.0, 0.1), &noise(4.0, 0.1)), Ratio::of(&noise(6.0, 1.0), &noise(4.0, 1.0)));
         assert!(unsure.high - unsure.low > sure.high - sure.low, "{unsure:?} is less sure than {sure:?}");
     }
 }

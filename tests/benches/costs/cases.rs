@@ -12,13 +12,16 @@ use e2e::{
 };
 use serde_json::{Value, json};
 
-use crate::rules::{self, document_of, to};
+use crate::{
+    Effort,
+    rules::{self, document_of, to},
+};
 
 /// The upstreams that cases ask for; nobody who is sent to the last one is where he should be.
 pub(crate) const UPSTREAMS: [&str; 5] = ["v1", "v2", "v3", "v4", "native"];
 const FOLDER: &str = "tests/benches/costs";
 /// Of the user whom the sticky split of [`bookinfo`] sends to v3.
-const USER_OF_V3: &str = "4711";
+const USER_OF_V3: &str = "4713";
 
 /// A case, and requests that it has to answer otherwise.
 pub(crate) struct Checked {
@@ -50,10 +53,10 @@ pub(crate) fn everyone_to_v1(name: &str, document: &Value) -> Case {
     Checked::filter(name, document, "v1").case
 }
 
-pub(crate) fn all(folder: &Path) -> Vec<Checked> {
+pub(crate) fn all(folder: &Path, effort: &Effort) -> Vec<Checked> {
     let mut cases = plain();
     cases.extend(jobs(folder));
-    cases.extend(sizes());
+    cases.extend(sizes(effort));
     cases.extend(adversarial());
     cases.extend(modules(folder));
     cases
@@ -172,12 +175,13 @@ fn version_by_header() -> Value {
     document
 }
 
-const BOOKINFO_ASKED: [(&str, &str, &str); 2] = [("end-user", "jason", "v2"), ("x-user-id", USER_OF_V3, "v3")];
+const BOOKINFO_ASKED: [(&str, &str, &str); 2] = [("end-user", "jason", "v2"), ("x-user-id", "4711", "v1")];
 
 /// By host, path and header, else by a sticky split.
 pub(crate) fn bookinfo() -> Value {
     let path = json!({"prefix": "/reviews"});
-    let of_others = |name: &str| (name.to_owned(), vec![json!({"route": [{"destination": {"host": name, "subset": "v1"}}]})]);
+    let of_others =
+        |name: &str| (name.to_owned(), vec![json!({"route": [{"destination": {"host": name, "subset": "v1"}}]})]);
     let split = json!([
         {"destination": {"host": "reviews", "subset": "v1"}, "weight": 50},
         {"destination": {"host": "reviews", "subset": "v3"}, "weight": 50},
@@ -195,11 +199,11 @@ pub(crate) fn bookinfo() -> Value {
 }
 
 /// Few and many rules, in the filter and as native routes.
-fn sizes() -> Vec<Checked> {
+fn sizes(effort: &Effort) -> Vec<Checked> {
     let jason = || request("jason");
     let mut cases = Vec::new();
     for size in SIZES {
-        let rules = rules::mixed(size);
+        let rules = rules::mixed(effort.many(size));
         let (native, document) = (rules::native(&rules), rules::document(&rules));
         let others = [("end-user", "user-3", "v3"), ("end-user", "jason", "v2")];
         cases.push(Checked::new(&case::native(size), Vec::new(), native.clone(), "v1").others(&others));
@@ -207,10 +211,13 @@ fn sizes() -> Vec<Checked> {
         cases.push(Checked::new(&case::native_listed(size), Vec::new(), native, "v2").request(jason()));
         cases.push(Checked::filter(&case::filter_listed(size), &document, "v2").request(jason()));
     }
-    let hosts = rules::document_of_hosts(&rules::mixed(10), 1_000);
+    let hosts = rules::document_of_hosts(&rules::mixed(10), effort.many(1_000));
     cases.push(Checked::filter(case::HOSTS, &hosts, "v1").others(&[("end-user", "jason", "v2")]));
-    let values = rules::document_of_one(&rules::users(100_000));
-    cases.push(Checked::filter(case::VALUES, &values, "v1").others(&[("end-user", "user-99999", "v3"), ("end-user", "jason", "v2")]));
+    let values = rules::document_of_one(&rules::users(effort.many(100_000)));
+    cases.push(
+        Checked::filter(case::VALUES, &values, "v1")
+            .others(&[("end-user", "user-999", "v3"), ("end-user", "jason", "v2")]),
+    );
     cases
 }
 
@@ -226,7 +233,9 @@ fn adversarial() -> Vec<Checked> {
     let of_team = || request(&format!("people-team-{REGEXES}"));
     vec![
         Checked::new(case::NO_FILTER_FIVE, Vec::new(), direct(), "v1").request(five()),
-        Checked::new(case::NATIVE_ALIKE, Vec::new(), rules::native(&alike), "v2").request(five()).base(case::NO_FILTER_FIVE),
+        Checked::new(case::NATIVE_ALIKE, Vec::new(), rules::native(&alike), "v2")
+            .request(five())
+            .base(case::NO_FILTER_FIVE),
         Checked::filter(case::ALIKE, &rules::document(&alike), "v2").request(five()).base(case::NO_FILTER_FIVE),
         Checked::new(case::NATIVE_REGEXES, Vec::new(), rules::native(&regexes), "v2").request(of_team()),
         Checked::filter(case::REGEXES, &rules::document(&regexes), "v2").request(of_team()),

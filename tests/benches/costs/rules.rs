@@ -114,9 +114,8 @@ pub(crate) fn document(rules: &[Rule]) -> Value {
 
 /// One rule for all that match any of these; v1 for everyone else.
 pub(crate) fn document_of_one(rules: &[Rule]) -> Value {
-    let matches = |version: &str| -> Vec<_> {
-        rules.iter().filter(|rule| rule.version == version).map(Rule::matched).collect()
-    };
+    let matches =
+        |version: &str| -> Vec<_> { rules.iter().filter(|rule| rule.version == version).map(Rule::matched).collect() };
     let http = ["v3", "v2"].map(|version| json!({"match": matches(version), "route": to(version)}));
     document_of(&[("reviews".to_owned(), http.into_iter().chain([json!({"route": to("v1")})]).collect())])
 }
@@ -131,9 +130,7 @@ pub(crate) fn document_of_hosts(rules: &[Rule], hosts: usize) -> Value {
 
 /// A document with these rules for these hosts.
 pub(crate) fn document_of(hosts: &[(String, Vec<Value>)]) -> Value {
-    let virtual_service = |(host, http): &(String, Vec<Value>)| {
-        json!({"metadata": {"name": host, "namespace": "default"}, "spec": {"hosts": [host], "http": http}})
-    };
+    let virtual_service = |(host, http): &(String, Vec<Value>)| json!({"metadata": {"name": host, "namespace": "default"}, "spec": {"hosts": [host], "http": http}});
     let subsets = ["v1", "v2", "v3", "v4"].map(|name| json!({"name": name, "labels": {"version": name}}));
     json!({
         "virtualServices": hosts.iter().map(virtual_service).collect::<Vec<_>>(),

@@ -28,7 +28,8 @@ pub fn svg(results: &Results) -> Result<String, Box<dyn Error>> {
 
 fn lines(results: &Results) -> Vec<Line> {
     let added = |name: &str| Spread::of(&results.added(name)).median.max(LEAST);
-    let by_size = |name: fn(usize) -> String| case::SIZES.iter().map(|size| (*size as f64, added(&name(*size)))).collect();
+    let by_size =
+        |name: fn(usize) -> String| case::SIZES.iter().map(|size| (*size as f64, added(&name(*size)))).collect();
     let level = |name: &str| case::SIZES.iter().map(|size| (*size as f64, added(name))).collect();
     vec![
         ("native routes, nobody's rule", RGBColor(200, 60, 50), by_size(case::native)),

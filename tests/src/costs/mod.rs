@@ -146,7 +146,8 @@ impl Results {
     pub fn to_text(&self) -> String {
         let value = serde_json::to_value(self).expect("results as JSON");
         let fields = value.as_object().expect("an object").iter().map(|(name, value)| {
-            let lines = value.as_array().map(|cases| cases.iter().map(|case| format!("    {case}")).collect::<Vec<_>>());
+            let lines =
+                value.as_array().map(|cases| cases.iter().map(|case| format!("    {case}")).collect::<Vec<_>>());
             let text = lines.map_or_else(|| value.to_string(), |lines| format!("[\n{}\n  ]", lines.join(",\n")));
             format!("  \"{name}\": {text}")
         });

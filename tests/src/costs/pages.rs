@@ -82,7 +82,14 @@ fn tables(results: &Results) -> String {
          | case | all of the proxy | over | more (quartiles) |\n|---|---|---|---|\n",
     );
     for case in &results.cases {
-        let _ = writeln!(page, "| {} | {:.1} | {} | {} |", case.name, Spread::of(&case.micros).median, case.base, case.over(results));
+        let _ = writeln!(
+            page,
+            "| {} | {:.1} | {} | {} |",
+            case.name,
+            Spread::of(&case.micros).median,
+            case.base,
+            case.over(results)
+        );
     }
     page
 }
@@ -119,7 +126,11 @@ const LAYERS: [(&str, &str, &str); 9] = [
     ("natively: a route whose cluster a header names, over a plain one", case::CLUSTER_HEADER, case::NO_FILTER),
     ("one get, one set and that route, without an SDK (the floor)", case::FLOOR, case::NO_FILTER),
     ("the Lua script's job by hand, over the floor", case::BY_HAND, case::FLOOR),
-    ("the filter on a host that it does not know, over a module that reads the map: SDK, decoding, looking for the host", case::UNKNOWN_HOST, "module, map"),
+    (
+        "the filter on a host that it does not know, over a module that reads the map: SDK, decoding, looking for the host",
+        case::UNKNOWN_HOST,
+        "module, map",
+    ),
     ("the Lua script's job, over the same by hand: SDK, decoding, the decision", case::BARE, case::BY_HAND),
     ("filter state", case::WITH_STATE, case::BARE),
     ("metrics: entries for response and log, clock, counters", case::SHIPPED, case::WITH_STATE),
@@ -137,8 +148,16 @@ mod tests {
     #[test]
     fn a_part_takes_the_place_of_the_one_before() {
         for (name, page, expected) in [
-            ("between its marks", "a\n<!-- bench: x -->\nold\n<!-- bench: end -->\nb", Some("a\n<!-- bench: x -->\nnew\n<!-- bench: end -->\nb")),
-            ("where there was none yet", "<!-- bench: x -->\n<!-- bench: end -->", Some("<!-- bench: x -->\nnew\n<!-- bench: end -->")),
+            (
+                "between its marks",
+                "a\n<!-- bench: x -->\nold\n<!-- bench: end -->\nb",
+                Some("a\n<!-- bench: x -->\nnew\n<!-- bench: end -->\nb"),
+            ),
+            (
+                "where there was none yet",
+                "<!-- bench: x -->\n<!-- bench: end -->",
+                Some("<!-- bench: x -->\nnew\n<!-- bench: end -->"),
+            ),
             (
                 "not that of another mark",
                 "<!-- bench: y -->\n1\n<!-- bench: end -->\n<!-- bench: x -->\n2\n<!-- bench: end -->",
