@@ -49,6 +49,7 @@ fn draw(lines: &[Line], text: &mut String) -> Result<(), Box<dyn Error>> {
     area.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&area)
         .margin(16)
+        .margin_right(40)
         .x_label_area_size(48)
         .y_label_area_size(72)
         .build_cartesian_2d(sizes.log_scale(), (least / 2.0..most * 4.0).log_scale())?;
@@ -59,7 +60,7 @@ fn draw(lines: &[Line], text: &mut String) -> Result<(), Box<dyn Error>> {
         .label_style(FONT)
         .axis_desc_style(FONT)
         .x_label_formatter(&|size| case::thousands(size.round() as usize))
-        .y_label_formatter(&|cost| format!("{cost}"))
+        .y_label_formatter(&|cost| if *cost < 1.0 { format!("{cost}") } else { case::thousands(cost.round() as usize) })
         .light_line_style(WHITE)
         .draw()?;
     for (name, colour, points) in lines {

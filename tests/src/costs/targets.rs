@@ -48,7 +48,8 @@ impl Verdict {
 /// Every row.
 #[must_use]
 pub fn rows(results: &Results) -> Vec<Row> {
-    let mut rows = jobs(results);
+    let mut rows = vec![control(results)];
+    rows.extend(jobs(results));
     rows.extend(sizes(results));
     rows.extend(whole(results));
     rows
@@ -70,6 +71,17 @@ fn within(what: &str, figure: f64, most: f64, unit: &str, said: &str) -> Row {
         target: format!("≤ {most} {unit}"),
         figure: format!("{figure:.0} {unit}{said}"),
         verdict: Verdict::of(figure <= most),
+    }
+}
+
+/// What cannot be told from nothing is not told from it: zero lies between the quartiles.
+fn control(results: &Results) -> Row {
+    let Spread { p25, p75, .. } = Spread::of(&results.added(case::CONTROL));
+    Row {
+        what: "no filter against no filter, as a control".to_owned(),
+        target: "0 µs".to_owned(),
+        figure: format!("{} µs", results.case(case::CONTROL).over(results)),
+        verdict: Verdict::of(p25 <= 0.0 && 0.0 <= p75),
     }
 }
 
