@@ -23,7 +23,7 @@ BENCH_ARGS ?=
 STATIC := $(shell uname -m)-unknown-linux-musl
 
 .DEFAULT_GOAL := help
-.PHONY: help toolchain build envoy envoys run test bench-guard bench-routing test-wasm lint check-long clean ci test-board board-picture images test-compose check-reproducible
+.PHONY: help toolchain build envoy envoys run test bench-guard bench-routing test-wasm lint check-long clean ci test-board board-picture images test-compose check-reproducible bench bench-short bench-pages bench-envoy
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,13 @@ board-picture: build ## Take the README's picture of the board anew, docs/board.
 	@test -n "$$ENVOY" || $(PYTHON) scripts/get-envoy $(ENVOY_VERSION) >/dev/null
 	BOARD_PICTURE="$(CURDIR)/docs/board.png" CHROMIUM="$(CHROMIUM)" ENVOY_VERSIONS=$(ENVOY_VERSION) \
 		$(CARGO) test --locked -p e2e --test board -- picture
+bench: build bench-envoy ## Measure what a request costs, beside what else could do the work, and write docs/benchmarks (ROUNDS=n, REQUESTS=n)
+	ENVOY_VERSIONS=$(ENVOY_VERSION) $(CARGO) bench --locked -p e2e --bench costs
+bench-short: build bench-envoy ## Check every answer of the benchmark, and write nothing
+	ENVOY_VERSIONS=$(ENVOY_VERSION) ROUNDS=2 REQUESTS=200 $(CARGO) test --locked -p e2e --bench costs
+bench-pages: ## Write docs/benchmarks anew from the results that are kept there
+	$(CARGO) test --locked -p e2e --bench costs -- pages
+bench-envoy:
 
 bench-guard: build ## Measure what the guard costs, and the filters before it (Envoy 1.40.0; ROUNDS=n, 60 unless set)
 	@$(PYTHON) scripts/get-envoy $(ENVOY_VERSION) >/dev/null

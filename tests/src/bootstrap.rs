@@ -212,7 +212,13 @@ pub fn lds_resource(mut listener: Value) -> Value {
 /// The filter with its configuration in the listener.
 #[must_use]
 pub fn inline_filter(wasm: &Path, document: &Value) -> Value {
-    json!({"name": NAME, "typed_config": wasm_config(wasm, document)})
+    inline_module(wasm, &document.to_string())
+}
+
+/// Any module, with a configuration of its own making.
+#[must_use]
+pub fn inline_module(wasm: &Path, configuration: &str) -> Value {
+    json!({"name": NAME, "typed_config": wasm_config(wasm, configuration)})
 }
 
 /// A native filter for whose sake Envoy chooses the route anew.
@@ -228,7 +234,7 @@ pub fn refresher() -> Value {
 #[must_use]
 pub fn guard(endpoints: &str) -> Value {
     let document = json!({"role": "guard", "guard": {"endpoints": endpoints}});
-    json!({"name": "guard", "typed_config": wasm_config(&binaries::wasm(), &document)})
+    json!({"name": "guard", "typed_config": wasm_config(&binaries::wasm(), &document.to_string())})
 }
 
 /// The filter by ECDS.
@@ -246,7 +252,7 @@ pub fn ecds_resource(wasm: &Path, document: &Value) -> Value {
     json!({
         "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
         "name": NAME,
-        "typed_config": wasm_config(wasm, document),
+        "typed_config": wasm_config(wasm, &document.to_string()),
     })
 }
 
@@ -309,7 +315,7 @@ pub fn eds_resource(name: &str, endpoints: &[SocketAddr]) -> Value {
     })
 }
 
-fn wasm_config(wasm: &Path, document: &Value) -> Value {
+fn wasm_config(wasm: &Path, configuration: &str) -> Value {
     json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
         "config": {
@@ -320,7 +326,7 @@ fn wasm_config(wasm: &Path, document: &Value) -> Value {
                 "runtime": "envoy.wasm.runtime.v8",
                 "code": {"local": {"filename": wasm}},
             },
-            "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": document.to_string()},
+            "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration},
         },
     })
 }

@@ -15,6 +15,8 @@
 //! - [`readme`]: the README's parts, and its commands carried out
 //! - [`scale`]: how much of everything
 //! - [`proportion`]: what may be said of a share after so many requests
+//! - [`rounds`], [`open_loop`], [`statistics`]: what a request costs and waits beside others, and what may be said of that
+//! - [`costs`]: what `make bench` has measured, as tables and a chart
 
 pub mod binaries;
 pub mod bootstrap;
@@ -22,15 +24,19 @@ pub mod browser;
 pub mod canary;
 pub mod canaryctl;
 pub mod client;
+pub mod costs;
 pub mod directives;
 pub mod envoy;
 pub mod example;
 pub mod grpc;
 pub mod load;
+pub mod open_loop;
 pub mod prometheus;
 pub mod proportion;
 pub mod pushed;
 pub mod readme;
+pub mod rounds;
 pub mod scale;
+pub mod statistics;
 pub mod upstream;
 pub mod wait;

@@ -250,9 +250,13 @@ fn the_table_of_canaryctl_has_its_commands() {
 
 #[test]
 fn what_is_pointed_at_exists() {
-    let mut files = vec![workspace().join("README.md"), workspace().join("CONTRIBUTING.md")];
-    add_readmes(&workspace().join("envoy-configs"), &mut files);
-    assert!(files.len() > 2, "a README.md in envoy-configs");
+    let named = ["README.md", "CONTRIBUTING.md", "docs/where-the-time-goes.md"];
+    let mut files = Vec::from(named.map(|file| workspace().join(file)));
+    for folder in ["envoy-configs", "docs"] {
+        let before = files.len();
+        add_readmes(&workspace().join(folder), &mut files);
+        assert!(files.len() > before, "a README.md in {folder}");
+    }
     let mut links = 0;
     for file in files {
         let prose = document::prose(&fs::read_to_string(&file).expect("a text"));

@@ -1,0 +1,22 @@
+;; Counts.
+;; As many times as the configuration has bytes.
+(module
+  (import "env" "proxy_define_metric" (func $define (param i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_increment_metric" (func $increment (param i32 i64) (result i32)))
+  (memory (export "memory") 4)
+  (data (i32.const 0) "requests")
+  (global $times (mut i32) (i32.const 0))
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "proxy_on_memory_allocate") (param $size i32) (result i32) (i32.const 65536))
+  (func (export "proxy_on_configure") (param $context i32) (param $bytes i32) (result i32)
+    (global.set $times (local.get $bytes))
+    (drop (call $define (i32.const 0) (i32.const 0) (i32.const 8) (i32.const 512)))
+    (i32.const 1))
+  (func (export "proxy_on_request_headers") (param $context i32) (param $count i32) (param $end i32) (result i32)
+    (local $left i32)
+    (local.set $left (global.get $times))
+    (loop $again
+      (drop (call $increment (i32.load (i32.const 512)) (i64.const 1)))
+      (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+      (br_if $again (local.get $left)))
+    (i32.const 0)))
