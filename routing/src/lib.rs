@@ -49,6 +49,7 @@ pub mod request;
 mod resolve;
 mod ring;
 pub mod route;
+mod sorted;
 mod split;
 pub mod sticky;
 pub mod table;

@@ -192,17 +192,19 @@ fn read_ratio(node: &Node<'_>) -> Option<Percentage> {
 }
 
 fn read_statuses(node: &Node<'_>) -> Statuses {
-    let statuses = node.elements().filter_map(|element| {
-        let range = match element.value() {
-            Value::String(text) => parse_statuses(text),
+    let statuses = node.read_each(|element| {
+        match element.value() {
+            Value::String(text) => {
+                let statuses = parse_statuses(text);
+                if statuses.is_none() {
+                    element.invalid(format!("{text:?} is no status: 100 to 599, or a class such as 5xx"));
+                }
+                statuses
+            }
             _ => element.integer("status", 100..=599).and_then(|status| u16::try_from(status).ok()).map(single),
-        };
-        if range.is_none() && element.value().is_string() {
-            element.invalid(format!("{} is no status: 100 to 599, or a class such as 5xx", element.value()));
         }
-        range
     });
-    Statuses(statuses.collect())
+    Statuses(statuses)
 }
 
 /// `503`, or `5xx` for all from 500 to 599.
@@ -220,18 +222,19 @@ const fn single(status: u16) -> RangeInclusive<u16> {
 
 /// Numbers, gRPC's names, or Istio's spelling of them as conditions.
 fn read_grpc_statuses(node: &Node<'_>) -> GrpcStatuses {
-    let statuses = node.elements().filter_map(|element| {
-        let code = match element.value() {
-            Value::String(text) => grpc_status_code(&text.to_ascii_uppercase().replace('-', "_")),
+    let statuses = node.read_each(|element| {
+        match element.value() {
+            Value::String(text) => {
+                let code = grpc_status_code(&text.to_ascii_uppercase().replace('-', "_"));
+                if code.is_none_or(|code| code == 0) {
+                    element.invalid(format!(
+                        "{text:?} is no gRPC status that can be a failure: a name such as UNAVAILABLE or unavailable, or a number from 1 to 16"
+                    ));
+                }
+                code
+            }
             _ => element.integer("gRPC status", 1..=16).and_then(|code| u8::try_from(code).ok()),
-        };
-        if element.value().is_string() && code.is_none_or(|code| code == 0) {
-            element.invalid(format!(
-                "{} is no gRPC status that can be a failure: a name such as UNAVAILABLE or unavailable, or a number from 1 to 16",
-                element.value()
-            ));
         }
-        code
     });
-    statuses.collect()
+    statuses.into_iter().collect()
 }

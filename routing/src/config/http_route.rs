@@ -77,7 +77,7 @@ impl HttpRoute {
         let fields = node.object()?;
         let matches: Vec<_> = fields
             .get("match")
-            .map(|list| list.elements().filter_map(|entry| HttpMatch::read(&entry, claims_allowed)).collect())
+            .map(|list| list.read_each(|entry| HttpMatch::read(entry, claims_allowed)))
             .unwrap_or_default();
         check_shape(&fields, in_delegate);
         let rule = Self {
@@ -145,7 +145,7 @@ fn check_shape(fields: &Fields<'_>, in_delegate: bool) {
 }
 
 fn read_route(list: &Node<'_>) -> Vec<HttpRouteDestination> {
-    let destinations: Vec<_> = list.elements().filter_map(|entry| HttpRouteDestination::read(&entry)).collect();
+    let destinations = list.read_each(HttpRouteDestination::read);
     if destinations.len() > 1 && destinations.iter().all(|destination| destination.weight == 0) {
         list.invalid("total destination weight = 0");
     }

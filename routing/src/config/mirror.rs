@@ -28,7 +28,7 @@ pub(super) fn read(fields: &Fields<'_>) -> Option<Vec<Mirror>> {
         if single.is_some() && !mirrors.is_empty_list() {
             fields.node().invalid("HTTP route cannot contain both mirror and mirrors");
         }
-        let mirrors: Vec<_> = mirrors.elements().filter_map(|mirror| read_mirror(&mirror)).collect();
+        let mirrors = mirrors.read_each(read_mirror);
         if mirrors.len() > MAX_MIRRORS {
             fields.node().warn(format!("{MAX_MIRRORS} mirrors can be carried out; those after get no copies"));
         }

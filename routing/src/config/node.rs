@@ -163,9 +163,27 @@ impl<'a> Node<'a> {
         })
     }
 
+    /// What a reader makes of the elements of a list.
+    pub(crate) fn read_each<T>(&self, mut read: impl FnMut(&Node<'_>) -> Option<T>) -> Vec<T> {
+        let mut found = Vec::new();
+        self.visit_each(&mut |element| {
+            if let Some(value) = read(element) {
+                found.push(value);
+            }
+        });
+        found
+    }
+
+    /// One copy in the .wasm for all readers.
+    fn visit_each(&self, visit: &mut dyn FnMut(&Node<'_>)) {
+        for element in self.elements() {
+            visit(&element);
+        }
+    }
+
     /// The elements of a list of strings.
-    pub(crate) fn strings(&'a self) -> Vec<String> {
-        self.elements().filter_map(|element| element.string().map(str::to_owned)).collect()
+    pub(crate) fn strings(&self) -> Vec<String> {
+        self.read_each(|element| element.string().map(str::to_owned))
     }
 
     /// An object whose values are all strings, such as labels.

@@ -50,7 +50,7 @@ impl Overrides {
     pub(super) fn read(node: &Node<'_>, headers: &ControlHeaders) -> Option<Self> {
         let fields = node.object()?;
         let from =
-            fields.get("from").map(|list| list.elements().filter_map(|entry| read_source(&entry, headers)).collect());
+            fields.get("from").map(|list| list.read_each(|entry| read_source(entry, headers)));
         let trust_forwarded_for = fields.get("trustForwardedFor").and_then(|trust| trust.boolean()).unwrap_or(false);
         fields.finish();
         Some(Self { from: from.unwrap_or_default(), trust_forwarded_for })
