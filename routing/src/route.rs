@@ -149,7 +149,11 @@ impl Action {
             (None, Some(response)) => Kind::DirectResponse(response.clone()),
             (None, None) => Kind::Forward(Box::new(Forwarding::compile(rule, namespace, config, policies))),
         };
-        Self { fault: rule.fault.clone().unwrap_or_default(), kind, reply_headers: header_change::steps(response.as_slice()) }
+        Self {
+            fault: rule.fault.clone().unwrap_or_default(),
+            kind,
+            reply_headers: header_change::steps(response.as_slice()),
+        }
     }
 
     /// The policies of the hosts that the rule sends to.

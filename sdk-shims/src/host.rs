@@ -4,7 +4,6 @@
 //! [`set_effective_context`].
 #![expect(unsafe_code, reason = "host calls are foreign functions")]
 
-
 mod error;
 mod ffi;
 mod headers;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::fault::grpc_status_code;
-use super::node::{Fields, Node};
+use super::node::{Fields, Node, Number};
 use super::values::{Percentage, read_duration, read_percent};
 
 /// When a version that fails is ejected, and how it comes back.
@@ -154,8 +154,8 @@ impl Trial {
     }
 }
 
-fn check_trial(percent: f64) -> Result<(), String> {
-    if (0.0001..=100.0).contains(&percent) {
+fn check_trial(percent: Number<'_>) -> Result<(), String> {
+    if (0.0001..=100.0).contains(&percent.value) {
         return Ok(());
     }
     Err(format!("percentage {percent} is not in range [0.0001, 100.0]; without trials no version comes back"))
@@ -184,25 +184,23 @@ fn read_window(node: &Node<'_>) -> Option<Duration> {
 
 fn read_ratio(node: &Node<'_>) -> Option<Percentage> {
     let ratio = node.number()?;
-    let share = Percentage::nearest(ratio);
-    if !(0.0..=1.0).contains(&ratio) || share == Percentage::default() {
+    let share = Percentage::nearest(ratio.value);
+    if !(0.0..=1.0).contains(&ratio.value) || share == Percentage::default() {
         node.invalid(format!("failureRatio {ratio} is not in range [0.000001, 1.0]"));
     }
     Some(share)
 }
 
 fn read_statuses(node: &Node<'_>) -> Statuses {
-    let statuses = node.read_each(|element| {
-        match element.value() {
-            Value::String(text) => {
-                let statuses = parse_statuses(text);
-                if statuses.is_none() {
-                    element.invalid(format!("{text:?} is no status: 100 to 599, or a class such as 5xx"));
-                }
-                statuses
+    let statuses = node.read_each(|element| match element.value() {
+        Value::String(text) => {
+            let statuses = parse_statuses(text);
+            if statuses.is_none() {
+                element.invalid(format!("{text:?} is no status: 100 to 599, or a class such as 5xx"));
             }
-            _ => element.integer("status", 100..=599).and_then(|status| u16::try_from(status).ok()).map(single),
+            statuses
         }
+        _ => element.integer("status", 100..=599).and_then(|status| u16::try_from(status).ok()).map(single),
     });
     Statuses(statuses)
 }

@@ -4,7 +4,7 @@
 //! in Kubernetes), and what nobody asked for is an unknown field.
 
 use std::cell::{Cell, RefCell};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
@@ -42,6 +42,19 @@ pub(crate) struct Node<'a> {
     value: &'a Value,
     place: Place<'a>,
     findings: &'a Findings,
+}
+
+/// A number, which errors show as JSON writes it: the standard library's text of a float costs 16 KB in the .wasm.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Number<'a> {
+    pub(crate) value: f64,
+    written: &'a serde_json::Number,
+}
+
+impl fmt::Display for Number<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.written.fmt(f)
+    }
 }
 
 impl<'a> Node<'a> {
@@ -121,8 +134,9 @@ impl<'a> Node<'a> {
         value
     }
 
-    pub(crate) fn number(&self) -> Option<f64> {
-        self.value.as_f64().or_else(|| self.wrong_type("a number"))
+    pub(crate) fn number(&self) -> Option<Number<'a>> {
+        let found = self.value.as_number().and_then(|written| Some(Number { value: written.as_f64()?, written }));
+        found.or_else(|| self.wrong_type("a number"))
     }
 
     /// Whether the value is a list without elements.
