@@ -21,7 +21,7 @@ CONFIG ?= envoy-configs/examples/bookinfo/03-jason/config.yaml
 RUN_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help toolchain crates build envoy envoys run test bench-guard test-wasm lint check-long clean ci
+.PHONY: help toolchain crates build size envoy envoys run test bench-guard test-wasm lint check-long clean ci
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,12 @@ build: toolchain crates ## Build the filter into dist/canary_filter.wasm, and ca
 	$(CARGO) build --locked -p canaryctl
 	@mkdir -p dist && $(PYTHON) scripts/shrink-wasm $(TARGET_DIR)/wasm32-wasip1/wasm/canary_filter.wasm $(WASM)
 	@echo "$(WASM): $$(wc -c < $(WASM)) bytes, $$(gzip -9c $(WASM) | wc -c) gzipped"
+
+size: toolchain crates ## Print how many bytes of the filter each crate takes
+	CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS='$(WASM_FLAGS) -C symbol-mangling-version=v0' \
+		$(CARGO) build --locked --profile wasm --target wasm32-wasip1 -p canary-filter
+	@mkdir -p dist && $(PYTHON) scripts/shrink-wasm --names $(TARGET_DIR)/wasm32-wasip1/wasm/canary_filter.wasm dist/named.wasm
+	@$(PYTHON) scripts/size dist/named.wasm
 
 envoy: ## Fetch a stock Envoy (ENVOY_VERSION=x.y.z) and print its path
 	@$(PYTHON) scripts/get-envoy $(ENVOY_VERSION)
@@ -69,6 +75,7 @@ lint: toolchain ## Check format, lints, documentation, and who may depend on who
 	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
 	$(CARGO) clippy --locked --target wasm32-wasip1 -p canary-filter -- -D warnings
 	$(PYTHON) scripts/check-dependencies --self-test
+	$(PYTHON) scripts/size --self-test
 	$(PYTHON) scripts/check-dependencies
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
