@@ -121,7 +121,7 @@ impl Accruals {
             None if self.versions.len() >= MOST => return None,
             None => Rc::from(cluster),
         };
-        let version = self.versions.entry(Rc::clone(&cluster)).or_insert_with(Version::default);
+        let version = self.versions.entry(Rc::clone(&cluster)).or_default();
         version.meet(destination, settings);
         version.requests = version.requests.saturating_add(1);
         let stretch = version.view.stretch(self.now);
