@@ -2,7 +2,6 @@
 //!
 //! Pure: time and jitter are arguments. Time is that of the last tick, so that a request costs no host call.
 
-use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use canary_routing::accrual::{Accrual, Change, Standing, Stretch, Verdict, View}
 use canary_routing::config::FailureAccrual;
 use canary_routing::route::Destination;
 use canary_routing::{FallbackReason, Fraction};
+use litemap::LiteMap;
 use sdk_shims::host::{Pairs, encode_pairs};
 
 use crate::sharing::Common;
@@ -21,7 +21,7 @@ const MOST: usize = 1_024;
 /// The versions that are ejected or on trial, as they were at one time; those on trial with whether one more request may
 /// try them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Ejected(HashMap<Rc<str>, bool>);
+pub(crate) struct Ejected(LiteMap<Rc<str>, bool>);
 
 /// A request on its way.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub(crate) enum Event {
 /// What a VM knows of versions.
 #[derive(Debug, Default)]
 pub(crate) struct Accruals {
-    versions: BTreeMap<Rc<str>, Version>,
+    versions: LiteMap<Rc<str>, Version>,
     ejected: Rc<Ejected>,
     news: Vec<News>,
     /// When the tick last came.
@@ -69,7 +69,7 @@ struct Version {
     /// Requests on their way: as long as there are any it is remembered.
     requests: u32,
     /// Requests of its trial that wait for an answer, by when they were sent.
-    trials: BTreeMap<u64, u32>,
+    trials: LiteMap<u64, u32>,
     /// This VM has ejected it, and tells when the trial begins.
     tells_of_trial: bool,
 }
@@ -115,18 +115,19 @@ impl Accruals {
         destination: &Destination,
         settings: &Arc<FailureAccrual>,
     ) -> Option<Sent> {
-        let cluster =
-            self.versions.get_key_value(cluster).map_or_else(|| Rc::from(cluster), |(known, _)| Rc::clone(known));
-        if self.versions.len() >= MOST && !self.versions.contains_key(&cluster) {
-            return None;
-        }
+        let known = self.versions.find_index(cluster).ok().and_then(|place| self.versions.get_indexed(place));
+        let cluster = match known {
+            Some((cluster, _)) => Rc::clone(cluster),
+            None if self.versions.len() >= MOST => return None,
+            None => Rc::from(cluster),
+        };
         let version = self.versions.entry(Rc::clone(&cluster)).or_default();
         version.meet(destination, settings);
         version.requests = version.requests.saturating_add(1);
         let stretch = version.view.stretch(self.now);
         let place = stretch.is_trial().then_some(self.now);
         if let Some(sent) = place {
-            let trials = version.trials.entry(sent).or_default();
+            let trials = version.trials.entry(sent).or_insert(0);
             *trials = trials.saturating_add(1);
         }
         self.refresh(&cluster);
@@ -185,7 +186,7 @@ impl Accruals {
     fn settle(&mut self, now: u64) {
         self.now = now;
         self.versions.retain(|_, version| version.requests > 0 || !version.view.state().is_forgettable(now));
-        for version in self.versions.values_mut() {
+        for (_, version) in &mut self.versions {
             version.clear_places(now);
             if version.tells_of_trial && version.view.standing(now) != Standing::Ejected {
                 version.tells_of_trial = false;
@@ -194,9 +195,12 @@ impl Accruals {
                 }
             }
         }
-        let ejected =
-            self.versions.iter().filter_map(|(cluster, version)| Some((Rc::clone(cluster), version.ejected(now)?)));
-        let ejected = Ejected(ejected.collect());
+        let mut ejected = Ejected::default();
+        for (cluster, version) in &self.versions {
+            if let Some(may_try) = version.ejected(now) {
+                ejected.0.insert(Rc::clone(cluster), may_try);
+            }
+        }
         if ejected != *self.ejected {
             self.ejected = Rc::new(ejected);
         }
@@ -238,7 +242,7 @@ impl Common for Accruals {
     }
 
     fn told(&mut self) {
-        for version in self.versions.values_mut() {
+        for (_, version) in &mut self.versions {
             for change in version.view.told() {
                 version.tells_of_trial = matches!(change, Change::Ejected { .. });
                 self.news.extend(version.news(Event::Changed(change)));
@@ -291,10 +295,14 @@ impl Version {
 }
 
 /// What is malformed is left out: the next one to write it puts it right.
-fn decode(shared: Vec<u8>) -> BTreeMap<String, Accrual> {
+fn decode(shared: Vec<u8>) -> LiteMap<String, Accrual> {
     let pairs = Pairs::parse(shared).unwrap_or_default();
     let states = pairs
         .iter()
         .filter_map(|(cluster, state)| Some((str::from_utf8(cluster).ok()?.to_owned(), Accrual::decode(state)?)));
-    states.take(MOST).collect()
+    let mut known = LiteMap::new();
+    for (cluster, state) in states.take(MOST) {
+        known.insert(cluster, state);
+    }
+    known
 }

@@ -5,10 +5,10 @@
 //! those that the decision sets and no other: what a client sends under their names never gets through.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use canary_routing::config::{AbortStatus, FaultDelayer, Mode, Retries};
 use canary_routing::{Decision, Forward, HeaderChange, Outcome, RequestView, RouteTable};
+use litemap::LiteMap;
 use sdk_shims::host::{HeaderMap, Pairs};
 
 use crate::headers;
@@ -65,9 +65,9 @@ pub(crate) fn outcome<'d>(
     decision: &'d Decision<'_>,
     request: &'d HostRequest<'_>,
     table: &'d RouteTable,
-) -> BTreeMap<&'d str, Vec<Cow<'d, [u8]>>> {
+) -> LiteMap<&'d str, Vec<Cow<'d, [u8]>>> {
     let steering = steering(decision, request, table);
-    let mut headers = BTreeMap::new();
+    let mut headers = LiteMap::new();
     for change in operations(decision, &steering, table) {
         let lines: &mut Vec<_> = headers.entry(change.name()).or_insert_with(|| lines_of(request.lines, change.name()));
         match change {
@@ -76,8 +76,12 @@ pub(crate) fn outcome<'d>(
             HeaderChange::Remove(_) => lines.clear(),
         }
     }
-    headers.extend(own_headers(table).map(|name| (name, Vec::new())));
-    headers.extend(steering.into_iter().map(|(name, value)| (name, vec![value])));
+    for name in own_headers(table) {
+        headers.insert(name, Vec::new());
+    }
+    for (name, value) in steering {
+        headers.insert(name, vec![value]);
+    }
     headers
 }
 
@@ -91,7 +95,7 @@ pub(crate) fn replace(
     table: &RouteTable,
 ) {
     let mut wanted = outcome(decision, request, table);
-    for name in outcome(abandoned, request, table).into_keys() {
+    for (name, _) in outcome(abandoned, request, table) {
         wanted.entry(name).or_insert_with(|| lines_of(request.lines, name));
     }
     for (name, lines) in wanted {

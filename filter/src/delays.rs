@@ -4,10 +4,10 @@
 //! configuration ends its delays on time, whether its root context lives on or not.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use canary_routing::LocalReply;
+use litemap::LiteMap;
 use sdk_shims::clock;
 use sdk_shims::context::Action;
 use sdk_shims::host::{self, Failure, HostError, LocalResponse, Status};
@@ -29,7 +29,7 @@ type Key = (u64, u32);
 
 thread_local! {
     /// A VM is one thread, so these are the VM's.
-    static PENDING: RefCell<BTreeMap<Key, Ending<'static>>> = const { RefCell::new(BTreeMap::new()) };
+    static PENDING: RefCell<LiteMap<Key, Ending<'static>>> = const { RefCell::new(LiteMap::new_vec()) };
 }
 
 /// A pending delay. Dropped with its stream: of a client that has gone nothing stays behind.
@@ -96,7 +96,7 @@ impl Pending {
         max_active: u32,
         ticker: &Ticker,
     ) -> Result<Self, Ending<'t>> {
-        if PENDING.with_borrow(BTreeMap::len) >= usize::try_from(max_active).unwrap_or(usize::MAX) {
+        if PENDING.with_borrow(LiteMap::len) >= usize::try_from(max_active).unwrap_or(usize::MAX) {
             metrics::count(&DELAYS_SKIPPED, &[]);
             return Err(ending);
         }
@@ -124,7 +124,7 @@ impl Drop for Pending {
 
 /// Whether no delay is pending.
 pub(crate) fn is_idle() -> bool {
-    PENDING.with_borrow(BTreeMap::is_empty)
+    PENDING.with_borrow(LiteMap::is_empty)
 }
 
 /// Ends every delay of the VM that is due.
@@ -139,14 +139,23 @@ pub(crate) fn serve_due() {
 }
 
 /// What is due by now, in the order of its deadlines; everything if the host does not say what time it is.
-fn take_due() -> BTreeMap<Key, Ending<'static>> {
+fn take_due() -> Vec<(Key, Ending<'static>)> {
     let now = clock::steady_nanoseconds().unwrap_or_else(|error| {
         log::error!("{error}: all delays end now");
         u64::MAX
     });
     PENDING.with_borrow_mut(|pending| {
-        let later = pending.split_off(&(now.saturating_add(1), 0));
-        std::mem::replace(pending, later)
+        let mut due = Vec::new();
+        if pending.first().is_some_and(|((first, _), _)| *first <= now) {
+            for (key, ending) in std::mem::take(pending) {
+                if key.0 <= now {
+                    due.push((key, ending));
+                } else {
+                    pending.insert(key, ending);
+                }
+            }
+        }
+        due
     })
 }
 

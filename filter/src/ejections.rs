@@ -13,9 +13,11 @@ pub(crate) fn tell(News { host, subset, event }: &News) {
     match event {
         Event::Changed(Change::Ejected { why, length, number }) => {
             metrics::count(&EJECTIONS, &[host, subset, why.as_str()]);
-            let seconds = length.as_secs_f64();
+            let tenths = length.as_millis().saturating_add(50) / 100;
             log::warn!(
-                "ejected: {subset:?} of {host} for {seconds:.1} s (number {number} in succession): {}",
+                "ejected: {subset:?} of {host} for {}.{} s (number {number} in succession): {}",
+                tenths / 10,
+                tenths % 10,
                 reason(*why)
             );
         }

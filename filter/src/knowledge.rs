@@ -3,10 +3,10 @@
 //! Pure: time is an argument, in nanoseconds since the Unix epoch, the one clock that all workers share. Looking a cluster
 //! up takes no time into account, so that a request costs no host call; the tick removes what has expired.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use canary_routing::{Availability, FallbackReason, Fraction};
+use litemap::LiteMap;
 use sdk_shims::host::{Pairs, encode_pairs};
 
 use crate::sharing::Common;
@@ -43,7 +43,7 @@ impl Down {
 
 /// The clusters that cannot serve, as they were at one time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Known(HashMap<String, Down>);
+pub(crate) struct Known(LiteMap<String, Down>);
 
 impl Availability for Known {
     fn unavailable(&self, cluster: &str) -> Option<FallbackReason> {
@@ -56,11 +56,11 @@ impl Availability for Known {
 pub(crate) struct Knowledge {
     known: Rc<Known>,
     /// What other VMs have not been told yet: a cluster that cannot serve, or `None` for one that can again.
-    untold: HashMap<String, Option<Down>>,
+    untold: LiteMap<String, Option<Down>>,
     /// When the last request began that each cluster has served.
-    served: HashMap<String, u64>,
+    served: LiteMap<String, u64>,
     /// Clusters that have been seen with endpoints.
-    populated: HashMap<String, ()>,
+    populated: LiteMap<String, ()>,
     /// When the tick last came.
     now: u64,
 }
@@ -174,7 +174,7 @@ impl Common for Knowledge {
 }
 
 /// False where the map is full.
-fn insert<V>(map: &mut HashMap<String, V>, cluster: &str, value: V) -> bool {
+fn insert<V>(map: &mut LiteMap<String, V>, cluster: &str, value: V) -> bool {
     if let Some(place) = map.get_mut(cluster) {
         *place = value;
         return true;
@@ -187,8 +187,8 @@ fn insert<V>(map: &mut HashMap<String, V>, cluster: &str, value: V) -> bool {
 }
 
 /// The pairs of the ABI: the cluster, and a byte for the reason before eight for the time, little-endian.
-fn encode(known: &HashMap<String, Down>) -> Vec<u8> {
-    let mut entries: Vec<(&[u8], Vec<u8>)> = known
+fn encode(known: &LiteMap<String, Down>) -> Vec<u8> {
+    let entries: Vec<(&[u8], Vec<u8>)> = known
         .iter()
         .filter_map(|(cluster, down)| {
             let code = match down.reason {
@@ -200,13 +200,13 @@ fn encode(known: &HashMap<String, Down>) -> Vec<u8> {
             Some((cluster.as_bytes(), value))
         })
         .collect();
-    entries.sort_unstable();
     encode_pairs(entries.iter().map(|(cluster, value)| (*cluster, value.as_slice())))
 }
 
 /// What is malformed is left out: the next one to write it puts it right.
-fn decode(shared: Vec<u8>) -> HashMap<String, Down> {
+fn decode(shared: Vec<u8>) -> LiteMap<String, Down> {
     let pairs = Pairs::parse(shared).unwrap_or_default();
+    let mut known = LiteMap::new();
     let entries = pairs.iter().filter_map(|(cluster, value)| {
         let (code, until) = value.split_first()?;
         let reason = match code {
@@ -217,7 +217,10 @@ fn decode(shared: Vec<u8>) -> HashMap<String, Down> {
         let until = u64::from_le_bytes(until.try_into().ok()?);
         Some((str::from_utf8(cluster).ok()?.to_owned(), Down { reason, until }))
     });
-    entries.take(MOST).collect()
+    for (cluster, down) in entries.take(MOST) {
+        known.insert(cluster, down);
+    }
+    known
 }
 
 #[cfg(test)]
@@ -252,7 +255,7 @@ mod tests {
         assert_eq!(reason(&hearer, "b"), None);
         let left = hearer.merge(shared, NOW + PASSED_OVER, Fraction::default()).unwrap();
         assert_eq!(reason(&hearer, "a"), None);
-        assert_eq!(decode(left), HashMap::new());
+        assert_eq!(decode(left), LiteMap::new());
     }
 
     #[test]
@@ -264,7 +267,7 @@ mod tests {
         teller.succeed("a", NOW);
         assert!(!teller.wants_success("a", NOW) && teller.is_proven("a"));
         assert_eq!(reason(&teller, "a"), None);
-        assert_eq!(decode(teller.merge(shared, NOW + 1, Fraction::default()).unwrap()), HashMap::new());
+        assert_eq!(decode(teller.merge(shared, NOW + 1, Fraction::default()).unwrap()), LiteMap::new());
         teller.expire(NOW + PROVEN);
         assert!(!teller.is_proven("a"));
         teller.succeed("a", NOW + PROVEN);
@@ -357,7 +360,7 @@ mod tests {
         ] {
             let mut knowledge = Knowledge::default();
             knowledge.merge(shared, NOW, Fraction::default());
-            assert_eq!(knowledge.known.0, HashMap::new(), "{row}");
+            assert_eq!(knowledge.known.0, LiteMap::new(), "{row}");
         }
     }
 }

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-/// The units, in seconds; longer spellings first, so that `ms` is not read as `m`.
-const UNITS: [(&str, f64); 5] = [("ms", 1e-3), ("us", 1e-6), ("h", 3600.0), ("m", 60.0), ("s", 1.0)];
+/// The units, in nanoseconds; longer spellings first, so that `ms` is not read as `m`.
+const UNITS: [(&str, u128); 5] =
+    [("ms", 1_000_000), ("us", 1_000), ("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000)];
+
+/// Digits after the point that count: with more a product would not fit, and they are far below a nanosecond.
+const DIGITS: usize = 18;
 
 /// Reads one or more decimal numbers, each followed by its unit (`h`, `m`, `s`, `ms`, `us`), as Go and Istio do.
 ///
-/// Returns `None` for anything else: no unit, a sign, a blank, or more than a [`Duration`] can hold.
+/// Returns `None` for anything else: no unit, a sign, a blank, or more than 584 years.
 #[must_use]
 pub fn parse(text: &str) -> Option<Duration> {
     let mut total = Duration::ZERO;
@@ -25,9 +29,21 @@ pub fn parse(text: &str) -> Option<Duration> {
 fn component(text: &str) -> Option<(Duration, &str)> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let (number, rest) = text.split_at_checked(digits)?;
-    let (after, seconds) = UNITS.iter().find_map(|(unit, seconds)| Some((rest.strip_prefix(unit)?, seconds)))?;
-    let number: f64 = number.parse().ok()?;
-    Some((Duration::try_from_secs_f64(number * seconds).ok()?, after))
+    let (after, unit) = UNITS.iter().find_map(|(name, unit)| Some((rest.strip_prefix(name)?, *unit)))?;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let fraction = fraction.get(..DIGITS).unwrap_or(fraction);
+    let part =
+        digits_of(fraction)?.checked_mul(unit)?.checked_div(10_u128.checked_pow(fraction.len().try_into().ok()?)?)?;
+    let nanoseconds = digits_of(whole)?.checked_mul(unit)?.checked_add(part)?;
+    Some((Duration::from_nanos(nanoseconds.try_into().ok()?), after))
+}
+
+/// The number that digits say; none say 0.
+fn digits_of(text: &str) -> Option<u128> {
+    if text.is_empty() { Some(0) } else { text.parse::<u64>().ok().map(u128::from) }
 }
 
 #[cfg(test)]
@@ -45,6 +61,10 @@ mod tests {
             ("1h30m", Some(5_400_000_000)),
             ("0s", Some(0)),
             (".5s", Some(500_000)),
+            ("1.s", Some(1_000_000)),
+            ("0.00000100000000000000009h", Some(3_600)),
+            ("0.1s", Some(100_000)),
+            ("1000000h", Some(3_600_000_000_000_000)),
             ("2", None),
             ("", None),
             ("s", None),

@@ -1,7 +1,6 @@
 //! One decision as data: the request and decision shapes of `canaryctl explain`, of fixtures and of tests.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -32,7 +31,7 @@ pub struct Question {
     /// Overrides `proxy.namespace`.
     pub source_namespace: Option<String>,
     /// Overrides `proxy.labels`.
-    pub source_labels: Option<BTreeMap<String, String>>,
+    pub source_labels: Option<Vec<(String, String)>>,
     /// Clusters that count as missing.
     pub unavailable: Vec<String>,
     /// What a test expects; of no meaning for the answer.
@@ -273,7 +272,7 @@ struct Source {
     ip: Option<String>,
     principal: Option<String>,
     namespace: Option<String>,
-    labels: Option<BTreeMap<String, String>>,
+    labels: Option<Vec<(String, String)>>,
 }
 
 fn read_source(node: &Node<'_>) -> Source {
@@ -283,7 +282,7 @@ fn read_source(node: &Node<'_>) -> Source {
         ip: text("ip"),
         principal: text("principal"),
         namespace: text("namespace"),
-        labels: fields.get("labels").map(|labels| config::labels(&labels).into_iter().collect()),
+        labels: fields.get("labels").map(|labels| config::labels(&labels)),
     };
     fields.finish();
     source

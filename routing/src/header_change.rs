@@ -26,13 +26,20 @@ pub(crate) enum Step {
 }
 
 /// The steps of operations that Envoy carries out as one list: all removals, then each part's `set` and `add`.
-pub(crate) fn steps<'o>(parts: impl IntoIterator<Item = &'o HeaderOperations> + Clone) -> Vec<Step> {
-    let removals = parts.clone().into_iter().flat_map(|part| part.remove.iter().cloned().map(Step::Remove));
-    let values = parts.into_iter().flat_map(|part| {
-        let set = part.set.iter().cloned().map(|(name, value)| Step::Set(name, value));
-        set.chain(part.add.iter().cloned().map(|(name, value)| Step::Add(name, value)))
-    });
-    removals.chain(values).collect()
+pub(crate) fn steps(parts: &[&HeaderOperations]) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for name in parts.iter().flat_map(|part| &part.remove) {
+        steps.push(Step::Remove(name.clone()));
+    }
+    for part in parts {
+        for (name, value) in &part.set {
+            steps.push(Step::Set(name.clone(), value.clone()));
+        }
+        for (name, value) in &part.add {
+            steps.push(Step::Add(name.clone(), value.clone()));
+        }
+    }
+    steps
 }
 
 /// What a header comes to: whether the lines before still stand, and the lines after them.

@@ -53,6 +53,7 @@ mod resolve;
 mod ring;
 pub mod route;
 mod rules;
+mod sorted;
 mod split;
 pub mod sticky;
 pub mod table;

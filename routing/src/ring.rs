@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::config::Percentage;
 use crate::draws::Fraction;
 use crate::route::WeightedDestination;
+use crate::sorted::sorted;
 use crate::split::Split;
 use crate::timestamp::Timestamp;
 use crate::version::HostPolicy;
@@ -97,9 +98,10 @@ fn order(destinations: &[WeightedDestination], policy: &HostPolicy) -> Vec<usize
     let is_default =
         |target: &WeightedDestination| policy.default_subset().is_some_and(|subset| target.is(&policy.host, subset));
     let all = destinations.iter().enumerate();
-    let (defaults, mut canaries): (Vec<_>, Vec<_>) = all.partition(|(_, target)| is_default(target));
-    canaries.sort_by_key(|(_, target)| {
-        (rank(target), &target.destination.host, &target.destination.subset, target.destination.port)
+    let (defaults, canaries): (Vec<_>, Vec<_>) = all.partition(|(_, target)| is_default(target));
+    let canaries = sorted(canaries, |(_, left), (_, right)| {
+        let (one, other) = (&left.destination, &right.destination);
+        (rank(left), &one.host, &one.subset, one.port).cmp(&(rank(right), &other.host, &other.subset, other.port))
     });
     let mut free = named.len()..;
     let (mut ring, mut end) = (Vec::new(), Vec::new());

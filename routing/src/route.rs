@@ -175,7 +175,7 @@ impl Action {
         Self {
             fault: rule.fault.as_deref().cloned().unwrap_or_default(),
             kind,
-            reply_headers: header_change::steps(response),
+            reply_headers: header_change::steps(response.as_slice()),
         }
     }
 
@@ -246,17 +246,17 @@ impl Treatment {
     fn compile(rule: &HttpRoute, own: Option<&Headers>) -> Self {
         let of_rule = rule.headers.as_deref();
         let (request_headers, response_headers) = if rule.route.len() == 1 {
-            let levels = [of_rule, own];
-            (
-                header_change::steps(levels.iter().flatten().map(|headers| &headers.request)),
-                header_change::steps(levels.iter().flatten().map(|headers| &headers.response)),
-            )
+            let levels: Vec<&Headers> = [of_rule, own].into_iter().flatten().collect();
+            let request: Vec<_> = levels.iter().map(|headers| &headers.request).collect();
+            let response: Vec<_> = levels.iter().map(|headers| &headers.response).collect();
+            (header_change::steps(&request), header_change::steps(&response))
         } else {
-            let levels = [own, of_rule].into_iter().flatten();
-            (
-                levels.clone().flat_map(|headers| header_change::steps([&headers.request])).collect(),
-                levels.flat_map(|headers| header_change::steps([&headers.response])).collect(),
-            )
+            let (mut request, mut response) = (Vec::new(), Vec::new());
+            for headers in [own, of_rule].into_iter().flatten() {
+                request.append(&mut header_change::steps(&[&headers.request]));
+                response.append(&mut header_change::steps(&[&headers.response]));
+            }
+            (request, response)
         };
         let rewritten = rule.rewrite.as_ref().and_then(|rewrite| rewrite.authority.clone());
         let authority_of = |headers: Option<&Headers>| Some(headers?.authority.as_ref()?.value.clone());

@@ -92,7 +92,7 @@ impl RouteTable {
         for service in config.services_in_order() {
             let mut routes = compile_routes(service, config, &policies, &mut actions);
             if !config.proxy.in_mesh() {
-                routes.sort_by_key(Route::is_catch_all);
+                routes = catch_all_last(routes);
             }
             if !routes.is_empty() {
                 table.add(service, Rules::new(routes).into(), &config.proxy);
@@ -346,12 +346,17 @@ fn merge_objects(virtual_hosts: &mut [VirtualHost]) {
     for host in virtual_hosts.iter_mut().filter(|host| host.objects.len() > 1) {
         let same = |(own, known): (&Arc<Rules>, &Arc<Rules>)| Arc::ptr_eq(own, known);
         if host.objects.len() != last.0.len() || !host.objects.iter().zip(&last.0).all(same) {
-            let mut routes: Vec<Route> = host.objects.iter().flat_map(|rules| rules.routes()).cloned().collect();
-            routes.sort_by_key(Route::is_catch_all);
-            last = (std::mem::take(&mut host.objects), Rules::new(routes).into());
+            let routes = host.objects.iter().flat_map(|rules| rules.routes()).cloned().collect();
+            last = (std::mem::take(&mut host.objects), Rules::new(catch_all_last(routes)).into());
         }
         host.objects = vec![Arc::clone(&last.1)];
     }
+}
+
+fn catch_all_last(routes: Vec<Route>) -> Vec<Route> {
+    let (mut last, mut routes): (Vec<_>, Vec<_>) = routes.into_iter().partition(Route::is_catch_all);
+    routes.append(&mut last);
+    routes
 }
 
 /// For each range of draws in which the same of these percentages hold: its first draw, and its share.

@@ -11,6 +11,7 @@ use crate::format::Property;
 use crate::overrides::{Permission, Permissions};
 use crate::request::{Claim, RequestView};
 use crate::route::Destination;
+use crate::sorted::sorted;
 use crate::timestamp::Timestamp;
 
 /// What a policy says for one host.
@@ -77,8 +78,7 @@ impl HostPolicy {
 
     fn compile(policy: &Policy, host: &str, config: &Config) -> Self {
         let known = config.known_versions(policy, host);
-        let mut named: Vec<&String> = policy.fallback.iter().chain(&known).collect();
-        named.sort();
+        let mut named: Vec<&String> = sorted(policy.fallback.iter().chain(&known).collect(), Ord::cmp);
         named.dedup();
         let destinations = named.into_iter().map(|subset| {
             let destination = ConfigDestination {

@@ -4,8 +4,6 @@
 //! [`set_effective_context`].
 #![expect(unsafe_code, reason = "host calls are foreign functions")]
 
-use std::collections::BTreeMap;
-
 mod error;
 mod ffi;
 mod headers;
@@ -92,7 +90,7 @@ pub fn node_namespace() -> Result<Option<String>, HostError> {
 ///
 /// # Errors
 /// If the host refuses, or what it answers is no struct of strings.
-pub fn node_labels() -> Result<Option<BTreeMap<String, String>>, HostError> {
+pub fn node_labels() -> Result<Option<Vec<(String, String)>>, HostError> {
     let [xds, node, metadata] = NODE_METADATA;
     let Some(buffer) = property(&[xds, node, metadata, "LABELS"])? else {
         return Ok(None);

@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sdk_shims::context::{Action, HttpContext, RootContext};
@@ -234,7 +233,7 @@ fn a_local_response_carries_details_headers_and_body() {
 fn properties() {
     let labels = encode_pairs([(&b"app"[..], &b"sleep"[..]), (b"version", b"v1")].into_iter());
     let no_labels = encode_pairs([].into_iter());
-    let both = BTreeMap::from([("app".to_owned(), "sleep".to_owned()), ("version".to_owned(), "v1".to_owned())]);
+    let both = vec![("app".to_owned(), "sleep".to_owned()), ("version".to_owned(), "v1".to_owned())];
     let malformed = HostError { call: "proxy_get_property", failure: Failure::Malformed };
     for (row, name, value, namespace, expected) in [
         ("nothing is set", "OTHER", &b"x"[..], Ok(None), Ok(None)),
@@ -242,7 +241,7 @@ fn properties() {
         ("empty namespace", "NAMESPACE", b"", Ok(Some(String::new())), Ok(None)),
         ("namespace is no UTF-8", "NAMESPACE", b"\xff", Err(malformed), Ok(None)),
         ("labels", "LABELS", &labels, Ok(None), Ok(Some(both))),
-        ("empty labels", "LABELS", &no_labels, Ok(None), Ok(Some(BTreeMap::new()))),
+        ("empty labels", "LABELS", &no_labels, Ok(None), Ok(Some(Vec::new()))),
         ("labels are no struct", "LABELS", b"text", Ok(None), Err(malformed)),
     ] {
         let vm = start();

@@ -1,6 +1,6 @@
 //! `clusters`: how a destination becomes the name of an Envoy cluster.
 
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 use super::node::Node;
 use super::object::DEFAULT_NAMESPACE;
@@ -11,7 +11,7 @@ use crate::host;
 pub struct Clusters {
     template: Vec<Part>,
     /// `FQDN/subset` or `FQDN` to the cluster's exact name.
-    names: BTreeMap<String, String>,
+    names: LiteMap<String, String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ const ISTIO_TEMPLATE: &str = "outbound|{port}|{subset}|{host}";
 
 impl Default for Clusters {
     fn default() -> Self {
-        Self { template: parse_template(ISTIO_TEMPLATE).unwrap_or_default(), names: BTreeMap::new() }
+        Self { template: parse_template(ISTIO_TEMPLATE).unwrap_or_default(), names: LiteMap::new() }
     }
 }
 

@@ -32,7 +32,7 @@ impl CorsPolicy {
         let deprecated = fields.get("allowOrigin");
         let origins = fields.get("allowOrigins");
         let allow_origins = match (&origins, &deprecated) {
-            (Some(origins), _) => origins.elements().filter_map(|origin| read_origin(&origin)).collect(),
+            (Some(origins), _) => origins.read_each(read_origin),
             (None, Some(origins)) => {
                 origins.warn("using deprecated setting \"allowOrigin\", use \"allowOrigins\" instead");
                 origins.strings().into_iter().map(StringMatch::Exact).collect()

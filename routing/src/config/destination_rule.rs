@@ -7,6 +7,7 @@ use super::node::{Fields, Node};
 use super::object::{self, Metadata};
 use super::syntax;
 use crate::host;
+use crate::sorted::sorted;
 
 /// A DestinationRule. The filter reads host and subsets; `trafficPolicy` is for `canaryctl run` and `render`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,9 +86,8 @@ impl Config {
         let covering = || self.destination_rules.iter().filter(|rule| host::covers(&rule.host, host) && eligible(rule));
         let exact = |rule: &&DestinationRule| !rule.host.starts_with('*');
         let best = covering().max_by_key(|rule| (exact(rule), rule.host.len())).map(|rule| &rule.host);
-        let mut rules: Vec<_> = covering().filter(|rule| Some(&rule.host) == best).collect();
-        rules.sort_by_key(|rule| (&rule.metadata.creation_timestamp, &rule.metadata.name, &rule.metadata.namespace));
-        rules
+        let rules = covering().filter(|rule| Some(&rule.host) == best).collect();
+        sorted(rules, |left: &&DestinationRule, right| left.metadata.rank().cmp(&right.metadata.rank()))
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::fault::grpc_status_code;
-use super::node::{Fields, Node};
+use super::node::{Fields, Node, Number};
 use super::values::{Percentage, read_duration, read_percent};
 
 /// When a version that fails is ejected, and how it comes back.
@@ -152,8 +152,8 @@ impl Trial {
     }
 }
 
-fn check_trial(percent: f64) -> Result<(), String> {
-    if (0.0001..=100.0).contains(&percent) {
+fn check_trial(percent: Number<'_>) -> Result<(), String> {
+    if (0.0001..=100.0).contains(&percent.value) {
         return Ok(());
     }
     Err(format!("percentage {percent} is not in range [0.0001, 100.0]; without trials no version comes back"))
@@ -182,15 +182,15 @@ fn read_window(node: &Node<'_>) -> Option<Duration> {
 
 fn read_ratio(node: &Node<'_>) -> Option<Percentage> {
     let ratio = node.number()?;
-    let share = Percentage::nearest(ratio);
-    if !(0.0..=1.0).contains(&ratio) || share == Percentage::default() {
+    let share = Percentage::nearest(ratio.value);
+    if !(0.0..=1.0).contains(&ratio.value) || share == Percentage::default() {
         node.invalid(format!("failureRatio {ratio} is not in range [0.000001, 1.0]"));
     }
     Some(share)
 }
 
 fn read_statuses(node: &Node<'_>) -> Statuses {
-    let statuses = node.elements().filter_map(|element| {
+    let statuses = node.read_each(|element| {
         let range = match element.text() {
             Some(text) => parse_statuses(text),
             None => element.integer("status", 100..=599).and_then(|status| u16::try_from(status).ok()).map(single),
@@ -200,7 +200,7 @@ fn read_statuses(node: &Node<'_>) -> Statuses {
         }
         range
     });
-    Statuses(statuses.collect())
+    Statuses(statuses)
 }
 
 /// `503`, or `5xx` for all from 500 to 599.
@@ -218,7 +218,7 @@ const fn single(status: u16) -> RangeInclusive<u16> {
 
 /// Numbers, gRPC's names, or Istio's spelling of them as conditions.
 fn read_grpc_statuses(node: &Node<'_>) -> GrpcStatuses {
-    let statuses = node.elements().filter_map(|element| {
+    let statuses = node.read_each(|element| {
         let code = match element.text() {
             Some(text) => grpc_status_code(&text.to_ascii_uppercase().replace('-', "_")),
             None => element.integer("gRPC status", 1..=16).and_then(|code| u8::try_from(code).ok()),
@@ -231,5 +231,5 @@ fn read_grpc_statuses(node: &Node<'_>) -> GrpcStatuses {
         }
         code
     });
-    statuses.collect()
+    statuses.into_iter().collect()
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::node::Node;
+use super::node::{Node, Number};
 use super::values::{Percentage, read_duration, read_percent, read_status};
 
 /// What a rule injects; delay and abort draw independently, the delay comes first.
@@ -136,9 +136,9 @@ pub(super) fn grpc_status_code(name: &str) -> Option<u8> {
     GRPC_STATUS.iter().position(|known| *known == name).and_then(|code| u8::try_from(code).ok())
 }
 
-fn check_percentage(value: f64) -> Result<(), String> {
-    if value == 0.0 || (0.0001..=100.0).contains(&value) {
+fn check_percentage(percent: Number<'_>) -> Result<(), String> {
+    if percent.value == 0.0 || (0.0001..=100.0).contains(&percent.value) {
         return Ok(());
     }
-    Err(format!("percentage {value} is neither 0.0, nor in range [0.0001, 100.0]"))
+    Err(format!("percentage {percent} is neither 0.0, nor in range [0.0001, 100.0]"))
 }

@@ -3,6 +3,7 @@
 use super::node::{Fields, Node};
 use super::syntax;
 use crate::format::Format;
+use crate::sorted::sorted;
 
 /// Operations on requests and responses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -93,8 +94,7 @@ fn read_values(
             Ok(format) => values.push((name, format)),
         }
     }
-    values.sort_by(|(left, _), (right, _)| left.cmp(right));
-    values
+    sorted(values, |(left, _), (right, _)| left.cmp(right))
 }
 
 fn check_name(name: &str, may_be_authority: bool) -> Result<(), String> {

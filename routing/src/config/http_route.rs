@@ -79,9 +79,7 @@ impl HttpRoute {
         let fields = node.object()?;
         let mut matches: Vec<_> = fields
             .get("match")
-            .map(|list| {
-                list.elements().filter_map(|entry| HttpMatch::read(&entry, claims_allowed).map(Arc::new)).collect()
-            })
+            .map(|list| list.read_each(|entry| HttpMatch::read(entry, claims_allowed).map(Arc::new)))
             .unwrap_or_default();
         matches.shrink_to_fit();
         check_shape(&fields, in_delegate);
@@ -153,7 +151,7 @@ fn check_shape(fields: &Fields<'_>, in_delegate: bool) {
 }
 
 fn read_route(list: &Node<'_>) -> Vec<HttpRouteDestination> {
-    let mut destinations: Vec<_> = list.elements().filter_map(|entry| HttpRouteDestination::read(&entry)).collect();
+    let mut destinations = list.read_each(HttpRouteDestination::read);
     destinations.shrink_to_fit();
     if destinations.len() > 1 && destinations.iter().all(|destination| destination.weight == 0) {
         list.invalid("total destination weight = 0");

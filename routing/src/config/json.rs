@@ -8,6 +8,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
 
+use crate::sorted::sorted;
+
 /// A value; text is borrowed from the document's wherever it has no escapes.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Json<'t> {
@@ -38,7 +40,9 @@ impl<'t> Json<'t> {
     fn object(mut entries: Vec<(Cow<'t, str>, Self)>) -> Self {
         // Of equal keys the last counts, as in most readers of JSON.
         entries.reverse();
-        entries.sort_by(|(left, _), (right, _)| left.cmp(right));
+        if !entries.is_sorted_by(|(left, _), (right, _)| left < right) {
+            entries = sorted(entries, |(left, _), (right, _)| left.cmp(right));
+        }
         entries.dedup_by(|(later, _), (kept, _)| later == kept);
         Self::Object(entries.into())
     }

@@ -2,7 +2,7 @@
 
 use super::control_headers::MAX_MIRRORS;
 use super::destination::Destination;
-use super::node::{Fields, Node};
+use super::node::{Fields, Node, Number};
 use super::values::{Percentage, read_percent};
 
 /// A target of copies.
@@ -28,7 +28,7 @@ pub(super) fn read(fields: &Fields<'_>) -> Option<Vec<Mirror>> {
         if single.is_some() && !mirrors.is_empty_list() {
             fields.node().invalid("HTTP route cannot contain both mirror and mirrors");
         }
-        let mirrors: Vec<_> = mirrors.elements().filter_map(|mirror| read_mirror(&mirror)).collect();
+        let mirrors = mirrors.read_each(read_mirror);
         if mirrors.len() > MAX_MIRRORS {
             fields.node().warn(format!("{MAX_MIRRORS} mirrors can be carried out; those after get no copies"));
         }
@@ -52,10 +52,10 @@ fn read_mirror(node: &Node<'_>) -> Option<Mirror> {
     })
 }
 
-fn check(value: f64, what: &str) -> Result<(), String> {
-    match value {
-        value if value > 100.0 => Err(format!("{what} must have a max value of 100 (it has {value})")),
+fn check(percent: Number<'_>, what: &str) -> Result<(), String> {
+    match percent.value {
+        value if value > 100.0 => Err(format!("{what} must have a max value of 100 (it has {percent})")),
         value if value >= 0.0 => Ok(()),
-        value => Err(format!("{what} must have a min value of 0 (it has {value})")),
+        _ => Err(format!("{what} must have a min value of 0 (it has {percent})")),
     }
 }

@@ -74,6 +74,7 @@ pub use values::Percentage;
 pub use virtual_service::{MESH, VirtualService};
 
 use crate::host;
+use crate::sorted::sorted;
 use error::Findings;
 pub(crate) use json::Json;
 use node::{Fields, Node};
@@ -206,12 +207,8 @@ impl Config {
             let namespace = &service.metadata.namespace;
             self.proxy.sees(&service.export_to, namespace) && self.proxy.serves_any(&service.gateways, namespace)
         };
-        let mut services: Vec<_> = self.virtual_services.iter().filter(visible).collect();
-        services.sort_by_key(|service| {
-            let metadata = &service.metadata;
-            (&metadata.creation_timestamp, &metadata.name, &metadata.namespace)
-        });
-        services
+        let services = self.virtual_services.iter().filter(visible).collect();
+        sorted(services, |left: &&VirtualService, right| left.metadata.rank().cmp(&right.metadata.rank()))
     }
 
     /// The port of a destination without one: its service's only port.
@@ -232,8 +229,7 @@ impl Config {
             let mirrored = resolved.rule.mirrors.iter().flatten().map(|mirror| &mirror.destination);
             routed.chain(mirrored).map(|target| self.destination_key(target, resolved.namespace)).collect::<Vec<_>>()
         });
-        let mut keys: Vec<_> = keys.collect();
-        keys.sort();
+        let mut keys = sorted(keys.collect(), DestinationKey::cmp);
         keys.dedup();
         keys
     }
@@ -261,7 +257,7 @@ fn read_list<T, I: IntoIterator<Item = T>>(
     read: impl Fn(&Node<'_>) -> I,
 ) {
     if let Some(list) = fields.get(name) {
-        *section = list.elements().flat_map(|element| read(&element)).collect();
+        *section = list.read_each(|element| Some(read(element))).into_iter().flatten().collect();
     }
 }
 
@@ -292,7 +288,7 @@ pub(crate) fn labels(node: &Node<'_>) -> Vec<(String, String)> {
 
 /// A list of gateway names.
 fn gateways(node: &Node<'_>) -> Vec<String> {
-    let names = node.elements().filter_map(|element| {
+    node.read_each(|element| {
         let name = element.string()?;
         element.check(syntax::check_gateway(name));
         if let Some((gateway, rest)) = name.split_once('.').filter(|_| !name.contains('/')) {
@@ -302,8 +298,7 @@ fn gateways(node: &Node<'_>) -> Vec<String> {
             ));
         }
         Some(name.to_owned())
-    });
-    names.collect()
+    })
 }
 
 /// `exportTo`: namespaces, `.` or `*`.

@@ -23,6 +23,11 @@ impl Default for Metadata {
 }
 
 impl Metadata {
+    /// What istiod orders objects by: age, name, namespace.
+    pub(super) fn rank(&self) -> [&str; 3] {
+        [&self.creation_timestamp, &self.name, &self.namespace]
+    }
+
     fn read(node: &Node<'_>) -> Self {
         let Some(fields) = node.object() else { return Self::default() };
         let text = |name| fields.get(name).and_then(|field| field.string().map(str::to_owned));

@@ -124,12 +124,11 @@ impl Policy {
 }
 
 fn read_hosts(node: &Node<'_>, namespace: &str) -> Vec<String> {
-    let hosts = node.elements().filter_map(|element| {
+    let hosts = node.read_each(|element| {
         let name = element.string()?.to_ascii_lowercase();
         element.check(syntax::check_fqdn(&name));
         Some(host::qualify(&name, namespace))
     });
-    let hosts: Vec<_> = hosts.collect();
     if hosts.is_empty() {
         node.invalid("hosts names no host");
     }
@@ -189,7 +188,7 @@ fn read_versions(node: &Node<'_>) -> Vec<String> {
             "versions names no version; without the field they are the subsets of the host's DestinationRules",
         );
     }
-    node.elements().filter_map(|subset| read_subset(&subset)).collect()
+    node.read_each(read_subset)
 }
 
 fn read_protocols(node: &Node<'_>) -> Protocol {
@@ -214,7 +213,7 @@ fn read_protocols(node: &Node<'_>) -> Protocol {
 
 fn read_faults(node: &Node<'_>) -> Vec<VersionFault> {
     let mut seen: Vec<String> = Vec::new();
-    let faults = node.elements().filter_map(|element| {
+    node.read_each(|element| {
         let fields = element.object()?;
         let subset = fields.require("subset").and_then(|subset| {
             let name = read_subset(&subset)?;
@@ -227,8 +226,7 @@ fn read_faults(node: &Node<'_>) -> Vec<VersionFault> {
         let fault = fields.require("fault").and_then(|fault| Fault::read(&fault));
         fields.finish();
         Some(VersionFault { subset: subset?, fault: fault? })
-    });
-    faults.collect()
+    })
 }
 
 impl Config {

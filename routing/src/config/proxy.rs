@@ -1,7 +1,5 @@
 //! `proxy`: who the filter runs in.
 
-use std::collections::BTreeMap;
-
 use super::node::Node;
 use super::syntax;
 use super::virtual_service::MESH;
@@ -13,7 +11,7 @@ pub struct Proxy {
     /// proxy counts as being in the namespace of each VirtualService.
     pub namespace: Option<String>,
     /// The workload's labels; `None` leaves them to Envoy's node metadata (`LABELS`).
-    pub labels: Option<BTreeMap<String, String>>,
+    pub labels: Option<Vec<(String, String)>>,
     /// `mesh` for a sidecar (the default), else the gateways that the proxy serves, as `name` or `namespace/name`.
     pub gateways: Vec<String>,
 }
@@ -34,7 +32,7 @@ impl Proxy {
             }
             Some(name.to_owned())
         });
-        let labels = fields.get("labels").map(|labels| super::labels(&labels).into_iter().collect());
+        let labels = fields.get("labels").map(|labels| super::labels(&labels));
         let gateways = fields.get("gateways").map(|gateways| super::gateways(&gateways));
         fields.finish();
         Some(Self {
@@ -53,7 +51,7 @@ impl Proxy {
     /// Whether the workload has all of the labels (`labels.Instance.SubsetOf`).
     #[must_use]
     pub fn has_labels(&self, labels: &[(String, String)]) -> bool {
-        labels.iter().all(|(key, value)| self.labels.as_ref().and_then(|own| own.get(key)) == Some(value))
+        labels.iter().all(|label| self.labels.as_ref().is_some_and(|own| own.contains(label)))
     }
 
     /// Whether the workload is in a namespace; an unknown one is in all.

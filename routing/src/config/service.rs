@@ -28,7 +28,7 @@ impl Service {
     fn read_short(fields: &Fields<'_>, metadata: &Metadata) -> Option<Self> {
         let host = fields.require("host");
         let namespace = fields.get("namespace").and_then(|namespace| namespace.string());
-        let ports = fields.require("ports").map(|list| list.elements().filter_map(|port| super::port(&port)).collect());
+        let ports = fields.require("ports").map(|list| list.read_each(super::port));
         let host = qualified(&host?, namespace.unwrap_or(&metadata.namespace))?;
         Some(Self { host, ports: ports? })
     }
@@ -41,15 +41,9 @@ impl Service {
 
     fn read_service_entry(fields: &Fields<'_>, metadata: &Metadata) -> Vec<Self> {
         let ports = read_ports(fields, "number");
-        let hosts: Vec<_> = fields
-            .require("hosts")
-            .iter()
-            .flat_map(|list| {
-                list.elements().filter_map(|host| qualified(&host, &metadata.namespace)).collect::<Vec<_>>()
-            })
-            .collect();
+        let hosts = fields.require("hosts").map(|list| list.read_each(|host| qualified(host, &metadata.namespace)));
         fields.ignore_rest();
-        hosts.into_iter().map(|host| Self { host, ports: ports.clone() }).collect()
+        hosts.unwrap_or_default().into_iter().map(|host| Self { host, ports: ports.clone() }).collect()
     }
 }
 
@@ -62,6 +56,5 @@ fn qualified(node: &Node<'_>, namespace: &str) -> Option<String> {
 /// The port numbers of a list of objects that name them by `key`; the objects' other fields are theirs.
 fn read_ports(fields: &Fields<'_>, key: &'static str) -> Vec<u16> {
     let Some(list) = fields.get("ports") else { return Vec::new() };
-    let ports = list.elements().filter_map(|element| super::port(&element.object()?.require(key)?));
-    ports.collect()
+    list.read_each(|element| super::port(&element.object()?.require(key)?))
 }

@@ -111,7 +111,7 @@ impl Sticky {
 }
 
 fn read_keys(node: &Node<'_>) -> Vec<StickyKey> {
-    let keys: Vec<_> = node.elements().filter_map(|element| StickyKey::read(&element)).collect();
+    let keys = node.read_each(StickyKey::read);
     if node.is_empty_list() {
         node.invalid("keys names no key");
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::node::Node;
+use super::node::{Node, Number};
 use crate::draws::Fraction;
 use crate::duration;
 
@@ -64,12 +64,12 @@ pub(super) fn read_duration(node: &Node<'_>) -> Option<Duration> {
 }
 
 /// Istio's `Percent` object. `{}` is 0.
-pub(super) fn read_percent(node: &Node<'_>, check: impl Fn(f64) -> Result<(), String>) -> Option<Percentage> {
+pub(super) fn read_percent(node: &Node<'_>, check: impl Fn(Number<'_>) -> Result<(), String>) -> Option<Percentage> {
     let fields = node.object()?;
     let value = fields.get("value").map_or(Some(0.0), |value| {
         let number = value.number()?;
         value.check(check(number));
-        Some(number)
+        Some(number.value)
     });
     fields.finish();
     value.map(Percentage::from_percent)
@@ -78,10 +78,10 @@ pub(super) fn read_percent(node: &Node<'_>, check: impl Fn(f64) -> Result<(), St
 /// A bare number of per cent.
 pub(super) fn read_percentage(node: &Node<'_>) -> Option<Percentage> {
     let percent = node.number()?;
-    if !(0.0..=100.0).contains(&percent) {
+    if !(0.0..=100.0).contains(&percent.value) {
         node.invalid(format!("a percentage is a number from 0 to 100, not {percent}"));
     }
-    Some(Percentage::from_percent(percent))
+    Some(Percentage::from_percent(percent.value))
 }
 
 /// An HTTP status that Envoy can answer with.

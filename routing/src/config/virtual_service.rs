@@ -58,9 +58,7 @@ impl VirtualService {
             fields.node().invalid("http, tcp or tls must be provided in virtual service");
         }
         fields.not_carried_out(&["tls", "tcp"], "an HTTP filter sees HTTP requests only");
-        let rules = http.iter().flat_map(|list| {
-            list.elements().filter_map(|rule| HttpRoute::read(&rule, in_delegate, !in_mesh)).collect::<Vec<_>>()
-        });
+        let rules = http.iter().flat_map(|list| list.read_each(|rule| HttpRoute::read(rule, in_delegate, !in_mesh)));
         let rules = rules.collect();
         Some(Self { at: fields.node().pointer(), metadata, hosts, gateways, export_to, http: rules })
     }
