@@ -8,75 +8,54 @@
 pub(super) type States = u64;
 
 /// The most states that an automaton has.
-pub(super) const MAX_STATES: usize = States::BITS as usize;
+pub(super) const MAX_STATES: u32 = States::BITS;
 
 /// The state before the first byte.
 pub(super) const START: States = 1;
 
-/// How many characters there are in ASCII.
-pub(super) const ASCII: usize = 128;
-
-/// The class of a character that is the engine's.
-const NO_CLASS: u8 = u8::MAX;
-
 /// A pattern's automaton. See [`Builder`](super::builder::Builder), which makes it.
 #[derive(Clone)]
 pub(super) struct Automaton {
-    /// Characters that lead into the same states share a class.
-    classes: [u8; ASCII],
-    /// The states that a class leads into.
-    entered: Box<[States]>,
+    /// The states that each character of ASCII leads into.
+    pub(super) entered: [States; 128],
+    /// The states that follow each state; without what the next two fields say of it, once the automaton is ready.
+    pub(super) followers: [States; MAX_STATES as usize],
     /// States that the next one follows.
     onward: States,
     /// States that follow themselves.
     staying: States,
     /// States that others follow.
     branching: States,
-    /// Those others, by state.
-    others: Box<[States]>,
     /// States in which a value may end.
     last: States,
 }
 
 impl Automaton {
-    /// Takes the states that each character leads into, and those that follow each state.
-    pub(super) fn new(by_character: &[States; ASCII], followers: &[States], last: States) -> Self {
-        let mut entered: Vec<States> = Vec::new();
-        let mut classes = by_character.map(|states| {
-            let known = entered.iter().position(|known| *known == states);
-            let class = known.unwrap_or_else(|| {
-                entered.push(states);
-                entered.len().saturating_sub(1)
-            });
-            u8::try_from(class).unwrap_or(NO_CLASS)
-        });
-        classes.get_mut(usize::from(b'\n')).into_iter().for_each(|class| *class = NO_CLASS);
+    pub(super) fn new() -> Self {
+        Self { entered: [0; 128], followers: [0; MAX_STATES as usize], onward: 0, staying: 0, branching: 0, last: 0 }
+    }
 
-        let (mut onward, mut staying, mut branching) = (0, 0, 0);
-        let numbered = followers.iter().scan(START, |next, followers| {
-            let state = *next;
-            *next = state.wrapping_shl(1);
-            Some((state, followers))
-        });
-        let others = numbered.map(|(state, followers)| {
-            let next = state.checked_mul(2).unwrap_or(0);
-            let others = followers & !(state | next);
+    /// Makes it ready for values, once it has all its states.
+    pub(super) fn end_in(&mut self, last: States) {
+        self.last = last;
+        let mut state = START;
+        for followers in &mut self.followers {
+            let next = state.wrapping_shl(1);
             let when = |holds: bool| if holds { state } else { 0 };
-            onward |= when(followers & next != 0);
-            staying |= when(followers & state != 0);
-            branching |= when(others != 0);
-            others
-        });
-        let others = others.collect();
-        Self { classes, entered: entered.into(), onward, staying, branching, others, last }
+            self.onward |= when(*followers & next != 0);
+            self.staying |= when(*followers & state != 0);
+            *followers &= !(state | next);
+            self.branching |= when(*followers != 0);
+            state = next;
+        }
     }
 
     /// Whether the whole value matches; `None` where the engine has to say it.
     pub(super) fn is_match(&self, value: &[u8]) -> Option<bool> {
         let mut states = START;
         for byte in value {
-            let class = self.classes.get(usize::from(*byte))?;
-            states = self.followers(states) & self.entered.get(usize::from(*class))?;
+            let entered = self.entered.get(usize::from(*byte)).filter(|_| *byte != b'\n')?;
+            states = self.followers_of(states) & entered;
             if states == 0 {
                 return Some(false);
             }
@@ -84,13 +63,49 @@ impl Automaton {
         Some(states & self.last != 0)
     }
 
-    fn followers(&self, states: States) -> States {
+    fn followers_of(&self, states: States) -> States {
         let mut followers = (states & self.onward) << 1 | states & self.staying;
         let mut branching = states & self.branching;
-        while let Some(others) = self.others.get(branching.trailing_zeros() as usize) {
+        while let Some(others) = self.followers.get(branching.trailing_zeros() as usize) {
             followers |= others;
             branching &= branching.wrapping_sub(1);
         }
         followers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::regex::re2;
+
+    #[test]
+    fn decides_what_it_can() {
+        let rows: &[(&str, &str, &str, Option<bool>)] = &[
+            ("a hit", ".*/item7/.*", "/shop/item7/1", Some(true)),
+            ("a miss", ".*/item7/.*", "/shop/item8/1", Some(false)),
+            ("without case", "(?i).*(mobile|iphone).*", "My-iPhone", Some(true)),
+            ("Istio's idiom", "^(.*?;)?(user=jason)(;.*)?$", "a=b;user=jason", Some(true)),
+            ("asserted in alternatives", "(^|.*; )user=jason($|;.*)", "a=b; user=jason", Some(true)),
+            ("empty", "a?", "", Some(true)),
+            ("63 characters", "a{63}", &"a".repeat(63), Some(true)),
+            ("no time", "b(a{9}){0}(c)", "bc", Some(true)),
+            ("a missed start before a newline", "ab", "b\na", Some(false)),
+            ("newline", "a.*", "a\n", None),
+            ("outside ASCII", "a.*", "aü", None),
+        ];
+        for (name, pattern, value, expected) in rows {
+            let (_, automaton) = re2::translate(pattern).expect(name);
+            assert_eq!(automaton.expect(name).is_match(value.as_bytes()), *expected, "{name}: {pattern:?}");
+        }
+        let rows = [
+            ("64 characters", "a{64}"),
+            ("word boundary", r"\ba"),
+            ("a start that may come twice", "(^a)*"),
+            ("a start after a character", "a(^|b)"),
+            ("an end before a character", "(a|$)b"),
+        ];
+        for (name, pattern) in rows {
+            assert!(re2::translate(pattern).expect(name).1.is_none(), "{name}: {pattern:?}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Puts a pattern's automaton together while the pattern is read.
 
-use super::automaton::{ASCII, Automaton, MAX_STATES, START, States};
+use super::automaton::{Automaton, MAX_STATES, START, States};
+use super::re2::{Range, contains};
 
 /// How often something comes: at least, and at most.
 pub(super) type Times = (u32, Option<u32>);
@@ -8,10 +9,9 @@ pub(super) type Times = (u32, Option<u32>);
 /// An automaton in the making. It takes the pattern's pieces in the order in which they are written, and gives up on what it
 /// cannot have: more than [`MAX_STATES`] states, and assertions other than the start and the end of the value.
 pub(super) struct Builder {
-    /// The states that each character leads into.
-    by_character: [States; ASCII],
-    /// The states that follow each state.
-    followers: Vec<States>,
+    automaton: Box<Automaton>,
+    /// How many states there are.
+    count: u32,
     level: Level,
     /// Groups around the current one, the innermost last.
     outer: Vec<Level>,
@@ -22,7 +22,7 @@ pub(super) struct Builder {
 #[derive(Clone, Copy)]
 struct Piece {
     /// The number of the first of its states; all later ones are its own while it is the newest piece.
-    begin: usize,
+    begin: u32,
     heads: States,
     tails: States,
     /// Whether it matches the empty text.
@@ -35,12 +35,12 @@ struct Piece {
 
 impl Piece {
     /// Matches the empty text only.
-    fn empty(begin: usize) -> Self {
+    fn empty(begin: u32) -> Self {
         Self { is_empty: true, ..Self::nothing(begin) }
     }
 
     /// Matches no text.
-    fn nothing(begin: usize) -> Self {
+    fn nothing(begin: u32) -> Self {
         Self { begin, heads: 0, tails: 0, is_empty: false, asserts_start: false, asserts_end: false }
     }
 
@@ -67,51 +67,37 @@ struct Level {
     newest: Piece,
 }
 
-impl Level {
-    fn new(begin: usize) -> Self {
-        let empty = Piece::empty(begin);
-        Self { alternatives: Piece::nothing(begin), sequence: empty, newest: empty }
-    }
-}
-
 impl Builder {
     pub(super) fn new() -> Self {
-        Self {
-            by_character: [0; ASCII],
-            followers: vec![0],
-            level: Level::new(1),
-            outer: Vec::new(),
-            gave_up: false,
-        }
+        let nothing = Piece::nothing(START.count_ones());
+        let level = Level { alternatives: nothing, sequence: nothing, newest: nothing };
+        let automaton = Box::new(Automaton::new());
+        let mut builder = Self { automaton, count: nothing.begin, level, outer: Vec::new(), gave_up: false };
+        builder.begin_alternative(nothing);
+        builder
     }
 
-    /// One character of those that satisfy the condition.
-    pub(super) fn character(&mut self, is_member: impl Fn(u32) -> bool) {
-        let begin = self.followers.len();
-        if begin >= MAX_STATES {
+    /// One character in the ranges, or outside of them.
+    pub(super) fn character(&mut self, ranges: &[Range], negated: bool) {
+        if self.count >= MAX_STATES {
             return self.give_up();
         }
-        let state = bit(begin);
-        for (states, character) in self.by_character.iter_mut().zip(0..) {
-            *states |= if is_member(character) { state } else { 0 };
+        let (begin, state) = (self.count, START.wrapping_shl(self.count));
+        for (states, character) in self.automaton.entered.iter_mut().zip(0..) {
+            *states |= if contains(ranges, character) != negated { state } else { 0 };
         }
-        self.followers.push(0);
+        self.count = begin.saturating_add(1);
         self.append(Piece { heads: state, tails: state, ..Piece::nothing(begin) });
     }
 
-    /// `^` or `\A`.
-    pub(super) fn start_of_value(&mut self) {
-        self.append(Piece { asserts_start: true, ..Piece::empty(self.followers.len()) });
-    }
-
-    /// `$` or `\z`.
-    pub(super) fn end_of_value(&mut self) {
-        self.append(Piece { asserts_end: true, ..Piece::empty(self.followers.len()) });
+    /// `^` or `\A`, or else `$` or `\z`.
+    pub(super) fn assertion(&mut self, asserts_start: bool) {
+        self.append(Piece { asserts_start, asserts_end: !asserts_start, ..Piece::empty(self.count) });
     }
 
     pub(super) fn open_group(&mut self) {
         self.outer.push(self.level);
-        self.level = Level::new(self.followers.len());
+        self.begin_alternative(Piece::nothing(self.count));
     }
 
     pub(super) fn close_group(&mut self) {
@@ -125,32 +111,29 @@ impl Builder {
     /// A `|`.
     pub(super) fn next_alternative(&mut self) {
         let alternatives = self.all_alternatives();
-        self.level = Level { alternatives, ..Level::new(self.followers.len()) };
+        self.begin_alternative(alternatives);
     }
 
     /// Repeats the newest piece: writes it as often as it may come, the last one in a circle if there is no end to it.
     pub(super) fn repeat(&mut self, (min, max): Times) {
         let once = self.level.newest;
-        let width = self.followers.len().saturating_sub(once.begin);
+        let width = self.count.saturating_sub(once.begin);
         let copies = max.unwrap_or(min.max(1));
-        let size = (copies as usize).saturating_mul(width);
+        let end = once.begin.saturating_add(copies.saturating_mul(width));
         // What asserts the start or the end cannot come twice.
-        if once.asserts_start || once.asserts_end || once.begin.saturating_add(size) > MAX_STATES {
+        if once.asserts_start || once.asserts_end || end > MAX_STATES {
             return self.give_up();
         }
-        for copy in 1..copies {
-            self.copy(once.begin, width, (copy as usize).saturating_mul(width));
-        }
+        self.copy_up_to(end, once.begin, width);
         let mut whole = Piece::empty(once.begin);
-        for copy in 0..copies {
-            let distance = copy.saturating_mul(u32::try_from(width).unwrap_or(u32::MAX));
-            let shift = |states: States| states.checked_shl(distance).unwrap_or(0);
-            let is_empty = once.is_empty || copy >= min;
-            let piece = Piece { heads: shift(once.heads), tails: shift(once.tails), is_empty, ..once };
-            if max.is_none() && copy.saturating_add(1) == copies {
+        let mut piece = once;
+        for copy in 1..=copies {
+            piece.is_empty = once.is_empty || copy > min;
+            if max.is_none() && copy == copies {
                 self.link(piece.tails, piece.heads);
             }
             whole = self.in_sequence(whole, piece);
+            (piece.heads, piece.tails) = (piece.heads.wrapping_shl(width), piece.tails.wrapping_shl(width));
         }
         self.level.newest = whole;
     }
@@ -161,11 +144,16 @@ impl Builder {
     }
 
     /// The automaton of the whole pattern; `None` if it had to be given up.
-    pub(super) fn finish(mut self) -> Option<Automaton> {
+    pub(super) fn finish(mut self) -> Option<Box<Automaton>> {
         let pattern = self.all_alternatives();
         self.link(START, pattern.heads);
-        let last = pattern.tails | if pattern.is_empty { START } else { 0 };
-        (!self.gave_up).then(|| Automaton::new(&self.by_character, &self.followers, last))
+        self.automaton.end_in(pattern.tails | if pattern.is_empty { START } else { 0 });
+        (!self.gave_up).then_some(self.automaton)
+    }
+
+    fn begin_alternative(&mut self, alternatives: Piece) {
+        let empty = Piece::empty(self.count);
+        self.level = Level { alternatives, sequence: empty, newest: empty };
     }
 
     fn append(&mut self, piece: Piece) {
@@ -194,26 +182,22 @@ impl Builder {
 
     /// Lets the heads follow the tails.
     fn link(&mut self, tails: States, heads: States) {
-        for (state, followers) in self.followers.iter_mut().enumerate() {
-            *followers |= if tails & bit(state) != 0 { heads } else { 0 };
+        for (followers, state) in self.automaton.followers.iter_mut().zip(0..) {
+            *followers |= if tails.wrapping_shr(state) & 1 != 0 { heads } else { 0 };
         }
     }
 
-    /// Writes the states from `begin` a second time, so far away from themselves.
-    fn copy(&mut self, begin: usize, width: usize, distance: usize) {
-        let shift = u32::try_from(distance).unwrap_or(u32::MAX);
-        let shifted = |states: States| states.checked_shl(shift).unwrap_or(0);
-        for state in begin..begin.saturating_add(width) {
-            let followers = self.followers.get(state).copied().unwrap_or(0);
-            self.followers.push(shifted(followers));
-            for states in &mut self.by_character {
-                *states |= shifted(*states & bit(state));
+    /// Writes the states from `begin` on again and again, each `width` after what it is a copy of.
+    fn copy_up_to(&mut self, end: u32, begin: u32, width: u32) {
+        for original in begin..end.saturating_sub(width) {
+            let state = START.wrapping_shl(original);
+            for states in &mut self.automaton.entered {
+                *states |= (*states & state).wrapping_shl(width);
             }
+            let followers = self.automaton.followers.get(original as usize).copied().unwrap_or(0);
+            let copy = self.automaton.followers.get_mut(original.saturating_add(width) as usize);
+            copy.into_iter().for_each(|copy| *copy = followers.wrapping_shl(width));
         }
+        self.count = self.count.max(end);
     }
-}
-
-/// The set of one state.
-fn bit(state: usize) -> States {
-    u32::try_from(state).ok().and_then(|state| START.checked_shl(state)).unwrap_or(0)
 }

@@ -25,7 +25,7 @@ pub(crate) use necessary::Necessary;
 #[derive(Clone)]
 pub struct Regex {
     pattern: String,
-    automaton: Option<Automaton>,
+    automaton: Option<Box<Automaton>>,
     engine: regex_lite::Regex,
 }
 
@@ -76,7 +76,7 @@ impl Regex {
 fn compile(
     pattern: &str,
     anchor: impl FnOnce(&str) -> String,
-) -> Result<(regex_lite::Regex, Option<Automaton>), InvalidRegex> {
+) -> Result<(regex_lite::Regex, Option<Box<Automaton>>), InvalidRegex> {
     if pattern.is_empty() {
         return Err(InvalidRegex("regex string match should not be empty".to_owned()));
     }

@@ -12,7 +12,7 @@ use super::builder::{Builder, Times};
 const MAX_REPEAT: u32 = 1000;
 
 /// An inclusive range of code points.
-type Range = (u32, u32);
+pub(super) type Range = (u32, u32);
 
 const DIGIT: &[Range] = &[(0x30, 0x39)];
 const SPACE: &[Range] = &[(0x09, 0x0A), (0x0C, 0x0D), (0x20, 0x20)];
@@ -22,7 +22,7 @@ const KELVIN_SIGN: u32 = 0x212A;
 const LONG_S: u32 = 0x017F;
 
 /// The pattern for the engine, and its automaton if it has one.
-pub(super) fn translate(pattern: &str) -> Result<(String, Option<Automaton>), String> {
+pub(super) fn translate(pattern: &str) -> Result<(String, Option<Box<Automaton>>), String> {
     let mut reader = Reader {
         rest: pattern.chars().peekable(),
         out: String::new(),
@@ -77,9 +77,8 @@ impl Reader<'_> {
             '.' | '^' | '$' => {
                 self.out.push(c);
                 match c {
-                    '.' => self.automaton.character(|_| true),
-                    '^' => self.automaton.start_of_value(),
-                    _ => self.automaton.end_of_value(),
+                    '.' => self.automaton.character(&[], true),
+                    _ => self.automaton.assertion(c == '^'),
                 }
                 self.operand = Operand::Ready;
                 Ok(())
@@ -113,7 +112,7 @@ impl Reader<'_> {
         } else {
             let _ = write!(self.out, "\\x{{{code:X}}}");
         }
-        self.automaton.character(|other| other == code);
+        self.automaton.character(&[(code, code)], false);
         self.operand = Operand::Ready;
         Ok(())
     }
@@ -236,8 +235,7 @@ impl Reader<'_> {
                 // In a group of its own: the engine reads `\b{start}` as one operator, RE2 does not.
                 let _ = write!(self.out, "(?:\\{c})");
                 match c {
-                    'A' => self.automaton.start_of_value(),
-                    'z' => self.automaton.end_of_value(),
+                    'A' | 'z' => self.automaton.assertion(c == 'A'),
                     _ => self.automaton.give_up(),
                 }
                 self.operand = Operand::Ready;
@@ -389,7 +387,7 @@ impl Reader<'_> {
         if self.folds() {
             class.fold_into(&mut ranges);
         }
-        self.automaton.character(|c| contains(&ranges, c) != class.negated);
+        self.automaton.character(&ranges, class.negated);
         for (low, high) in ranges {
             let _ = write!(self.out, "\\x{{{low:X}}}-\\x{{{high:X}}}");
         }
@@ -433,7 +431,7 @@ impl Class {
     }
 }
 
-fn contains(ranges: &[Range], code: u32) -> bool {
+pub(super) fn contains(ranges: &[Range], code: u32) -> bool {
     ranges.iter().any(|(low, high)| (*low..=*high).contains(&code))
 }
 
