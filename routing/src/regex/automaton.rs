@@ -89,6 +89,7 @@ mod tests {
             ("empty", "a?", "", Some(true)),
             ("63 characters", "a{63}", &"a".repeat(63), Some(true)),
             ("no time", "b(a{9}){0}(c)", "bc", Some(true)),
+            ("no time, and none of its characters", "b(a{9}){0}(c)", "ba", Some(false)),
             ("a missed start before a newline", "ab", "b\na", Some(false)),
             ("newline", "a.*", "a\n", None),
             ("outside ASCII", "a.*", "aü", None),
