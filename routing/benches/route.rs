@@ -115,21 +115,32 @@ fn adversarial(criterion: &mut Criterion) {
     let request = get("/api/x", &headers);
     let last =
         Case::new("last of five headers".to_owned(), (0..200).map(entry).collect(), request, "r199.m".to_owned());
-    type Row = (&'static str, fn(usize) -> String, &'static str);
-    let regexes: [Row; 3] = [
-        ("50 regexes", |number| format!(".*/item{number}/[0-9]+"), "/shop/item49/7"),
-        ("50 regexes that begin with text", |number| format!("/shop/item{number}/[0-9]+"), "/shop/item49/7"),
-        ("50 regexes that miss", |number| format!(".*/item{number}/[0-9]+"), "/shop/basket"),
-    ];
-    let regexes = regexes.map(|(name, pattern, path)| {
-        let entries = (0..50).map(|number| json!({"uri": {"regex": pattern(number)}})).collect();
-        let route = if path.contains("49") { "r49.m" } else { "last" };
-        Case::new(name.to_owned(), entries, get(path, &[]), route.to_owned())
-    });
-    for case in [last].into_iter().chain(regexes) {
+    for case in [last].into_iter().chain(regexes()) {
         case.decide(&mut group);
         case.scan(&mut group);
     }
+}
+
+/// Fifty rules by a regex each, of which the last one or none matches. Those with a word boundary, with more characters than an
+/// automaton has states, and against a value outside ASCII are left to the engine.
+fn regexes() -> impl Iterator<Item = Case> {
+    type Row = (&'static str, fn(usize) -> String, &'static str, &'static str);
+    const LONG: &str = "a ----------------------------------49---------------------------------- more";
+    let rows: [Row; 7] = [
+        ("", |number| format!(".*/item{number}/[0-9]+"), "/shop/item49/7", "/shop/basket"),
+        (" that begin with text", |number| format!("/shop/item{number}/[0-9]+"), "/shop/item49/7", "/shop/basket"),
+        (" of teams", |number| format!("[a-z]+-(group|team)-{number}(-[a-z]+)?"), "people-team-49", "people-lead-49"),
+        (" without case", |number| format!("(?i).*(mobile|phone){number};.*"), "My-iPhone49;1", "My-Computer"),
+        (" with a word boundary", |number| format!(r".*\bitem{number}\b.*"), "an item49 more", "a thing"),
+        (" of 70 characters", |number| format!(".*{number:-^70}.*"), LONG, "a thing"),
+        (" on a value outside ASCII", |number| format!(".* {number}"), "über 49", "über"),
+    ];
+    rows.into_iter().flat_map(|(name, pattern, hit, miss)| {
+        [("", hit, "r49.m"), (" that miss", miss, "last")].map(|(kind, value, route)| {
+            let entries = (0..50).map(|number| json!({"headers": {"x": {"regex": pattern(number)}}})).collect();
+            Case::new(format!("50 regexes{name}{kind}"), entries, get("/", &[("x", value)]), route.to_owned())
+        })
+    })
 }
 
 /// What a request of everyday takes.

@@ -5,20 +5,27 @@
 //! RE2's grammar and written anew for the engine; what the engine cannot express is refused by name:
 //! Unicode classes (`\p{…}`), and characters outside ASCII where case is ignored.
 //!
+//! Most patterns are also an [`automaton`], which decides a value in a tenth of the engine's time; the engine decides what the
+//! automaton leaves open.
+//!
 //! A value that is not UTF-8 matches no pattern, as in RE2, where even `.*` has to cover whole characters.
 
+mod automaton;
+mod builder;
 mod necessary;
 mod re2;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use automaton::Automaton;
 pub(crate) use necessary::Necessary;
 
 /// A compiled pattern. Equality is that of the pattern's text.
 #[derive(Clone)]
 pub struct Regex {
     pattern: String,
+    automaton: Option<Box<Automaton>>,
     engine: regex_lite::Regex,
 }
 
@@ -43,14 +50,15 @@ impl Regex {
     /// # Errors
     /// If it is empty, longer than 1,024 bytes, not in RE2's syntax, or beyond what the engine can express.
     pub fn new(pattern: &str) -> Result<Self, InvalidRegex> {
-        let engine = compile(pattern, |translated| format!(r"\A(?:{translated})\z"))?;
-        Ok(Self { pattern: pattern.to_owned(), engine })
+        let (engine, automaton) = compile(pattern, |translated| format!(r"\A(?:{translated})\z"))?;
+        Ok(Self { pattern: pattern.to_owned(), automaton, engine })
     }
 
     /// Whether the whole value matches.
     #[must_use]
     pub fn is_match(&self, value: &[u8]) -> bool {
-        std::str::from_utf8(value).is_ok_and(|value| self.engine.is_match(value))
+        let judged = self.automaton.as_ref().and_then(|automaton| automaton.is_match(value));
+        judged.unwrap_or_else(|| std::str::from_utf8(value).is_ok_and(|value| self.engine.is_match(value)))
     }
 
     /// What a value needs in order to match; `None` where nothing simple is known.
@@ -65,7 +73,10 @@ impl Regex {
     }
 }
 
-fn compile(pattern: &str, anchor: impl FnOnce(&str) -> String) -> Result<regex_lite::Regex, InvalidRegex> {
+fn compile(
+    pattern: &str,
+    anchor: impl FnOnce(&str) -> String,
+) -> Result<(regex_lite::Regex, Option<Box<Automaton>>), InvalidRegex> {
     if pattern.is_empty() {
         return Err(InvalidRegex("regex string match should not be empty".to_owned()));
     }
@@ -73,8 +84,9 @@ fn compile(pattern: &str, anchor: impl FnOnce(&str) -> String) -> Result<regex_l
         return Err(InvalidRegex(format!("regex is too large, max length allowed is {MAX_PATTERN}")));
     }
     let refuse = |error: &dyn fmt::Display| InvalidRegex(format!("regex {pattern:?}: {error}"));
-    let translated = re2::translate(pattern).map_err(|error| refuse(&error))?;
-    regex_lite::Regex::new(&anchor(&translated)).map_err(|error| refuse(&error))
+    let (translated, automaton) = re2::translate(pattern).map_err(|error| refuse(&error))?;
+    let engine = regex_lite::Regex::new(&anchor(&translated)).map_err(|error| refuse(&error))?;
+    Ok((engine, automaton))
 }
 
 /// A pattern whose hits are replaced wherever they are, as by RE2's `GlobalReplace`.
@@ -100,7 +112,7 @@ impl Substitution {
     /// # Errors
     /// As for [`Regex::new`], and for a rewrite that names a group which the pattern does not have.
     pub fn new(pattern: &str, rewrite: &str) -> Result<Self, InvalidRegex> {
-        let engine = compile(pattern, |translated| translated.to_owned())?;
+        let (engine, _) = compile(pattern, |translated| translated.to_owned())?;
         let parts = parse_rewrite(rewrite, engine.captures_len())?;
         Ok(Self { pattern: pattern.to_owned(), rewrite: rewrite.to_owned(), engine, parts })
     }

@@ -1,14 +1,18 @@
-//! Reads a pattern with RE2's grammar (<https://github.com/google/re2/wiki/Syntax>) and writes it for `regex-lite`.
+//! Reads a pattern with RE2's grammar (<https://github.com/google/re2/wiki/Syntax>), and writes it for `regex-lite` and as an
+//! automaton.
 
 use std::fmt::Write as _;
 use std::iter::Peekable;
 use std::str::Chars;
 
+use super::automaton::Automaton;
+use super::builder::{Builder, Times};
+
 /// RE2's limit for counted repetition.
 const MAX_REPEAT: u32 = 1000;
 
 /// An inclusive range of code points.
-type Range = (u32, u32);
+pub(super) type Range = (u32, u32);
 
 const DIGIT: &[Range] = &[(0x30, 0x39)];
 const SPACE: &[Range] = &[(0x09, 0x0A), (0x0C, 0x0D), (0x20, 0x20)];
@@ -17,16 +21,22 @@ const WORD: &[Range] = &[(0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)]
 const KELVIN_SIGN: u32 = 0x212A;
 const LONG_S: u32 = 0x017F;
 
-pub(super) fn translate(pattern: &str) -> Result<String, String> {
-    let mut reader =
-        Reader { rest: pattern.chars().peekable(), out: String::new(), fold: vec![false], operand: Operand::Missing };
+/// The pattern for the engine, and its automaton if it has one.
+pub(super) fn translate(pattern: &str) -> Result<(String, Option<Box<Automaton>>), String> {
+    let mut reader = Reader {
+        rest: pattern.chars().peekable(),
+        out: String::new(),
+        automaton: Builder::new(),
+        fold: vec![false],
+        operand: Operand::Missing,
+    };
     while let Some(c) = reader.rest.next() {
         reader.token(c)?;
     }
     if reader.fold.len() > 1 {
         return Err("missing closing )".to_owned());
     }
-    Ok(reader.out)
+    Ok((reader.out, reader.automaton.finish()))
 }
 
 /// What a repetition operator would apply to.
@@ -40,6 +50,7 @@ enum Operand {
 struct Reader<'p> {
     rest: Peekable<Chars<'p>>,
     out: String,
+    automaton: Builder,
     /// Whether case is ignored, for each open group.
     fold: Vec<bool>,
     operand: Operand,
@@ -52,16 +63,23 @@ impl Reader<'_> {
             ')' => self.close_group(),
             '|' => {
                 self.out.push('|');
+                self.automaton.next_alternative();
                 self.operand = Operand::Missing;
                 Ok(())
             }
-            '*' | '+' | '?' => self.repeat(&c.to_string()),
+            '*' => self.repeat("*", (0, None)),
+            '+' => self.repeat("+", (1, None)),
+            '?' => self.repeat("?", (0, Some(1))),
             '{' => match self.counted_repetition()? {
-                Some(repetition) => self.repeat(&repetition),
+                Some((operator, times)) => self.repeat(&operator, times),
                 None => self.literal('{'),
             },
             '.' | '^' | '$' => {
                 self.out.push(c);
+                match c {
+                    '.' => self.automaton.character(&[], true),
+                    _ => self.automaton.assertion(c == '^'),
+                }
                 self.operand = Operand::Ready;
                 Ok(())
             }
@@ -94,6 +112,7 @@ impl Reader<'_> {
         } else {
             let _ = write!(self.out, "\\x{{{code:X}}}");
         }
+        self.automaton.character(&[(code, code)], false);
         self.operand = Operand::Ready;
         Ok(())
     }
@@ -103,7 +122,7 @@ impl Reader<'_> {
         self.operand = Operand::Missing;
         if self.rest.next_if_eq(&'?').is_none() {
             self.out.push('(');
-            self.fold.push(fold);
+            self.enter_group(fold);
             return Ok(());
         }
         if self.rest.next_if_eq(&'P').is_some() && self.rest.peek() != Some(&'<') {
@@ -116,7 +135,7 @@ impl Reader<'_> {
                 return Err(format!("invalid named capture: (?P<{name}"));
             }
             let _ = write!(self.out, "(?P<{name}>");
-            self.fold.push(fold);
+            self.enter_group(fold);
             return Ok(());
         }
         self.flags()
@@ -137,7 +156,7 @@ impl Reader<'_> {
                 'm' | 's' | 'U' => kept.push(c),
                 '-' if !kept.contains('-') => kept.push(c),
                 ':' if !after_sign => {
-                    self.fold.push(fold);
+                    self.enter_group(fold);
                     let _ = write!(self.out, "(?{}:", kept.trim_end_matches('-'));
                     return Ok(());
                 }
@@ -154,23 +173,30 @@ impl Reader<'_> {
         }
     }
 
+    fn enter_group(&mut self, fold: bool) {
+        self.fold.push(fold);
+        self.automaton.open_group();
+    }
+
     fn close_group(&mut self) -> Result<(), String> {
         if self.fold.len() < 2 {
             return Err("unexpected )".to_owned());
         }
         self.fold.pop();
         self.out.push(')');
+        self.automaton.close_group();
         self.operand = Operand::Ready;
         Ok(())
     }
 
-    fn repeat(&mut self, operator: &str) -> Result<(), String> {
+    fn repeat(&mut self, operator: &str, times: Times) -> Result<(), String> {
         match self.operand {
             Operand::Missing => return Err(format!("missing argument to repetition operator: {operator}")),
             Operand::Repeated => return Err(format!("invalid nested repetition operator: {operator}")),
             Operand::Ready => self.operand = Operand::Repeated,
         }
         self.out.push_str(operator);
+        self.automaton.repeat(times);
         if self.rest.next_if_eq(&'?').is_some() {
             self.out.push('?');
         }
@@ -178,7 +204,7 @@ impl Reader<'_> {
     }
 
     /// What follows a `{`, if it is a repetition; otherwise the brace is an ordinary character, as in RE2.
-    fn counted_repetition(&mut self) -> Result<Option<String>, String> {
+    fn counted_repetition(&mut self) -> Result<Option<(String, Times)>, String> {
         let ahead: String = self.rest.clone().take_while(|c| *c != '}').collect();
         let closed = self.rest.clone().nth(ahead.chars().count()) == Some('}');
         let (min, max) = match ahead.split_once(',') {
@@ -190,17 +216,15 @@ impl Reader<'_> {
             return Ok(None);
         }
         let count = |text: &str| text.parse::<u32>().ok().filter(|count| *count <= MAX_REPEAT);
-        let valid = match (count(min), max) {
-            (None, _) => false,
-            (Some(_), None | Some("")) => true,
-            (Some(min), Some(max)) => count(max).is_some_and(|max| min <= max),
-        };
-        if !valid {
-            return Err(format!("invalid repeat count: {{{ahead}}}"));
-        }
+        let times = count(min).and_then(|min| match max {
+            None => Some((min, Some(min))),
+            Some("") => Some((min, None)),
+            Some(max) => count(max).filter(|max| min <= *max).map(|max| (min, Some(max))),
+        });
+        let times = times.ok_or_else(|| format!("invalid repeat count: {{{ahead}}}"))?;
         let _ = self.take_while(|c| c != '}');
         self.rest.next();
-        Ok(Some(format!("{{{ahead}}}")))
+        Ok(Some((format!("{{{ahead}}}"), times)))
     }
 
     fn escape(&mut self) -> Result<(), String> {
@@ -210,6 +234,10 @@ impl Reader<'_> {
                 self.rest.next();
                 // In a group of its own: the engine reads `\b{start}` as one operator, RE2 does not.
                 let _ = write!(self.out, "(?:\\{c})");
+                match c {
+                    'A' | 'z' => self.automaton.assertion(c == 'A'),
+                    _ => self.automaton.give_up(),
+                }
                 self.operand = Operand::Ready;
                 Ok(())
             }
@@ -359,6 +387,7 @@ impl Reader<'_> {
         if self.folds() {
             class.fold_into(&mut ranges);
         }
+        self.automaton.character(&ranges, class.negated);
         for (low, high) in ranges {
             let _ = write!(self.out, "\\x{{{low:X}}}-\\x{{{high:X}}}");
         }
@@ -389,7 +418,7 @@ impl Class {
     fn fold_into(&self, ranges: &mut Vec<Range>) {
         for lower in 'a'..='z' {
             let upper = lower.to_ascii_uppercase();
-            if !self.contains(lower) && !self.contains(upper) {
+            if ![lower, upper].into_iter().any(|letter| contains(&self.ranges, letter.into())) {
                 continue;
             }
             ranges.extend([lower, upper].map(|letter| (u32::from(letter), u32::from(letter))));
@@ -400,10 +429,10 @@ impl Class {
             }
         }
     }
+}
 
-    fn contains(&self, c: char) -> bool {
-        self.ranges.iter().any(|(low, high)| (*low..=*high).contains(&u32::from(c)))
-    }
+pub(super) fn contains(ranges: &[Range], code: u32) -> bool {
+    ranges.iter().any(|(low, high)| (*low..=*high).contains(&code))
 }
 
 /// Everything outside a sorted set of ASCII ranges.
