@@ -25,7 +25,8 @@ impl<'a> HostRequest<'a> {
     pub(crate) fn new(lines: &'a Pairs) -> Self {
         let mut request =
             Self { lines, method: b"", scheme: b"", authority: b"", path: b"", metadata: OnceCell::new() };
-        for (name, value) in lines {
+        // Envoy keeps the pseudo-headers in front of all others.
+        for (name, value) in lines.iter().take_while(|(name, _)| name.first() == Some(&b':')) {
             match name {
                 b":method" => request.method = value,
                 b":scheme" => request.scheme = value,

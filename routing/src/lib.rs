@@ -44,6 +44,7 @@ mod host_index;
 mod index;
 mod matcher;
 pub mod network;
+pub mod own_headers;
 pub mod overrides;
 mod path;
 mod pick;
