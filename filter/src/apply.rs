@@ -102,9 +102,8 @@ fn operations<'d>(
         Outcome::Forward(forward) => forward.request_headers.as_slice(),
         Outcome::LocalReply(_) | Outcome::Untouched => &[],
     };
-    let is_own = move |name: &str| {
-        steering.iter().any(|(steered, _)| *steered == name) || table.own_headers().contains(name)
-    };
+    let is_own =
+        move |name: &str| steering.iter().any(|(steered, _)| *steered == name) || table.own_headers().contains(name);
     changes.iter().filter(move |change| !is_own(change.name()))
 }
 

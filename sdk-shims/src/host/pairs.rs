@@ -8,7 +8,7 @@ use std::{fmt, slice};
 const COUNT_SIZE: usize = 4;
 const SIZES_SIZE: usize = 8;
 /// Bytes of a pair that its sizes do not count.
-const NULS: usize = 2;
+const NULS: u64 = 2;
 
 /// Name-value pairs in the host's order, kept in the host's own buffer.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -39,15 +39,15 @@ impl Pairs {
         if buffer.is_empty() {
             return Ok(Self::default());
         }
-        let count = buffer.first_chunk().map(|count| read_size(*count)).ok_or(MalformedPairs)?;
+        let count = buffer.first_chunk().map(|count| index(u32::from_le_bytes(*count))).ok_or(MalformedPairs)?;
         let names_start =
             count.checked_mul(SIZES_SIZE).and_then(|sizes| sizes.checked_add(COUNT_SIZE)).ok_or(MalformedPairs)?;
         let pairs = Self { buffer, names_start };
-        let end = pairs.sizes().ok_or(MalformedPairs)?.iter().try_fold(names_start, |start, sizes| {
-            let Sizes { name, value } = Sizes::read(sizes);
-            start.checked_add(name)?.checked_add(value)?.checked_add(NULS)
-        });
-        if end.is_some_and(|end| end <= pairs.buffer.len()) { Ok(pairs) } else { Err(MalformedPairs) }
+        let sizes = pairs.sizes().ok_or(MalformedPairs)?.iter().map(Sizes::read);
+        // No buffer has so many pairs that 64 bits could not hold what they announce.
+        let text = sizes.fold(0_u64, |sum, sizes| sum.wrapping_add(sizes.sum()));
+        let held = pairs.buffer.len().saturating_sub(names_start);
+        if u64::try_from(held).is_ok_and(|held| text <= held) { Ok(pairs) } else { Err(MalformedPairs) }
     }
 
     /// The sizes of every pair; `None` if the buffer ends before them.
@@ -99,7 +99,7 @@ impl<'a> Iter<'a> {
     /// The next value of a name. Of pairs whose name has another size nothing is looked at but the sizes.
     fn next_line(&mut self, wanted: &[u8]) -> Option<&'a [u8]> {
         while let Some((start, sizes)) = self.advance() {
-            if sizes.name == wanted.len() {
+            if index(sizes.name) == wanted.len() {
                 let (name, value) = sizes.pair(self.buffer, start)?;
                 if name == wanted {
                     return Some(value);
@@ -112,7 +112,7 @@ impl<'a> Iter<'a> {
     /// Where the next pair starts, and its sizes.
     fn advance(&mut self) -> Option<(usize, Sizes)> {
         let (start, sizes) = (self.start, Sizes::read(self.sizes.next()?));
-        self.start = start.wrapping_add(sizes.name).wrapping_add(sizes.value).wrapping_add(NULS);
+        self.start = start.saturating_add(index(sizes.sum()));
         Some((start, sizes))
     }
 }
@@ -128,25 +128,30 @@ impl<'a> Iterator for Iter<'a> {
 
 /// How long a name and its value are.
 struct Sizes {
-    name: usize,
-    value: usize,
+    name: u32,
+    value: u32,
 }
 
 impl Sizes {
     fn read(&[n0, n1, n2, n3, v0, v1, v2, v3]: &[u8; SIZES_SIZE]) -> Self {
-        Self { name: read_size([n0, n1, n2, n3]), value: read_size([v0, v1, v2, v3]) }
+        Self { name: u32::from_le_bytes([n0, n1, n2, n3]), value: u32::from_le_bytes([v0, v1, v2, v3]) }
+    }
+
+    /// What the pair takes up.
+    fn sum(&self) -> u64 {
+        u64::from(self.name).wrapping_add(self.value.into()).wrapping_add(NULS)
     }
 
     fn pair<'a>(&self, buffer: &'a [u8], start: usize) -> Option<(&'a [u8], &'a [u8])> {
-        let (name, rest) = buffer.get(start..)?.split_at_checked(self.name)?;
+        let (name, rest) = buffer.get(start..)?.split_at_checked(index(self.name))?;
         let (_nul, rest) = rest.split_first()?;
-        Some((name, rest.get(..self.value)?))
+        Some((name, rest.get(..index(self.value))?))
     }
 }
 
-/// A number of 32 bits; one that no buffer of this machine could have is the largest.
-fn read_size(bytes: [u8; COUNT_SIZE]) -> usize {
-    usize::try_from(u32::from_le_bytes(bytes)).unwrap_or(usize::MAX)
+/// A number of 32 bits as one of this machine; one that is too large for it is beyond every buffer.
+fn index(number: impl TryInto<usize>) -> usize {
+    number.try_into().unwrap_or(usize::MAX)
 }
 
 /// The buffer of these pairs. A count or a size beyond 32 bits is cut to what the format can say.
