@@ -25,8 +25,7 @@ impl<'a> HostRequest<'a> {
     pub(crate) fn new(lines: &'a Pairs) -> Self {
         let mut request =
             Self { lines, method: b"", scheme: b"", authority: b"", path: b"", metadata: OnceCell::new() };
-        // Envoy keeps the pseudo-headers in front of all others.
-        for (name, value) in lines.iter().take_while(|(name, _)| name.first() == Some(&b':')) {
+        for (name, value) in lines {
             match name {
                 b":method" => request.method = value,
                 b":scheme" => request.scheme = value,
