@@ -7,28 +7,13 @@
 use std::borrow::Cow;
 
 use canary_routing::config::{AbortStatus, FaultDelayer, Mode, Retries};
+use canary_routing::own_headers::{ABORT_GRPC_REQUEST, ABORT_REQUEST, DELAY_REQUEST};
 use canary_routing::{Decision, Forward, HeaderChange, Outcome, RequestView, RouteTable};
 use litemap::LiteMap;
 use sdk_shims::host::{HeaderMap, Pairs};
 
 use crate::headers;
 use crate::request::HostRequest;
-
-const ABORT_REQUEST: &str = "x-envoy-fault-abort-request";
-const ABORT_GRPC_REQUEST: &str = "x-envoy-fault-abort-grpc-request";
-const DELAY_REQUEST: &str = "x-envoy-fault-delay-request";
-
-/// What Envoy's fault filter obeys in header mode, no matter who sends it.
-const FAULT_HEADERS: [&str; 8] = [
-    ABORT_REQUEST,
-    "x-envoy-fault-abort-request-percentage",
-    ABORT_GRPC_REQUEST,
-    "x-envoy-fault-abort-grpc-request-percentage",
-    DELAY_REQUEST,
-    "x-envoy-fault-delay-request-percentage",
-    "x-envoy-fault-throughput-response",
-    "x-envoy-fault-throughput-response-percentage",
-];
 
 /// Headers by name, each with the one line that it is to have.
 type Lines<'d> = Vec<(&'d str, Cow<'d, [u8]>)>;
@@ -41,7 +26,7 @@ pub(crate) fn apply(decision: &Decision<'_>, request: &HostRequest<'_>, table: &
     for (name, value) in &steering {
         let written = set(name, value, request.lines);
         // A client's copy, if there is one, must not stand in for what could not be written.
-        if !written && own_headers(table).any(|own| own == *name) {
+        if !written && table.own_headers().contains(name) {
             headers::remove(HeaderMap::Request, name);
         }
     }
@@ -52,8 +37,7 @@ pub(crate) fn apply(decision: &Decision<'_>, request: &HostRequest<'_>, table: &
 fn strip(lines: &Pairs, table: &RouteTable, is_steered: impl Fn(&str) -> bool) {
     let mut removed = Vec::new();
     for (line, _) in lines {
-        let own = own_headers(table).find(|own| own.as_bytes() == line);
-        if let Some(own) = own.filter(|own| !is_steered(own) && !removed.contains(own)) {
+        if let Some(own) = table.own_headers().find(line).filter(|own| !is_steered(own) && !removed.contains(own)) {
             headers::remove(HeaderMap::Request, own);
             removed.push(own);
         }
@@ -76,7 +60,7 @@ pub(crate) fn outcome<'d>(
             HeaderChange::Remove(_) => lines.clear(),
         }
     }
-    for name in own_headers(table) {
+    for name in table.own_headers().names() {
         headers.insert(name, Vec::new());
     }
     for (name, value) in steering {
@@ -122,9 +106,8 @@ fn operations<'d>(
         Outcome::Forward(forward) => forward.request_headers.as_slice(),
         Outcome::LocalReply(_) | Outcome::Untouched => &[],
     };
-    let is_own = move |name: &str| {
-        steering.iter().any(|(steered, _)| *steered == name) || own_headers(table).any(|own| own == name)
-    };
+    let is_own =
+        move |name: &str| steering.iter().any(|(steered, _)| *steered == name) || table.own_headers().contains(name);
     changes.iter().filter(move |change| !is_own(change.name()))
 }
 
@@ -134,22 +117,13 @@ fn lines_of<'a>(lines: &'a Pairs, name: &'a str) -> Vec<Cow<'a, [u8]>> {
 
 /// Removes every header of the filter's own without knowing which are there.
 pub(crate) fn strip_unseen(table: &RouteTable) {
-    own_headers(table).for_each(|name| headers::remove(HeaderMap::Request, name));
+    table.own_headers().names().for_each(|name| headers::remove(HeaderMap::Request, name));
 }
 
 /// Whether Envoy's fault filter carries out the decision's faults: it can where the request goes on to it.
 pub(crate) fn leaves_faults_to_envoy(decision: &Decision<'_>, table: &RouteTable) -> bool {
     let goes_on = decision.abort.is_some() || matches!(decision.outcome, Outcome::Forward(_));
     goes_on && table.faults().delay == FaultDelayer::FaultFilter
-}
-
-/// The headers that no client may send.
-fn own_headers(table: &RouteTable) -> impl Iterator<Item = &str> {
-    let faults = match table.faults().delay {
-        FaultDelayer::FaultFilter => FAULT_HEADERS.as_slice(),
-        FaultDelayer::Timer => &[],
-    };
-    table.headers().names().chain(table.secret_headers()).chain(faults.iter().copied())
 }
 
 /// Everything by which the decision steers the proxy.

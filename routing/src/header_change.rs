@@ -51,6 +51,9 @@ struct Lines<'t> {
 
 /// What the steps come to for a request. A value that expands to nothing changes nothing, as in Envoy.
 pub(crate) fn changes<'t>(steps: &'t [Step], request: &impl RequestView, route: &str) -> Vec<HeaderChange<'t>> {
+    if steps.is_empty() {
+        return Vec::new();
+    }
     let mut headers: Vec<Lines<'t>> = Vec::new();
     for step in steps {
         let (name, value) = match step {

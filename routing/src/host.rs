@@ -70,9 +70,8 @@ pub fn overlap(left: &str, right: &str) -> bool {
 /// inside the brackets of an IPv6 address. The port is `None` where it is no number.
 #[must_use]
 pub fn split_port(authority: &[u8]) -> (&[u8], Option<u16>) {
-    let colon = authority.iter().rposition(|byte| *byte == b':');
-    let bracket = authority.iter().rposition(|byte| *byte == b']');
-    let Some(colon) = colon.filter(|colon| bracket.is_none_or(|bracket| bracket < *colon)) else {
+    let last = authority.iter().rposition(|byte| matches!(byte, b':' | b']'));
+    let Some(colon) = last.filter(|last| authority.get(*last) == Some(&b':')) else {
         return (authority, None);
     };
     let (host, port) = authority.split_at_checked(colon).unwrap_or((authority, b""));

@@ -2,13 +2,19 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+
+use crate::index::Hash;
+
+/// Names come from the configuration, so their hash needs no secret.
+type ByName = HashMap<Vec<u8>, usize, BuildHasherDefault<Hash>>;
 
 /// Names of hosts, in lower case; lookups need not be.
 #[derive(Debug, Default)]
 pub(crate) struct HostIndex {
-    exact: HashMap<Vec<u8>, usize>,
+    exact: ByName,
     /// By the length of the suffix, longest first.
-    suffixes: Vec<(usize, HashMap<Vec<u8>, usize>)>,
+    suffixes: Vec<(usize, ByName)>,
     any: Option<usize>,
 }
 
@@ -22,7 +28,7 @@ impl HostIndex {
             Some(suffix) => {
                 let position = self.suffixes.partition_point(|(length, _)| *length > suffix.len());
                 if self.suffixes.get(position).is_none_or(|(length, _)| *length != suffix.len()) {
-                    self.suffixes.insert(position, (suffix.len(), HashMap::new()));
+                    self.suffixes.insert(position, (suffix.len(), ByName::default()));
                 }
                 if let Some((_, suffixes)) = self.suffixes.get_mut(position) {
                     suffixes.entry(suffix.as_bytes().to_vec()).or_insert(index);

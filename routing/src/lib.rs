@@ -45,6 +45,7 @@ mod index;
 mod matcher;
 pub mod network;
 pub mod overrides;
+pub mod own_headers;
 mod path;
 mod pick;
 pub mod regex;

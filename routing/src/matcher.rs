@@ -10,18 +10,21 @@ impl HttpMatch {
     /// Whether the request satisfies everything but the selectors `port`, `gateways`, `sourceLabels` and
     /// `sourceNamespace`, which belong to the proxy and the port, not to the request's content. Regexes are tried last.
     pub(crate) fn is_match(&self, request: &impl RequestView) -> bool {
-        let all = |regexes: bool| {
-            self.conditions().filter(|(_, wanted)| wanted.is_regex() == regexes).all(|(field, wanted)| {
-                let folds = self.ignore_uri_case && field == Field::Uri;
-                field.any(request, |value| if folds { matches_folded(wanted, value) } else { wanted.is_match(value) })
-            })
+        let holds = |field: &Field<'_>, wanted: &StringMatch| {
+            let folds = self.ignore_uri_case && *field == Field::Uri;
+            field.any(request, |value| if folds { matches_folded(wanted, value) } else { wanted.is_match(value) })
         };
-        all(false)
+        let mut has_regex = false;
+        let all_but_regexes = self.conditions().all(|(field, wanted)| {
+            has_regex |= wanted.is_regex();
+            wanted.is_regex() || holds(&field, wanted)
+        });
+        all_but_regexes
             && !self.without_headers.iter().any(|(name, unwanted)| is_excluded(request, name, unwanted))
             && !self.without_claims.iter().any(|(keys, unwanted)| {
                 Field::Claim(Cow::Borrowed(keys)).any(request, |value| unwanted.is_match(value))
             })
-            && all(true)
+            && (!has_regex || self.conditions().all(|(field, wanted)| !wanted.is_regex() || holds(&field, wanted)))
     }
 
     /// What has to hold, each for any value of its field; what must not hold is no part of it.

@@ -13,6 +13,7 @@ use crate::draws::{Draws, Fraction};
 use crate::host;
 use crate::host_index::HostIndex;
 use crate::overrides::Permissions;
+use crate::own_headers::OwnHeaders;
 use crate::request::RequestView;
 use crate::resolve::Resolver;
 use crate::route::{DEFAULT_PORT, Destination, Kind, RecentActions, Route};
@@ -26,6 +27,7 @@ pub struct RouteTable {
     hosts: HostIndex,
     virtual_hosts: Vec<VirtualHost>,
     headers: ControlHeaders,
+    own_headers: OwnHeaders,
     pub(crate) clusters: Clusters,
     pub(crate) faults: FaultSettings,
     guard: Guard,
@@ -72,6 +74,7 @@ impl RouteTable {
             hosts: HostIndex::default(),
             virtual_hosts: Vec::new(),
             headers: config.headers.clone(),
+            own_headers: OwnHeaders::new(&config.headers, &config.overrides, config.faults.delay),
             clusters: config.clusters.clone(),
             faults: config.faults,
             guard: config.guard,
@@ -231,9 +234,10 @@ impl RouteTable {
         candidate.percentage.holds(draws.candidate).then_some(&candidate.table)
     }
 
-    /// The headers that hold clients' secrets. They are removed from every request, whatever is decided.
-    pub fn secret_headers(&self) -> impl Iterator<Item = &str> {
-        self.overrides.secret_headers()
+    /// The headers that no client may send.
+    #[must_use]
+    pub fn own_headers(&self) -> &OwnHeaders {
+        &self.own_headers
     }
 
     /// The names of the control headers.

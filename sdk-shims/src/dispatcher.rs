@@ -44,7 +44,7 @@ pub(crate) trait Plugins {
 
 struct Contexts<R: RootContext> {
     new: fn(u32) -> R,
-    roots: RefCell<HashMap<u32, Rc<RefCell<R>>>>,
+    roots: RefCell<ById<Rc<RefCell<R>>>>,
     streams: RefCell<Slots<R::Http>>,
 }
 
@@ -136,15 +136,17 @@ type Slot<T> = Rc<RefCell<Option<T>>>;
 /// So many slots are kept for streams to come: what a burst of streams has needed on top is given back.
 const MOST_FREE: usize = 1_024;
 
+type ById<T> = HashMap<u32, T, BuildHasherDefault<IdHasher>>;
+
 /// The streams' contexts by their ids.
 struct Slots<T> {
-    taken: HashMap<u32, Slot<T>, BuildHasherDefault<IdHasher>>,
+    taken: ById<Slot<T>>,
     free: Vec<Slot<T>>,
 }
 
 impl<T> Default for Slots<T> {
     fn default() -> Self {
-        Self { taken: HashMap::default(), free: Vec::new() }
+        Self { taken: ById::default(), free: Vec::new() }
     }
 }
 

@@ -16,7 +16,8 @@ mod plan;
 use crate::field::Field;
 use crate::request::RequestView;
 use crate::route::Route;
-use buckets::{Buckets, Hash};
+use buckets::Buckets;
+pub(crate) use buckets::Hash;
 use demand::Kind;
 
 /// With fewer routes, trying them one by one is quicker than looking their fields up.

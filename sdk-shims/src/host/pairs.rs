@@ -3,10 +3,12 @@
 //! All numbers are 32-bit little-endian: the count; for each pair the sizes of name and value; then, in the same order,
 //! each name and each value followed by a NUL that the sizes do not count. No bytes at all are an empty map.
 
-use std::fmt;
+use std::{fmt, slice};
 
 const COUNT_SIZE: usize = 4;
 const SIZES_SIZE: usize = 8;
+/// Bytes of a pair that its sizes do not count.
+const NULS: u64 = 2;
 
 /// Name-value pairs in the host's order, kept in the host's own buffer.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -37,28 +39,33 @@ impl Pairs {
         if buffer.is_empty() {
             return Ok(Self::default());
         }
-        let (count, _) = read_size(&buffer).ok_or(MalformedPairs)?;
+        let count = buffer.first_chunk().map(|count| index(u32::from_le_bytes(*count))).ok_or(MalformedPairs)?;
         let names_start =
             count.checked_mul(SIZES_SIZE).and_then(|sizes| sizes.checked_add(COUNT_SIZE)).ok_or(MalformedPairs)?;
-        if buffer.len() < names_start {
-            return Err(MalformedPairs);
-        }
         let pairs = Self { buffer, names_start };
-        if pairs.iter().count() == count { Ok(pairs) } else { Err(MalformedPairs) }
+        let sizes = pairs.sizes().ok_or(MalformedPairs)?.iter().map(Sizes::read);
+        // No buffer has so many pairs that 64 bits could not hold what they announce.
+        let text = sizes.fold(0_u64, |sum, sizes| sum.wrapping_add(sizes.sum()));
+        let held = pairs.buffer.len().saturating_sub(names_start);
+        if u64::try_from(held).is_ok_and(|held| text <= held) { Ok(pairs) } else { Err(MalformedPairs) }
+    }
+
+    /// The sizes of every pair; `None` if the buffer ends before them.
+    fn sizes(&self) -> Option<&[[u8; SIZES_SIZE]]> {
+        let (sizes, _) = self.buffer.get(COUNT_SIZE.min(self.names_start)..self.names_start)?.as_chunks();
+        Some(sizes)
     }
 
     /// Every pair in the host's order; a repeated header is there once for each of its lines.
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
-        Iter {
-            sizes: self.buffer.get(COUNT_SIZE..self.names_start).unwrap_or_default(),
-            rest: self.buffer.get(self.names_start..).unwrap_or_default(),
-        }
+        Iter { buffer: &self.buffer, sizes: self.sizes().unwrap_or_default().iter(), start: self.names_start }
     }
 
     /// The values of every pair of that name, compared byte for byte, in order. Envoy's header names are in lower case.
     pub fn lines<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.iter().filter(move |(key, _)| *key == name.as_bytes()).map(|(_, value)| value)
+        let mut pairs = self.iter();
+        std::iter::from_fn(move || pairs.next_line(name.as_bytes()))
     }
 }
 
@@ -82,32 +89,69 @@ impl<'a> IntoIterator for &'a Pairs {
 /// The pairs of a [`Pairs`], borrowed.
 #[derive(Debug, Clone)]
 pub struct Iter<'a> {
-    sizes: &'a [u8],
-    rest: &'a [u8],
+    buffer: &'a [u8],
+    sizes: slice::Iter<'a, [u8; SIZES_SIZE]>,
+    /// Where the next name starts.
+    start: usize,
+}
+
+impl<'a> Iter<'a> {
+    /// The next value of a name. Of pairs whose name has another size nothing is looked at but the sizes.
+    fn next_line(&mut self, wanted: &[u8]) -> Option<&'a [u8]> {
+        while let Some((start, sizes)) = self.advance() {
+            if index(sizes.name) == wanted.len() {
+                let (name, value) = sizes.pair(self.buffer, start)?;
+                if name == wanted {
+                    return Some(value);
+                }
+            }
+        }
+        None
+    }
+
+    /// Where the next pair starts, and its sizes.
+    fn advance(&mut self) -> Option<(usize, Sizes)> {
+        let (start, sizes) = (self.start, Sizes::read(self.sizes.next()?));
+        self.start = start.saturating_add(index(sizes.sum()));
+        Some((start, sizes))
+    }
 }
 
 impl<'a> Iterator for Iter<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (name_size, sizes) = read_size(self.sizes)?;
-        let (value_size, sizes) = read_size(sizes)?;
-        let (name, rest) = read_terminated(self.rest, name_size)?;
-        let (value, rest) = read_terminated(rest, value_size)?;
-        (self.sizes, self.rest) = (sizes, rest);
-        Some((name, value))
+        let (start, sizes) = self.advance()?;
+        sizes.pair(self.buffer, start)
     }
 }
 
-fn read_size(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let (size, rest) = bytes.split_first_chunk()?;
-    Some((usize::try_from(u32::from_le_bytes(*size)).ok()?, rest))
+/// How long a name and its value are.
+struct Sizes {
+    name: u32,
+    value: u32,
 }
 
-fn read_terminated(bytes: &[u8], size: usize) -> Option<(&[u8], &[u8])> {
-    let (value, rest) = bytes.split_at_checked(size)?;
-    let (_nul, rest) = rest.split_first()?;
-    Some((value, rest))
+impl Sizes {
+    fn read(&[n0, n1, n2, n3, v0, v1, v2, v3]: &[u8; SIZES_SIZE]) -> Self {
+        Self { name: u32::from_le_bytes([n0, n1, n2, n3]), value: u32::from_le_bytes([v0, v1, v2, v3]) }
+    }
+
+    /// What the pair takes up.
+    fn sum(&self) -> u64 {
+        u64::from(self.name).wrapping_add(self.value.into()).wrapping_add(NULS)
+    }
+
+    fn pair<'a>(&self, buffer: &'a [u8], start: usize) -> Option<(&'a [u8], &'a [u8])> {
+        let (name, rest) = buffer.get(start..)?.split_at_checked(index(self.name))?;
+        let (_nul, rest) = rest.split_first()?;
+        Some((name, rest.get(..index(self.value))?))
+    }
+}
+
+/// A number of 32 bits as one of this machine; one that is too large for it is beyond every buffer.
+fn index(number: impl TryInto<usize>) -> usize {
+    number.try_into().unwrap_or(usize::MAX)
 }
 
 /// The buffer of these pairs. A count or a size beyond 32 bits is cut to what the format can say.
