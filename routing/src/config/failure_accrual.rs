@@ -7,6 +7,7 @@ use super::fault::grpc_status_code;
 use super::json::Number;
 use super::node::{Fields, Node};
 use super::values::{Percentage, read_duration, read_percent};
+use crate::duration;
 
 /// When a version that fails is ejected, and how it comes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,7 +130,8 @@ impl FailureAccrual {
             && longest < ejection
         {
             let default = if fields.get("ejection").is_some() { "" } else { " by default" };
-            node.invalid(format!("maxEjection, {longest:?}, is shorter than ejection, {ejection:?}{default}"));
+            let (longest, ejection) = (duration::text(longest), duration::text(ejection));
+            node.invalid(format!("maxEjection, {longest}, is shorter than ejection, {ejection}{default}"));
         }
         fields.finish();
         if accrual.consecutive_failures == 0 && accrual.failure_ratio.is_none() {

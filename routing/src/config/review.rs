@@ -6,7 +6,7 @@ use super::destination::Destination;
 use super::node::Node;
 use super::virtual_service::VirtualService;
 use super::{Config, Mode};
-use crate::host;
+use crate::{duration, host};
 
 /// Adds the warnings of a whole document.
 pub(super) fn review(config: &Config, node: &Node<'_>) {
@@ -98,8 +98,8 @@ fn warn_of_long_delays(config: &Config, service: &VirtualService, node: &Node<'_
     for rule in &service.http {
         let delay = rule.fault.as_ref().and_then(|fault| fault.delay);
         if let Some(delay) = delay.filter(|delay| delay.fixed_delay > config.faults.max_delay) {
-            let (fixed, longest) = (delay.fixed_delay, config.faults.max_delay);
-            node.warn_at(&rule.at, format!("a delay of {fixed:?} is cut to {longest:?} (faults.maxDelay)"));
+            let (fixed, longest) = (duration::text(delay.fixed_delay), duration::text(config.faults.max_delay));
+            node.warn_at(&rule.at, format!("a delay of {fixed} is cut to {longest} (faults.maxDelay)"));
         }
     }
 }
