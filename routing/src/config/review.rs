@@ -6,6 +6,7 @@ use super::destination::Destination;
 use super::node::Node;
 use super::virtual_service::VirtualService;
 use super::{Config, Mode};
+use crate::host_index::HostIndex;
 use crate::{duration, host};
 
 /// Adds the warnings of a whole document.
@@ -106,10 +107,11 @@ fn warn_of_long_delays(config: &Config, service: &VirtualService, node: &Node<'_
 
 /// In a mesh the oldest object takes a host, and the others do nothing for it.
 fn warn_of_taken_hosts(config: &Config, node: &Node<'_>) {
-    let mut taken: HashMap<String, &VirtualService> = HashMap::new();
-    for service in config.services_in_order() {
+    let services = config.services_in_order();
+    let mut taken = HostIndex::default();
+    for (index, service) in services.iter().enumerate() {
         for host in service.qualified_hosts() {
-            match taken.get(&host) {
+            match taken.find_exactly(&host).and_then(|owner| services.get(owner)) {
                 Some(owner) => node.warn_at(
                     &service.at,
                     format!(
@@ -117,9 +119,7 @@ fn warn_of_taken_hosts(config: &Config, node: &Node<'_>) {
                         owner.at
                     ),
                 ),
-                None => {
-                    taken.insert(host, service);
-                }
+                None => taken.insert(host, index),
             }
         }
     }
