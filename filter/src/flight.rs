@@ -17,9 +17,16 @@ use crate::ticker::Ticker;
 /// Time is that of the last tick, which may be so long ago, in nanoseconds: no request is slow before its time.
 const TICK: u64 = 100_000_000;
 
+/// A request that waits for an answer.
+struct Waiting {
+    /// When it is slow, in nanoseconds of the steady clock.
+    deadline: u64,
+    sent: Rc<RefCell<Sent>>,
+}
+
 thread_local! {
-    /// Requests that wait for an answer, by number, with when they are slow. A VM is one thread.
-    static WAITING: RefCell<HashMap<u64, (u64, Rc<RefCell<Sent>>)>> = RefCell::default();
+    /// Requests that wait for an answer, by number. A VM is one thread.
+    static WAITING: RefCell<HashMap<u64, Waiting>> = RefCell::default();
     /// The steady clock in nanoseconds at the last tick, and the last request's number.
     static NOW: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
 }
@@ -69,8 +76,8 @@ impl Flight {
             let number = last.wrapping_add(1);
             NOW.set((now, number));
             let begin = now.max(self.undelayed.get()).saturating_add(TICK);
-            let deadline = begin.saturating_add(nanoseconds(limit));
-            WAITING.with_borrow_mut(|waiting| waiting.insert(number, (deadline, Rc::clone(&self.sent))));
+            let waits = Waiting { deadline: begin.saturating_add(nanoseconds(limit)), sent: Rc::clone(&self.sent) };
+            WAITING.with_borrow_mut(|waiting| waiting.insert(number, waits));
             self.stage.set(Stage::Waiting(number));
         }
     }
@@ -140,9 +147,9 @@ pub(crate) fn judge_waiting() -> Result<(), HostError> {
     let now = clock::steady_nanoseconds()?;
     let (_, last) = NOW.get();
     NOW.set((now, last));
-    let is_slow = |_: &u64, (deadline, _): &mut (u64, Rc<RefCell<Sent>>)| *deadline <= now;
+    let is_slow = |_: &u64, request: &mut Waiting| request.deadline <= now;
     let slow: Vec<_> = WAITING.with_borrow_mut(|waiting| waiting.extract_if(is_slow).collect());
-    slow.iter().for_each(|(_, (_, sent))| record(&sent.borrow(), Verdict::Failure));
+    slow.iter().for_each(|(_, request)| record(&request.sent.borrow(), Verdict::Failure));
     Ok(())
 }
 
