@@ -1,7 +1,7 @@
 //! Requests whose end will tell something of their version, and how long they have waited for an answer.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,17 +14,21 @@ use crate::accruals::Sent;
 use crate::sharing;
 use crate::ticker::Ticker;
 
-/// Deadline in nanoseconds of the steady clock, then a number that tells requests apart.
-type Key = (u64, u64);
-
 /// Time is that of the last tick, which may be so long ago, in nanoseconds: no request is slow before its time.
 const TICK: u64 = 100_000_000;
 
+/// A request that waits for an answer.
+struct Waiting {
+    /// When it is slow, in nanoseconds of the steady clock.
+    deadline: u64,
+    sent: Rc<RefCell<Sent>>,
+}
+
 thread_local! {
-    /// Requests that wait for an answer, by when they are slow. A VM is one thread.
-    static WAITING: RefCell<BTreeMap<Key, Rc<RefCell<Sent>>>> = RefCell::default();
-    /// The steady clock at the last tick, and the last request's number.
-    static NOW: Cell<Key> = const { Cell::new((0, 0)) };
+    /// Requests that wait for an answer, by number. A VM is one thread.
+    static WAITING: RefCell<HashMap<u64, Waiting>> = RefCell::default();
+    /// The steady clock in nanoseconds at the last tick, and the last request's number.
+    static NOW: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
 }
 
 /// A request on its way to a version that a policy watches.
@@ -39,7 +43,8 @@ pub(crate) struct Flight {
 enum Stage {
     /// The client has not sent all of it, or nothing limits the wait.
     Sending,
-    Waiting(Key),
+    /// The number by which it waits.
+    Waiting(u64),
     /// The answer has begun.
     Answered,
     /// It has been counted as a failure.
@@ -71,9 +76,9 @@ impl Flight {
             let number = last.wrapping_add(1);
             NOW.set((now, number));
             let begin = now.max(self.undelayed.get()).saturating_add(TICK);
-            let key = (begin.saturating_add(nanoseconds(limit)), number);
-            WAITING.with_borrow_mut(|waiting| waiting.insert(key, Rc::clone(&self.sent)));
-            self.stage.set(Stage::Waiting(key));
+            let waits = Waiting { deadline: begin.saturating_add(nanoseconds(limit)), sent: Rc::clone(&self.sent) };
+            WAITING.with_borrow_mut(|waiting| waiting.insert(number, waits));
+            self.stage.set(Stage::Waiting(number));
         }
     }
 
@@ -81,8 +86,8 @@ impl Flight {
     pub(crate) fn postpone(&self, delay: Duration) {
         let (now, _) = NOW.get();
         self.undelayed.set(now.max(self.undelayed.get()).saturating_add(nanoseconds(delay)));
-        if let Stage::Waiting(key) = self.stage.get()
-            && WAITING.with_borrow_mut(|waiting| waiting.remove(&key)).is_some()
+        if let Stage::Waiting(number) = self.stage.get()
+            && WAITING.with_borrow_mut(|waiting| waiting.remove(&number)).is_some()
         {
             self.stage.set(Stage::Sending);
             self.wait();
@@ -92,7 +97,9 @@ impl Flight {
     /// The answer has begun, or none will come.
     pub(crate) fn answered(&self) {
         let stage = match self.stage.get() {
-            Stage::Waiting(key) if WAITING.with_borrow_mut(|waiting| waiting.remove(&key)).is_none() => Stage::Slow,
+            Stage::Waiting(number) if WAITING.with_borrow_mut(|waiting| waiting.remove(&number)).is_none() => {
+                Stage::Slow
+            }
             Stage::Slow => Stage::Slow,
             Stage::Sending | Stage::Waiting(_) | Stage::Answered => Stage::Answered,
         };
@@ -140,11 +147,9 @@ pub(crate) fn judge_waiting() -> Result<(), HostError> {
     let now = clock::steady_nanoseconds()?;
     let (_, last) = NOW.get();
     NOW.set((now, last));
-    let slow = WAITING.with_borrow_mut(|waiting| {
-        let later = waiting.split_off(&(now.saturating_add(1), 0));
-        std::mem::replace(waiting, later)
-    });
-    slow.values().for_each(|sent| record(&sent.borrow(), Verdict::Failure));
+    let is_slow = |_: &u64, request: &mut Waiting| request.deadline <= now;
+    let slow: Vec<_> = WAITING.with_borrow_mut(|waiting| waiting.extract_if(is_slow).collect());
+    slow.iter().for_each(|(_, request)| record(&request.sent.borrow(), Verdict::Failure));
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use crate::index::Index;
 use crate::request::RequestView;
 use crate::route::Route;
+use crate::sorted::sorted;
 
 /// The routes of an object, or at a gateway of all objects of a host; the first that matches counts.
 #[derive(Debug, Default)]
@@ -17,8 +18,8 @@ impl Rules {
     pub(crate) fn new(mut routes: Vec<Route>) -> Self {
         routes.shrink_to_fit();
         let ports: Option<Vec<u16>> = routes.iter().map(Route::port).collect();
-        let ports = ports.map(|mut ports| {
-            ports.sort_unstable();
+        let ports = ports.map(|ports| {
+            let mut ports = sorted(ports, u16::cmp);
             ports.dedup();
             ports
         });

@@ -1,6 +1,5 @@
 //! Policies, compiled: the version that a client asks for, and the versions that may stand in for another.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::{
@@ -8,6 +7,7 @@ use crate::config::{
     Sticky, VersionFault,
 };
 use crate::format::Property;
+use crate::host_index::HostIndex;
 use crate::overrides::{Permission, Permissions};
 use crate::request::{Claim, RequestView};
 use crate::route::Destination;
@@ -54,7 +54,22 @@ pub(crate) enum Asked<'t> {
 }
 
 /// The policies by the full names of their hosts.
-pub(crate) type Policies = HashMap<String, Arc<HostPolicy>>;
+#[derive(Debug, Default)]
+pub(crate) struct Policies {
+    hosts: HostIndex,
+    all: Vec<Arc<HostPolicy>>,
+}
+
+impl Policies {
+    pub(crate) fn get(&self, host: &str) -> Option<&Arc<HostPolicy>> {
+        self.all.get(self.hosts.find_exactly(host)?)
+    }
+
+    fn add(&mut self, policy: HostPolicy) {
+        self.hosts.insert(policy.host.clone(), self.all.len());
+        self.all.push(policy.into());
+    }
+}
 
 /// The longest name of a version, as of a Kubernetes label.
 const LONGEST_NAME: usize = 63;
@@ -63,13 +78,16 @@ impl HostPolicy {
     /// The policies of a document by host. Where versions can be forced, hosts without a policy have an empty one, which
     /// knows their versions.
     pub(crate) fn compile_all(config: &Config) -> Policies {
-        let compile = |policy: &Policy, host: &String| (host.clone(), Arc::new(Self::compile(policy, host, config)));
-        let written = config.policies.iter().flat_map(|policy| policy.hosts.iter().map(move |host| (policy, host)));
-        let mut policies: Policies = written.map(|(policy, host)| compile(policy, host)).collect();
+        let mut policies = Policies::default();
+        for policy in &config.policies {
+            for host in &policy.hosts {
+                policies.add(Self::compile(policy, host, config));
+            }
+        }
         if !config.overrides.from.is_empty() {
             for key in config.destinations() {
-                if !policies.contains_key(&key.host) {
-                    policies.extend([compile(&Policy::default(), &key.host)]);
+                if policies.get(&key.host).is_none() {
+                    policies.add(Self::compile(&Policy::default(), &key.host, config));
                 }
             }
         }

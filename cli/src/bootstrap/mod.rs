@@ -72,7 +72,7 @@ impl Plan {
 
     fn of(document: Document) -> Result<Self, Vec<String>> {
         let (config, warnings) = document.read()?;
-        let mut versions = Versions::of(&config);
+        let mut versions = Versions::of(&config, &document.value);
         let native = NativePart::of(&config);
         if let (place, None) = native.steering_header() {
             let text = "the proxy is steered by this header; it cannot be turned off here";

@@ -144,7 +144,7 @@ mod tests {
         let mut document = json!({"mode": "version", "virtualServices": virtual_services});
         document.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
         let config = Config::read(&document).unwrap().0;
-        let versions = Versions::of(&config).all;
+        let versions = Versions::of(&config, &document).all;
         let routes = NativePart::of(&config).routes(&config, &versions);
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let hosts = routes["virtual_hosts"].as_array().unwrap().iter().map(|host| {

@@ -59,31 +59,34 @@ impl Versions {
     /// A destination whose port neither it nor `services` knows goes to the port that the request asks for, which may
     /// be any. One Envoy cannot have a cluster for each, so such a version gets one cluster for all ports, named with
     /// port 0 and made known to the filter by [`Versions::name_in`].
-    pub(super) fn of(config: &Config) -> Self {
+    pub(super) fn of(config: &Config, document: &Value) -> Self {
         let mut versions = Self::default();
         let destinations = config.destinations();
         for (host, subsets) in subsets_by_host(config, &destinations) {
             let ports = known_ports(config, &destinations, host);
             for subset in subsets {
-                versions.add(config, host, subset, ports.as_ref());
+                let policy = versions.policy(config, document, host, subset);
+                versions.add(config, host, subset, ports.as_ref(), policy);
             }
         }
         versions.check_names();
         versions
     }
 
-    fn add(&mut self, config: &Config, host: &str, subset: Option<&str>, ports: Option<&BTreeSet<u16>>) {
+    fn add(
+        &mut self,
+        config: &Config,
+        host: &str,
+        subset: Option<&str>,
+        ports: Option<&BTreeSet<u16>>,
+        policy: TrafficPolicy,
+    ) {
         let name = |port: u16| config.clusters.name(host, subset, port);
         let clusters = match ports {
             Some(ports) if config.clusters.needs_port(host, subset) => ports.iter().copied().map(name).collect(),
             _ => vec![name(0)],
         };
-        let version = Version {
-            host: host.to_owned(),
-            subset: subset.map(str::to_owned),
-            clusters,
-            policy: self.policy(config, host, subset),
-        };
+        let version = Version { host: host.to_owned(), subset: subset.map(str::to_owned), clusters, policy };
         if let (None, true, [cluster]) = (ports, config.clusters.needs_port(host, subset), version.clusters.as_slice())
         {
             let text = format!(
@@ -96,19 +99,18 @@ impl Versions {
         self.all.push(version);
     }
 
-    fn policy(&mut self, config: &Config, host: &str, subset: Option<&str>) -> TrafficPolicy {
+    fn policy(&mut self, config: &Config, document: &Value, host: &str, subset: Option<&str>) -> TrafficPolicy {
         let mut reading = Reading::default();
         let rules = config.destination_rules_for(host);
-        if let Some((rule, policy)) = rules.iter().find_map(|rule| Some((rule, rule.traffic_policy.as_ref()?))) {
-            reading.apply(&format!("{}/trafficPolicy", rule.at), policy);
-        }
+        let of_host = rules.iter().find_map(|rule| rule.traffic_policy.as_ref());
         let own = rules.iter().find_map(|rule| {
-            let index = rule.subsets.iter().position(|defined| Some(defined.name.as_str()) == subset)?;
-            let policy = rule.subsets.get(index)?.traffic_policy.as_ref()?;
-            Some((format!("{}/subsets/{index}/trafficPolicy", rule.at), policy))
+            let subset = rule.subsets.iter().find(|defined| Some(defined.name.as_str()) == subset)?;
+            subset.traffic_policy.as_ref()
         });
-        if let Some((at, policy)) = own {
-            reading.apply(&at, policy);
+        for at in [of_host, own].into_iter().flatten() {
+            if let Some(policy) = document.pointer(at) {
+                reading.apply(at, policy);
+            }
         }
         // What stands at the rule is found once for each of its subsets.
         for (found, all) in [(reading.ignored, &mut self.notes), (reading.errors, &mut self.errors)] {
@@ -199,7 +201,7 @@ mod tests {
         let mut document = json!({"virtualServices": [{"hosts": ["reviews"], "http": [{"route": destinations}]}]});
         let fields = document.as_object_mut().unwrap();
         fields.extend(rest.as_object().unwrap().clone());
-        let versions = Versions::of(&Config::read(&document).unwrap().0);
+        let versions = Versions::of(&Config::read(&document).unwrap().0, &document);
         versions.name_in(&mut document);
         (versions, document)
     }

@@ -1,7 +1,5 @@
 //! `DestinationRule`: the versions of a host.
 
-use serde_json::Value;
-
 use super::Config;
 use super::node::{Fields, Node};
 use super::object::{self, Metadata};
@@ -22,8 +20,8 @@ pub struct DestinationRule {
     pub export_to: Vec<String>,
     /// The versions.
     pub subsets: Vec<Subset>,
-    /// Settings for every version, as written.
-    pub traffic_policy: Option<Value>,
+    /// JSON pointer of the settings for every version.
+    pub traffic_policy: Option<String>,
 }
 
 /// One version of a host.
@@ -33,8 +31,8 @@ pub struct Subset {
     pub name: String,
     /// Labels of the version's workloads.
     pub labels: Vec<(String, String)>,
-    /// Settings of this version that override the host's, as written.
-    pub traffic_policy: Option<Value>,
+    /// JSON pointer of the settings of this version, which override the host's.
+    pub traffic_policy: Option<String>,
 }
 
 impl DestinationRule {
@@ -112,9 +110,9 @@ fn read_subsets(list: &Node<'_>) -> Vec<Subset> {
 }
 
 /// `trafficPolicy` is another component's business here, but it has to be an object.
-fn read_traffic_policy(fields: &Fields<'_>) -> Option<Value> {
+fn read_traffic_policy(fields: &Fields<'_>) -> Option<String> {
     let node = fields.get("trafficPolicy")?;
-    node.is_object().then(|| node.value())
+    node.is_object().then(|| node.pointer())
 }
 
 #[cfg(test)]

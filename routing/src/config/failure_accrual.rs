@@ -4,8 +4,10 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::fault::grpc_status_code;
-use super::node::{Fields, Node, Number};
+use super::json::Number;
+use super::node::{Fields, Node};
 use super::values::{Percentage, read_duration, read_percent};
+use crate::duration;
 
 /// When a version that fails is ejected, and how it comes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,7 +130,8 @@ impl FailureAccrual {
             && longest < ejection
         {
             let default = if fields.get("ejection").is_some() { "" } else { " by default" };
-            node.invalid(format!("maxEjection, {longest:?}, is shorter than ejection, {ejection:?}{default}"));
+            let (longest, ejection) = (duration::text(longest), duration::text(ejection));
+            node.invalid(format!("maxEjection, {longest}, is shorter than ejection, {ejection}{default}"));
         }
         fields.finish();
         if accrual.consecutive_failures == 0 && accrual.failure_ratio.is_none() {
@@ -152,8 +155,8 @@ impl Trial {
     }
 }
 
-fn check_trial(percent: Number<'_>) -> Result<(), String> {
-    if (0.0001..=100.0).contains(&percent.value) {
+fn check_trial(percent: Number) -> Result<(), String> {
+    if (0.0001..=100.0).contains(&percent.value()) {
         return Ok(());
     }
     Err(format!("percentage {percent} is not in range [0.0001, 100.0]; without trials no version comes back"))
@@ -182,8 +185,8 @@ fn read_window(node: &Node<'_>) -> Option<Duration> {
 
 fn read_ratio(node: &Node<'_>) -> Option<Percentage> {
     let ratio = node.number()?;
-    let share = Percentage::nearest(ratio.value);
-    if !(0.0..=1.0).contains(&ratio.value) || share == Percentage::default() {
+    let share = Percentage::nearest(ratio.value());
+    if !(0.0..=1.0).contains(&ratio.value()) || share == Percentage::default() {
         node.invalid(format!("failureRatio {ratio} is not in range [0.000001, 1.0]"));
     }
     Some(share)
@@ -191,12 +194,12 @@ fn read_ratio(node: &Node<'_>) -> Option<Percentage> {
 
 fn read_statuses(node: &Node<'_>) -> Statuses {
     let statuses = node.read_each(|element| {
-        let range = match element.text() {
-            Some(text) => parse_statuses(text),
-            None => element.integer("status", 100..=599).and_then(|status| u16::try_from(status).ok()).map(single),
+        let Some(text) = element.text() else {
+            return element.integer("status", 100..=599).and_then(|status| u16::try_from(status).ok()).map(single);
         };
-        if range.is_none() && element.text().is_some() {
-            element.invalid(format!("{} is no status: 100 to 599, or a class such as 5xx", element.value()));
+        let range = parse_statuses(text);
+        if range.is_none() {
+            element.invalid(format!("{text:?} is no status: 100 to 599, or a class such as 5xx"));
         }
         range
     });
@@ -219,14 +222,13 @@ const fn single(status: u16) -> RangeInclusive<u16> {
 /// Numbers, gRPC's names, or Istio's spelling of them as conditions.
 fn read_grpc_statuses(node: &Node<'_>) -> GrpcStatuses {
     let statuses = node.read_each(|element| {
-        let code = match element.text() {
-            Some(text) => grpc_status_code(&text.to_ascii_uppercase().replace('-', "_")),
-            None => element.integer("gRPC status", 1..=16).and_then(|code| u8::try_from(code).ok()),
+        let Some(text) = element.text() else {
+            return element.integer("gRPC status", 1..=16).and_then(|code| u8::try_from(code).ok());
         };
-        if element.text().is_some() && code.is_none_or(|code| code == 0) {
+        let code = grpc_status_code(&text.to_ascii_uppercase().replace('-', "_"));
+        if code.is_none_or(|code| code == 0) {
             element.invalid(format!(
-                "{} is no gRPC status that can be a failure: a name such as UNAVAILABLE or unavailable, or a number from 1 to 16",
-                element.value()
+                "{text:?} is no gRPC status that can be a failure: a name such as UNAVAILABLE or unavailable, or a number from 1 to 16"
             ));
         }
         code

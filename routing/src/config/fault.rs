@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::node::{Node, Number};
+use super::json::Number;
+use super::node::Node;
 use super::values::{Percentage, read_duration, read_percent, read_status};
 
 /// What a rule injects; delay and abort draw independently, the delay comes first.
@@ -136,8 +137,8 @@ pub(super) fn grpc_status_code(name: &str) -> Option<u8> {
     GRPC_STATUS.iter().position(|known| *known == name).and_then(|code| u8::try_from(code).ok())
 }
 
-fn check_percentage(percent: Number<'_>) -> Result<(), String> {
-    if percent.value == 0.0 || (0.0001..=100.0).contains(&percent.value) {
+fn check_percentage(percent: Number) -> Result<(), String> {
+    if percent.value() == 0.0 || (0.0001..=100.0).contains(&percent.value()) {
         return Ok(());
     }
     Err(format!("percentage {percent} is neither 0.0, nor in range [0.0001, 100.0]"))

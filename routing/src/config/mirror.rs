@@ -2,7 +2,8 @@
 
 use super::control_headers::MAX_MIRRORS;
 use super::destination::Destination;
-use super::node::{Fields, Node, Number};
+use super::json::Number;
+use super::node::{Fields, Node};
 use super::values::{Percentage, read_percent};
 
 /// A target of copies.
@@ -52,8 +53,8 @@ fn read_mirror(node: &Node<'_>) -> Option<Mirror> {
     })
 }
 
-fn check(percent: Number<'_>, what: &str) -> Result<(), String> {
-    match percent.value {
+fn check(percent: Number, what: &str) -> Result<(), String> {
+    match percent.value() {
         value if value > 100.0 => Err(format!("{what} must have a max value of 100 (it has {percent})")),
         value if value >= 0.0 => Ok(()),
         _ => Err(format!("{what} must have a min value of 0 (it has {percent})")),

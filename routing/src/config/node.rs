@@ -5,13 +5,13 @@
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
 use super::error::{ConfigErrorKind, Findings};
-use super::json::Json;
+use super::json::{Json, Number};
 
 /// A step on the way from the document's root to a value.
 #[derive(Debug, Clone, Copy)]
@@ -46,25 +46,12 @@ pub(crate) struct Node<'a> {
     findings: &'a Findings,
 }
 
-/// A number, which errors show as JSON writes it: the standard library's text of a float costs 16 KB in the .wasm.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Number<'a> {
-    pub(crate) value: f64,
-    written: &'a serde_json::Number,
-}
-
-impl fmt::Display for Number<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.written.fmt(f)
-    }
-}
-
 impl<'a> Node<'a> {
     pub(crate) fn root(value: &'a Json<'a>, findings: &'a Findings) -> Self {
         Self { value, place: Place::Root, findings }
     }
 
-    /// The value as it stands, read or not.
+    /// The value as it stands, for `canaryctl`: in the .wasm nothing asks for it.
     pub(crate) fn value(&self) -> Value {
         self.value.into()
     }
@@ -133,7 +120,7 @@ impl<'a> Node<'a> {
 
     /// An integer in a range; `what` names it in the error.
     pub(crate) fn integer(&self, what: &str, range: RangeInclusive<u32>) -> Option<u32> {
-        let Some(integer) = self.value.as_number().and_then(serde_json::Number::as_i64) else {
+        let Some(Number::Integer(integer)) = self.value.as_number() else {
             return self.wrong_type("an integer");
         };
         let value = u32::try_from(integer).ok().filter(|value| range.contains(value));
@@ -143,9 +130,8 @@ impl<'a> Node<'a> {
         value
     }
 
-    pub(crate) fn number(&self) -> Option<Number<'a>> {
-        let found = self.value.as_number().and_then(|written| Some(Number { value: written.as_f64()?, written }));
-        found.or_else(|| self.wrong_type("a number"))
+    pub(crate) fn number(&self) -> Option<Number> {
+        self.value.as_number().or_else(|| self.wrong_type("a number"))
     }
 
     /// Whether the value is a list without elements.
@@ -182,7 +168,7 @@ impl<'a> Node<'a> {
         };
         list.iter().enumerate().filter_map(|(index, value)| {
             let element = Node { value, place: Place::Index(&self.place, index), findings: self.findings };
-            if *value == Json::Null { element.wrong_type("a value") } else { Some(element) }
+            if matches!(value, Json::Null) { element.wrong_type("a value") } else { Some(element) }
         })
     }
 
@@ -243,7 +229,7 @@ impl<'a> Fields<'a> {
             self.node.error(ConfigErrorKind::DuplicateField(name));
         }
         let node = Node { value, place: Place::Key(&self.node.place, key), findings: self.node.findings };
-        (*value != Json::Null).then_some(node)
+        (!matches!(value, Json::Null)).then_some(node)
     }
 
     /// The field, whose absence is an error.

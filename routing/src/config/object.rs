@@ -47,14 +47,21 @@ pub(super) fn read<T>(
     kinds: &[&str],
     read_spec: impl Fn(&Fields<'_>, Metadata, &str) -> Option<T>,
 ) -> Option<T> {
-    let fields = node.object()?;
+    let mut read = None;
+    visit(node, kinds, &mut |fields, metadata, kind| read = read_spec(fields, metadata, kind));
+    read
+}
+
+/// One copy in the .wasm for all kinds.
+fn visit(node: &Node<'_>, kinds: &[&str], visit_spec: &mut dyn FnMut(&Fields<'_>, Metadata, &str)) {
+    let Some(fields) = node.object() else { return };
     let kind = fields.get("kind").and_then(|kind| kind.string());
     let spec = fields.get("spec");
     if kind.is_none() && spec.is_none() {
-        let fields = node.object()?;
-        let read = read_spec(&fields, Metadata::default(), "");
+        let Some(fields) = node.object() else { return };
+        visit_spec(&fields, Metadata::default(), "");
         fields.finish();
-        return read;
+        return;
     }
     if let (Some(found), Some(place)) = (kind.filter(|kind| !kinds.contains(kind)), fields.get("kind")) {
         place.invalid(format!("expected kind {}, found {found}", kinds.join(" or ")));
@@ -63,9 +70,8 @@ pub(super) fn read<T>(
     let _ = (fields.get("apiVersion"), fields.get("status"));
     let spec = fields.require("spec");
     fields.finish();
-    let spec = spec?;
-    let fields = spec.object()?;
-    let read = read_spec(&fields, metadata, kind.unwrap_or_default());
+    let Some(spec) = spec else { return };
+    let Some(fields) = spec.object() else { return };
+    visit_spec(&fields, metadata, kind.unwrap_or_default());
     fields.finish();
-    read
 }

@@ -6,7 +6,8 @@ use super::destination::Destination;
 use super::node::Node;
 use super::virtual_service::VirtualService;
 use super::{Config, Mode};
-use crate::host;
+use crate::host_index::HostIndex;
+use crate::{duration, host};
 
 /// Adds the warnings of a whole document.
 pub(super) fn review(config: &Config, node: &Node<'_>) {
@@ -98,18 +99,19 @@ fn warn_of_long_delays(config: &Config, service: &VirtualService, node: &Node<'_
     for rule in &service.http {
         let delay = rule.fault.as_ref().and_then(|fault| fault.delay);
         if let Some(delay) = delay.filter(|delay| delay.fixed_delay > config.faults.max_delay) {
-            let (fixed, longest) = (delay.fixed_delay, config.faults.max_delay);
-            node.warn_at(&rule.at, format!("a delay of {fixed:?} is cut to {longest:?} (faults.maxDelay)"));
+            let (fixed, longest) = (duration::text(delay.fixed_delay), duration::text(config.faults.max_delay));
+            node.warn_at(&rule.at, format!("a delay of {fixed} is cut to {longest} (faults.maxDelay)"));
         }
     }
 }
 
 /// In a mesh the oldest object takes a host, and the others do nothing for it.
 fn warn_of_taken_hosts(config: &Config, node: &Node<'_>) {
-    let mut taken: HashMap<String, &VirtualService> = HashMap::new();
-    for service in config.services_in_order() {
+    let services = config.services_in_order();
+    let mut taken = HostIndex::default();
+    for (index, service) in services.iter().enumerate() {
         for host in service.qualified_hosts() {
-            match taken.get(&host) {
+            match taken.find_exactly(&host).and_then(|owner| services.get(owner)) {
                 Some(owner) => node.warn_at(
                     &service.at,
                     format!(
@@ -117,9 +119,7 @@ fn warn_of_taken_hosts(config: &Config, node: &Node<'_>) {
                         owner.at
                     ),
                 ),
-                None => {
-                    taken.insert(host, service);
-                }
+                None => taken.insert(host, index),
             }
         }
     }

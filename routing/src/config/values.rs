@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::node::{Node, Number};
+use super::json::Number;
+use super::node::Node;
 use crate::draws::Fraction;
 use crate::duration;
 
@@ -64,12 +65,12 @@ pub(super) fn read_duration(node: &Node<'_>) -> Option<Duration> {
 }
 
 /// Istio's `Percent` object. `{}` is 0.
-pub(super) fn read_percent(node: &Node<'_>, check: impl Fn(Number<'_>) -> Result<(), String>) -> Option<Percentage> {
+pub(super) fn read_percent(node: &Node<'_>, check: impl Fn(Number) -> Result<(), String>) -> Option<Percentage> {
     let fields = node.object()?;
     let value = fields.get("value").map_or(Some(0.0), |value| {
         let number = value.number()?;
         value.check(check(number));
-        Some(number.value)
+        Some(number.value())
     });
     fields.finish();
     value.map(Percentage::from_percent)
@@ -78,10 +79,10 @@ pub(super) fn read_percent(node: &Node<'_>, check: impl Fn(Number<'_>) -> Result
 /// A bare number of per cent.
 pub(super) fn read_percentage(node: &Node<'_>) -> Option<Percentage> {
     let percent = node.number()?;
-    if !(0.0..=100.0).contains(&percent.value) {
+    if !(0.0..=100.0).contains(&percent.value()) {
         node.invalid(format!("a percentage is a number from 0 to 100, not {percent}"));
     }
-    Some(Percentage::from_percent(percent.value))
+    Some(Percentage::from_percent(percent.value()))
 }
 
 /// An HTTP status that Envoy can answer with.

@@ -26,8 +26,8 @@ pub(super) struct Demand<'m> {
 
 impl<'m> Demand<'m> {
     /// Every demand of an entry; a request that fails one of them does not match.
-    pub(super) fn all(matcher: &'m HttpMatch) -> impl Iterator<Item = Self> {
-        matcher.conditions().filter_map(|(field, wanted)| {
+    pub(super) fn all(matcher: &'m HttpMatch) -> Vec<Self> {
+        let demands = matcher.conditions().filter_map(|(field, wanted)| {
             let (kind, text) = match wanted {
                 StringMatch::Exact(text) => (Kind::Whole, &**text),
                 StringMatch::Prefix(text) => (Kind::Start, &**text),
@@ -39,6 +39,7 @@ impl<'m> Demand<'m> {
             };
             let says_something = kind == Kind::Whole || !text.is_empty();
             says_something.then_some(Self { field, kind, text: text.as_bytes() })
-        })
+        });
+        demands.collect()
     }
 }
