@@ -6,7 +6,7 @@ use e2e::binaries;
 use wasmparser::{ExternalKind, Parser, Payload, TypeRef};
 
 /// What was shipped last, rounded up: growth is to be noticed. The goal is 450 KiB.
-const LARGEST: usize = 530 * 1024;
+const LARGEST: usize = 540 * 1024;
 
 /// What it needs of the host: functions of the ABI and of WASI that Envoy and its relatives all have. An import that comes
 /// to be needed is added here by hand, after a look at the hosts.
