@@ -5,7 +5,7 @@
 //! RE2's grammar and written anew for the engine; what the engine cannot express is refused by name:
 //! Unicode classes (`\p{…}`), and characters outside ASCII where case is ignored.
 //!
-//! Most patterns are also an [`automaton`], which decides a value in a tenth of the engine's time; the engine decides what the
+//! Most patterns are also an `automaton`, which decides a value in a tenth of the engine's time; the engine decides what the
 //! automaton leaves open.
 //!
 //! A value that is not UTF-8 matches no pattern, as in RE2, where even `.*` has to cover whole characters.
