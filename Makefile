@@ -79,13 +79,18 @@ board-picture: build ## Take the README's picture of the board anew, docs/board.
 	@test -n "$$ENVOY" || $(PYTHON) scripts/get-envoy $(ENVOY_VERSION) >/dev/null
 	BOARD_PICTURE="$(CURDIR)/docs/board.png" CHROMIUM="$(CHROMIUM)" ENVOY_VERSIONS=$(ENVOY_VERSION) \
 		$(CARGO) test --locked -p e2e --test board -- picture
+
 bench: build bench-envoy ## Measure what a request costs, beside what else could do the work, and write docs/benchmarks (ROUNDS=n, REQUESTS=n)
 	ENVOY_VERSIONS=$(ENVOY_VERSION) $(CARGO) bench --locked -p e2e --bench costs
+
 bench-short: build bench-envoy ## Check every answer of the benchmark, and write nothing
 	ENVOY_VERSIONS=$(ENVOY_VERSION) ROUNDS=2 REQUESTS=200 $(CARGO) test --locked -p e2e --bench costs
+
 bench-pages: ## Write docs/benchmarks anew from the results that are kept there
 	$(CARGO) test --locked -p e2e --bench costs -- pages
+
 bench-envoy:
+	@test -n "$$ENVOY" || $(PYTHON) scripts/get-envoy $(ENVOY_VERSION) >/dev/null
 
 bench-guard: build ## Measure what the guard costs, and the filters before it (Envoy 1.40.0; ROUNDS=n, 60 unless set)
 	@$(PYTHON) scripts/get-envoy $(ENVOY_VERSION) >/dev/null
@@ -118,7 +123,7 @@ lint: toolchain ## Check format, lints, documentation, and who may depend on who
 check-reproducible: toolchain ## Build what is committed twice, at two paths, and compare the modules
 	@$(PYTHON) scripts/check-reproducible
 
-check-long: ## What is too long for every change: all five Envoy versions, the drills at full length, many cases of each property (1,280,000 decisions of the index)
+check-long: check-reproducible ## What is too long for every change: all five Envoy versions, the drills at full length, many cases of each property (1,280,000 decisions of the index), two builds of the same bytes
 	LONG=1 PROPTEST_CASES=20000 $(MAKE) test ENVOY_VERSIONS="$(LONG_ENVOY_VERSIONS)"
 
 clean: ## Remove what was built (not the cache of Envoys)

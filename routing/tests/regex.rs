@@ -101,7 +101,7 @@ fn edit() -> impl Strategy<Value = (Index, Option<char>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 4000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: ProptestConfig::default().cases.saturating_mul(16), ..ProptestConfig::default() })]
 
     #[test]
     fn any_pattern_judges_as_the_engine((pattern, text) in patterns(), edits in prop::collection::vec(edit(), 8)) {

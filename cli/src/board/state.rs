@@ -196,7 +196,7 @@ impl View {
     fn add(&mut self, sample: &Sample) {
         let step = sample.at.checked_div(self.step).unwrap_or_default().saturating_add(STEPS);
         let Some(step) = step.checked_sub(self.first).and_then(|step| usize::try_from(step).ok()) else { return };
-        add(&mut self.known, step, sample.covers.min(self.step));
+        add(&mut self.known, step, sample.covers);
         self.changes.extend(sample.is_change.then_some(sample.at));
         for (number, count) in &sample.counts {
             add(self.grown.entry(*number).or_insert_with(plot), step, *count);
@@ -396,7 +396,7 @@ mod tests {
         for (row, readings, expected) in [
             ("the first look knows of no time before", vec![at(1)], vec![0]),
             ("each second", vec![at(1), at(2), at(3)], vec![0, 1_000, 1_000]),
-            ("silence", vec![at(1), at(2), None, at(4)], vec![0, 1_000, 0, 1_000]),
+            ("silence", vec![at(1), at(2), None, at(4)], vec![0, 1_000, 0, 2_000]),
         ] {
             let state = seen(&readings);
             let steps = state["steps"].as_array().unwrap().iter();

@@ -51,8 +51,8 @@ pub struct Args {
     /// Port of Envoy's listener
     #[arg(long, value_name = "PORT", default_value_t = 10000)]
     port: u16,
-    /// Address that Envoy and the servers of this process listen on; the default, all of them, is for containers
-    #[arg(long, value_name = "ADDRESS", default_value_t = Ipv4Addr::UNSPECIFIED)]
+    /// Address that Envoy and the servers of this process listen on; 0.0.0.0 in containers, where others have to reach them
+    #[arg(long, value_name = "ADDRESS", default_value_t = Ipv4Addr::LOCALHOST)]
     listen: Ipv4Addr,
     /// Who serves a version, asked by /healthz whether it is ready, or `none` to leave its cluster out; may be repeated, and may
     /// name what the configuration has no use for [default: an echo server]
@@ -75,6 +75,7 @@ impl Args {
         let readiness = Readiness::start(bootstrap::upstream_addresses(&self.upstream)).await;
         let rollout = Rollout::new(&files, &self.wasm, &self.upstream);
         let mut rollout = rollout.elsewhere(site.clone(), readiness.clone(), milliseconds_of_the_clock());
+        rollout.find(&Admin::new(self.admin.clone())).await;
         rollout.prepare(&plan).await.map_err(|failure| in_directory(&self.files, failure))?;
         let ports = Ports { address: self.listen, listener: self.port, admin: self.admin.port() };
         write_bootstrap(&files, ports, &plan, &self.wasm, &self.here)?;

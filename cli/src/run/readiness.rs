@@ -8,7 +8,7 @@ use hyper::{Request, StatusCode, header::HOST};
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{error::Elapsed, sleep, timeout},
 };
 
 use crate::{address::HostPort, echo::HEALTH, http};
@@ -17,6 +17,9 @@ use crate::{address::HostPort, echo::HEALTH, http};
 const PERIOD: Duration = Duration::from_millis(200);
 /// How long it may take to answer, its name's lookup included.
 const LIMIT: Duration = Duration::from_millis(500);
+/// So many answers in a row have to be late before an upstream counts as not ready, as by Kubernetes's `failureThreshold`; one
+/// that refuses, or says that it is not, is believed at once.
+const LATE: u32 = 3;
 
 /// By the upstream's name and port, where it is.
 type Ready = BTreeMap<String, Option<SocketAddr>>;
@@ -36,7 +39,7 @@ impl Readiness {
         for upstream in upstreams.cloned() {
             let sender = sender.clone();
             first.spawn(async move {
-                tell(&sender, &upstream, look(&upstream).await);
+                tell(&sender, &upstream, look(&upstream).await.unwrap_or_default());
                 tokio::spawn(follow(sender, upstream));
             });
         }
@@ -59,10 +62,16 @@ impl Readiness {
 }
 
 async fn follow(sender: watch::Sender<Ready>, upstream: HostPort) {
+    let mut late = 0_u32;
     loop {
         tokio::select! {
-            () = sleep(PERIOD) => tell(&sender, &upstream, look(&upstream).await),
+            () = sleep(PERIOD) => {}
             () = sender.closed() => return,
+        }
+        let seen = look(&upstream).await;
+        late = if seen.is_err() { late.saturating_add(1) } else { 0 };
+        if seen.is_ok() || late >= LATE {
+            tell(&sender, &upstream, seen.unwrap_or_default());
         }
     }
 }
@@ -74,14 +83,15 @@ fn tell(sender: &watch::Sender<Ready>, upstream: &HostPort, found: Option<Socket
     });
 }
 
-async fn look(upstream: &HostPort) -> Option<SocketAddr> {
+async fn look(upstream: &HostPort) -> Result<Option<SocketAddr>, Elapsed> {
     let ask = async {
-        let address = tokio::net::lookup_host((upstream.host(), upstream.port())).await.ok()?.next()?;
+        let address = tokio::net::lookup_host((upstream.host(), upstream.port())).await.ok()?.min()?;
         let request = Request::get(HEALTH).header(HOST, upstream.to_string()).body(Empty::<Bytes>::new()).ok()?;
-        let answer = http::send(address, request, LIMIT).await.ok()?;
+        // The limit around all of this comes first.
+        let answer = http::send(address, request, LIMIT.saturating_mul(2)).await.ok()?;
         (answer.status() != StatusCode::SERVICE_UNAVAILABLE).then_some(address)
     };
-    timeout(LIMIT, ask).await.ok().flatten()
+    timeout(LIMIT, ask).await
 }
 
 #[cfg(test)]

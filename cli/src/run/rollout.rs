@@ -108,6 +108,10 @@ pub(super) struct Rollout<'a> {
     clusters_version: u64,
     routes_version: u64,
     filter_version: u64,
+    /// The filter's configuration in its file.
+    document: String,
+    /// How many clusters, routes and filter configurations Envoy had refused before the first were written.
+    refused: [u64; 3],
     /// Echo servers by the version that they stand for.
     stands: BTreeMap<String, Stand>,
     /// What is in force.
@@ -127,6 +131,8 @@ impl<'a> Rollout<'a> {
             clusters_version: 0,
             routes_version: 0,
             filter_version: 0,
+            document: String::new(),
+            refused: [0; 3],
             stands: BTreeMap::new(),
             served: Vec::new(),
             routes: Value::Null,
@@ -166,15 +172,24 @@ impl<'a> Rollout<'a> {
         self.served = self.serve(&plan.versions).await?;
         self.write_clusters(&clusters(&self.served))?;
         self.write_routes(plan.routes())?;
-        self.write_filter(plan)?;
+        self.document = plan.document.to_string();
+        self.write_filter()?;
         Ok(())
     }
 
-    /// Waits until an Envoy that just started runs what was prepared.
+    /// Remembers what an Envoy that may be running already has refused: its counters last as long as it does.
+    pub(super) async fn find(&mut self, admin: &Admin) {
+        for (refused, statistics) in self.refused.iter_mut().zip([CLUSTERS, ROUTES_STATISTICS, &filter_statistics()]) {
+            *refused = admin.subscription(statistics).await.unwrap_or_default().refused;
+        }
+    }
+
+    /// Waits until Envoy runs what was prepared.
     pub(super) async fn started(&self, admin: &Admin) -> Result<(), Failure> {
-        taken(admin, CLUSTERS, self.clusters_version, 0, "clusters").await?;
-        taken(admin, ROUTES_STATISTICS, self.routes_version, 0, "routes").await?;
-        taken(admin, &filter_statistics(), self.filter_version, 0, "filter configuration").await
+        let [clusters, routes, filter] = self.refused;
+        taken(admin, CLUSTERS, self.clusters_version, clusters, "clusters").await?;
+        taken(admin, ROUTES_STATISTICS, self.routes_version, routes, "routes").await?;
+        taken(admin, &filter_statistics(), self.filter_version, filter, "filter configuration").await
     }
 
     /// Brings a plan into force: its clusters are added, routes and filter change over, clusters that nobody names any more
@@ -214,8 +229,15 @@ impl<'a> Rollout<'a> {
         self.push_clusters(clusters, admin).await?;
         self.push_routes(plan.routes(), admin).await?;
         let refused = refused_so_far(admin, &filter_statistics()).await;
-        self.write_filter(plan)?;
-        taken(admin, &filter_statistics(), self.filter_version, refused, "filter configuration").await
+        let before = std::mem::replace(&mut self.document, plan.document.to_string());
+        self.write_filter()?;
+        let taken = taken(admin, &filter_statistics(), self.filter_version, refused, "filter configuration").await;
+        if taken.is_err() {
+            // An Envoy that begins anew must not find what this one refused.
+            self.document = before;
+            self.write_filter()?;
+        }
+        taken
     }
 
     async fn push_clusters(&mut self, clusters: &BTreeMap<String, Value>, admin: &Admin) -> Result<(), Failure> {
@@ -245,10 +267,9 @@ impl<'a> Rollout<'a> {
         self.files.write(&self.files.clusters(), &bootstrap::cluster_discovery(self.clusters_version, &clusters))
     }
 
-    fn write_filter(&mut self, plan: &Plan) -> io::Result<()> {
+    fn write_filter(&mut self) -> io::Result<()> {
         self.filter_version = self.filter_version.saturating_add(1);
-        let document = plan.document.to_string();
-        let response = bootstrap::filter_discovery(self.filter_version, self.wasm, &document);
+        let response = bootstrap::filter_discovery(self.filter_version, self.wasm, &self.document);
         self.files.write(&self.files.filter(), &response)
     }
 

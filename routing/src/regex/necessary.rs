@@ -30,12 +30,12 @@ fn element(body: &str) -> Option<&str> {
 }
 
 /// The characters before the first special one. A pattern with alternatives is left alone, and so is a character that may be
-/// repeated no time at all.
+/// repeated no time at all; an empty quote leaves it to what comes behind.
 fn start(body: &str) -> Option<&str> {
     let end = body.find(SPECIAL).unwrap_or(body.len());
     let (text, rest) = body.split_at_checked(end).filter(|_| !body.contains('|'))?;
     let last = text.char_indices().next_back().map(|(position, _)| position);
-    let text = match last.filter(|_| rest.starts_with(['*', '?', '{'])) {
+    let text = match last.filter(|_| rest.starts_with(['*', '?', '{']) || rest.starts_with(r"\Q")) {
         Some(last) => text.get(..last)?,
         None => text,
     };
@@ -63,6 +63,7 @@ mod tests {
             ("anchored", "^/api/.*$", Some(Start("/api/"))),
             ("once or more", "/a+", Some(Start("/a"))),
             ("perhaps never", "/ab*c", Some(Start("/a"))),
+            ("perhaps never, behind an empty quote", r"/ab\Q\E*", Some(Start("/a"))),
             ("perhaps not there", "/ab?c", Some(Start("/a"))),
             ("counted", "/ab{0,2}", Some(Start("/a"))),
             ("perhaps never, of many bytes", "/ü*", Some(Start("/"))),

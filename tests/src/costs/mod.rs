@@ -40,7 +40,7 @@ pub struct Machine {
     pub processor: String,
     /// How many can run at a time.
     pub cores: usize,
-    /// The kernel's release.
+    /// The kernel's release, without what its builder added.
     pub kernel: String,
     /// Envoy's version.
     pub envoy: String,
@@ -114,7 +114,7 @@ impl Machine {
         Self {
             processor: model.map_or("unknown", |(_, model)| model).to_owned(),
             cores: thread::available_parallelism().map_or(1, usize::from),
-            kernel: kernel.trim().to_owned(),
+            kernel: kernel.trim().split('-').next().unwrap_or_default().to_owned(),
             envoy: envoy.to_owned(),
             date: String::from_utf8_lossy(&date.stdout).trim().to_owned(),
         }

@@ -127,11 +127,11 @@ const LAYERS: [(&str, &str, &str); 9] = [
     ("one get, one set and that route, without an SDK (the floor)", case::FLOOR, case::NO_FILTER),
     ("the Lua script's job by hand, over the floor", case::BY_HAND, case::FLOOR),
     (
-        "the filter on a host that it does not know, over a module that reads the map: SDK, decoding, looking for the host",
+        "the filter on a host that it does not know, over a module that reads the map: dispatcher, decoding, looking for the host",
         case::UNKNOWN_HOST,
         "module, map",
     ),
-    ("the Lua script's job, over the same by hand: SDK, decoding, the decision", case::BARE, case::BY_HAND),
+    ("the Lua script's job, over the same by hand: dispatcher, decoding, the decision", case::BARE, case::BY_HAND),
     ("filter state", case::WITH_STATE, case::BARE),
     ("metrics: entries for response and log, clock, counters", case::SHIPPED, case::WITH_STATE),
     ("Bookinfo over the Lua script's job: path, sticky split, a second control header", case::BOOKINFO, case::SHIPPED),

@@ -93,13 +93,15 @@ fn jobs(results: &Results) -> Vec<Row> {
             added(case::BARE, case::BY_HAND),
             Some(1.15),
         ),
-        at_most("the same, as shipped", added(case::SHIPPED, case::BY_HAND), None),
+        at_most("the same, metrics off only", added(case::WITH_STATE, case::BY_HAND), Some(1.15)),
+        at_most("the same, both on", added(case::SHIPPED, case::BY_HAND), None),
         at_most(
             "the Lua script's job against the Lua script, metrics and filter state off",
             added(case::BARE, case::LUA),
             Some(1.45),
         ),
-        at_most("the same, as shipped", added(case::SHIPPED, case::LUA), None),
+        at_most("the same, metrics off only", added(case::WITH_STATE, case::LUA), Some(1.45)),
+        at_most("the same, both on", added(case::SHIPPED, case::LUA), None),
         at_most(
             "Bookinfo's whole decision against the hand-written module",
             added(case::BOOKINFO, case::BY_HAND),

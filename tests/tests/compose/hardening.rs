@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 use e2e::{binaries, wait};
 use serde_json::{Value, json};
 
-use crate::project::{Project, docker};
+use crate::project::{Project, docker, run};
 
 fn inspected(project: &Project) -> Vec<Value> {
     let containers = project.containers(None);
@@ -62,8 +62,9 @@ pub(crate) async fn images_are_small_and_hold_what_is_built(project: &Project) {
     let container = docker(&["create", FILTER, "nothing"]);
     let container = String::from_utf8_lossy(&container).trim().to_owned();
     let copy = project.path("plugin.wasm");
-    docker(&["cp", &format!("{container}:/plugin.wasm"), &copy.display().to_string()]);
+    let copied = run(&["cp", &format!("{container}:/plugin.wasm"), &copy.display().to_string()]);
     docker(&["rm", &container]);
+    assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
     assert!(fs::read(copy).expect("the copy") == wasm, "{FILTER} holds the filter that was built");
 }
 

@@ -249,7 +249,8 @@ fn compose() -> &'static [&'static str] {
     }
 }
 
-fn run(arguments: &[&str]) -> Output {
+/// What a docker command did, which may have failed.
+pub(crate) fn run(arguments: &[&str]) -> Output {
     Command::new("docker").args(arguments).output().expect("run docker")
 }
 
