@@ -132,7 +132,7 @@ impl Row {
         for (key, value) in [
             ("gateways", question.gateway.as_ref().map(|gateway| json!([gateway]))),
             ("namespace", question.source_namespace.as_ref().map(|namespace| json!(namespace))),
-            ("labels", question.source_labels.as_ref().map(|labels| json!(labels))),
+            ("labels", question.source_labels.clone().map(|labels| labels.into_iter().collect::<Value>())),
         ] {
             if let Some(value) = value {
                 document["proxy"][key] = value;
