@@ -3,6 +3,7 @@
 use std::hash::Hasher;
 
 use super::demand::Kind;
+use crate::fingerprint::{BASIS, fnv1a};
 
 /// A hash that grows byte by byte, so that one pass over a value gives the hashes of all its beginnings (FNV-1a, 64 bits).
 /// ASCII letters count without their case, as rules may ask for paths; the judge of a route knows better.
@@ -13,14 +14,13 @@ pub(crate) struct Hash(u64);
 
 impl Default for Hash {
     fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
+        Self(BASIS)
     }
 }
 
 impl Hash {
     pub(super) fn with(self, bytes: &[u8]) -> Self {
-        let step = |hash: u64, byte: &u8| (hash ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0000_01b3);
-        Self(bytes.iter().fold(self.0, step))
+        Self(bytes.iter().fold(self.0, |hash, byte| fnv1a(hash, byte.to_ascii_lowercase())))
     }
 
     /// The key of a demand on the field with this number. The mixing makes every bit of the hash count in the upper ones.
