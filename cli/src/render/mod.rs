@@ -1,13 +1,17 @@
 //! `canaryctl render`: files for other tools.
 
+mod advice;
 mod bootstrap;
+mod manifest;
+mod plugin;
 mod virtual_services;
+mod wasm;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use self::{bootstrap::BootstrapArgs, virtual_services::VirtualServiceArgs};
+use self::{bootstrap::BootstrapArgs, plugin::PluginArgs, virtual_services::VirtualServiceArgs, wasm::Kind};
 use crate::console;
 
 /// The flags of `canaryctl render`.
@@ -31,6 +35,15 @@ enum What {
     /// without the header. DestinationRules stay as they are and are not printed.
     #[command(name = "virtualservice")]
     VirtualService(VirtualServiceArgs),
+    /// The WasmPlugin that brings the filter into Istio's proxies, in mode version, for `kubectl apply`
+    ///
+    /// The document goes into its pluginConfig, with proxy.gateways as the proxies need it. A document that says nothing of
+    /// its mode is one of mode version. Comments say what to know before it is applied.
+    #[command(name = "wasmplugin")]
+    WasmPlugin(Box<PluginArgs>),
+    /// The same as a TrafficExtension, for Istio 1.30 and later
+    #[command(name = "trafficextension")]
+    TrafficExtension(Box<PluginArgs>),
 }
 
 impl Args {
@@ -40,6 +53,8 @@ impl Args {
         let printed = match self.what {
             What::Bootstrap(bootstrap) => bootstrap.print(),
             What::VirtualService(virtual_services) => virtual_services.print(),
+            What::WasmPlugin(plugin) => wasm::print(Kind::WasmPlugin, *plugin),
+            What::TrafficExtension(plugin) => wasm::print(Kind::TrafficExtension, *plugin),
         };
         match printed {
             Ok(()) => ExitCode::SUCCESS,
