@@ -2,6 +2,7 @@
 
 mod advice;
 mod bootstrap;
+mod envoy_filter;
 mod manifest;
 mod plugin;
 mod virtual_services;
@@ -44,6 +45,11 @@ enum What {
     /// The same as a TrafficExtension, for Istio 1.30 and later
     #[command(name = "trafficextension")]
     TrafficExtension(Box<PluginArgs>),
+    /// The EnvoyFilter that brings the filter, its route and its guard into Istio's proxies, in mode cluster
+    ///
+    /// The guard is there where a policy has a fallback order. Comments say what each part is for.
+    #[command(name = "envoyfilter")]
+    EnvoyFilter(Box<PluginArgs>),
 }
 
 impl Args {
@@ -54,6 +60,7 @@ impl Args {
             What::Bootstrap(bootstrap) => bootstrap.print(),
             What::VirtualService(virtual_services) => virtual_services.print(),
             What::WasmPlugin(plugin) => wasm::print(Kind::WasmPlugin, *plugin),
+            What::EnvoyFilter(plugin) => envoy_filter::print(*plugin),
             What::TrafficExtension(plugin) => wasm::print(Kind::TrafficExtension, *plugin),
         };
         match printed {
