@@ -1,5 +1,5 @@
 //! The manifests that are shipped are what their first lines print.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
+#![expect(clippy::unwrap_used, reason = "test code")]
 
 use std::{
     fs,
