@@ -3,6 +3,8 @@
 //!
 //! `make test-istio`. One control plane serves all trials; each has a namespace and proxies of its own.
 
+mod manifests;
+mod readme;
 mod smoke;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
@@ -24,7 +26,15 @@ macro_rules! trials {
 }
 
 fn trials(runtime: &Handle, mesh: &Arc<Mesh>) -> Vec<Trial> {
-    trials!(runtime, mesh, smoke::a_gateway_routes_by_header,)
+    trials!(
+        runtime,
+        mesh,
+        smoke::a_gateway_routes_by_header,
+        manifests::every_manifest_is_valid,
+        manifests::what_is_rendered_of_every_example_is_valid,
+        manifests::what_is_wrong_is_found,
+        readme::every_command_has_the_output_that_is_shown,
+    )
 }
 
 fn trial<F>(runtime: &Handle, mesh: &Arc<Mesh>, claim: &str, test: F) -> Trial
