@@ -3,6 +3,8 @@
 //!
 //! `make test-istio`. One control plane serves all trials; each has a namespace and proxies of its own.
 
+mod manifests;
+mod readme;
 mod routing;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
@@ -27,6 +29,10 @@ fn trials(runtime: &Handle, mesh: &Arc<Mesh>) -> Vec<Trial> {
     trials!(
         runtime,
         mesh,
+        manifests::every_manifest_is_valid,
+        manifests::what_is_rendered_of_every_example_is_valid,
+        manifests::what_is_wrong_is_found,
+        readme::every_command_has_the_output_that_is_shown,
         routing::at_a_gateway_by_wasmplugin,
         routing::at_a_gateway_by_trafficextension,
         routing::at_a_gateway_by_envoyfilter,
