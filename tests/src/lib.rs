@@ -13,6 +13,7 @@
 //! - [`upstream`] (obeying [`directives`]), [`client`], [`load`]: the two ends of a request, and many requests
 //! - [`grpc`]: the two ends of a gRPC call
 //! - [`readme`]: the README's parts, and its commands carried out
+//! - [`registry`]: where images are pushed to and pulled from
 //! - [`scale`]: how much of everything
 //! - [`proportion`]: what may be said of a share after so many requests
 //! - [`rounds`], [`open_loop`], [`statistics`]: what a request costs and waits beside others, and what may be said of that
@@ -35,6 +36,7 @@ pub mod prometheus;
 pub mod proportion;
 pub mod pushed;
 pub mod readme;
+pub mod registry;
 pub mod rounds;
 pub mod scale;
 pub mod statistics;
