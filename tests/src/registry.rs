@@ -24,6 +24,8 @@ const HTPASSWD: &str = "canary:$2y$04$1NyfX8Fmj4n1iS1JHMw77uvP7Uc5roPBMp8ZDWIITt
 pub struct Options {
     /// Whether only [`USER`] is let in.
     pub asks_who_it_is: bool,
+    /// Who gives the tokens without which nobody is let in; the registry takes any token.
+    pub token_realm: Option<String>,
     /// The files of a certificate and of its key, in PEM, for HTTPS.
     pub certificate: Option<(PathBuf, PathBuf)>,
 }
@@ -117,6 +119,9 @@ fn configuration(folder: &Path, options: &Options) -> Value {
         let file = folder.join("htpasswd");
         fs::write(&file, HTPASSWD).expect("write htpasswd");
         configuration["auth"] = json!({"htpasswd": {"realm": "canary-filter", "path": file}});
+    }
+    if let Some(realm) = &options.token_realm {
+        configuration["auth"] = json!({"silly": {"realm": realm, "service": "canary-filter"}});
     }
     if let Some((certificate, key)) = &options.certificate {
         configuration["http"]["tls"] = json!({"certificate": certificate, "key": key});

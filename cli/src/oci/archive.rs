@@ -32,6 +32,8 @@ pub(crate) fn pack(module: &[u8]) -> io::Result<Packed> {
     header.set_uid(0);
     header.set_gid(0);
     header.set_mtime(0);
+    header.set_device_major(0)?;
+    header.set_device_minor(0)?;
     header.set_size(u64::try_from(module.len()).map_err(io::Error::other)?);
     header.set_cksum();
     let mut builder = Builder::new(Vec::new());
@@ -56,6 +58,10 @@ pub(crate) fn unpack(gzip: &[u8]) -> Result<Vec<u8>, String> {
         if Path::new(&*entry.path().map_err(wrong)?).file_name().is_some_and(|name| name == PLUGIN) {
             let mut module = Vec::new();
             entry.read_to_end(&mut module).map_err(wrong)?;
+            // The crate takes the end of the archive for that of a file.
+            if u64::try_from(module.len()) != Ok(entry.size()) {
+                return Err(format!("the layer ends within {PLUGIN}"));
+            }
             return Ok(module);
         }
     }
@@ -73,8 +79,8 @@ mod tests {
     fn the_same_module_is_packed_into_the_same_bytes() {
         let packed = pack(MODULE).unwrap();
         assert_eq!(packed.gzip, pack(MODULE).unwrap().gzip);
-        // `tar --format=ustar --owner=0:0 --numeric-owner --mtime=@0 --mode=644 -b 1 -c plugin.wasm`
-        assert_eq!(digest::sha256(&packed.tar), "0000000000000000000000000000000000000000000000000000000000000000");
+        // `tar --format=ustar --owner=0 --group=0 --numeric-owner --mtime=@0 --mode=644 -b 1 -cf - plugin.wasm | sha256sum`
+        assert_eq!(digest::sha256(&packed.tar), "c3d9ad5a9bf0fd102dce99608c288325d1737e0702ae150e7bed231b655335d7");
         // Neither name, time nor system; the best compression.
         assert_eq!(packed.gzip.get(..10), Some(b"\x1f\x8b\x08\0\0\0\0\0\x02\xff".as_slice()));
         assert_eq!(unpack(&packed.gzip).as_deref(), Ok(MODULE));
@@ -107,7 +113,7 @@ mod tests {
             ("by another name", gzipped(&tar_of(&[("my-plugin.wasm", b"1")])), Err("there is no plugin.wasm")),
             ("not gzipped", tar_of(&[("plugin.wasm", b"1")]), Err("no tar+gzip")),
             ("not tarred", gzipped(MODULE), Err("no tar+gzip")),
-            ("cut", gzipped(&tar_of(&[("plugin.wasm", b"1")]).split_at(512).0.to_vec()), Err("no tar+gzip")),
+            ("cut", gzipped(&tar_of(&[("plugin.wasm", b"1")]).split_at(512).0), Err("ends within plugin.wasm")),
         ] {
             match (unpack(&layer), expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(found, expected.as_bytes(), "{row}"),

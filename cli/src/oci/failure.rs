@@ -158,3 +158,64 @@ fn status(envelope: &OciEnvelope) -> u16 {
 fn text(envelope: &OciEnvelope) -> String {
     envelope.errors.iter().map(|error| error.message.as_str()).collect::<Vec<_>>().join("; ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(code: u16, message: &str) -> OciDistributionError {
+        OciDistributionError::ServerError { code, url: "https://r.io/v2/".to_owned(), message: message.to_owned() }
+    }
+
+    fn registry(envelope: &str) -> OciDistributionError {
+        OciDistributionError::RegistryError { envelope: serde_json::from_str(envelope).unwrap(), url: String::new() }
+    }
+
+    #[test]
+    fn errors_are_told_by_what_can_be_done() {
+        let image = "oci://r.io/a:1".parse().unwrap();
+        let credentials = Credentials::find("r.io", None).unwrap();
+        let denied = r#"{"errors": [{"code": "DENIED", "message": "no write"}]}"#;
+        let cut = io::Error::new(io::ErrorKind::ConnectionReset, "reset by peer");
+        let tampered =
+            || DigestError::VerificationError { expected: "sha256:a".to_owned(), actual: "sha256:b".to_owned() };
+        for (row, plain_http, error, kind, expected) in [
+            ("busy", false, server(503, "come back"), Kind::Transient, "r.io answers 503: come back"),
+            ("too many", false, server(429, ""), Kind::Transient, "r.io answers 429"),
+            ("broken", false, server(500, ""), Kind::Transient, "r.io answers 500"),
+            ("not made for it", false, server(501, ""), Kind::Lasting, "oci://r.io/a:1: r.io answers 501"),
+            ("denied, as text", false, server(403, denied), Kind::Lasting, "r.io does not allow it: no write"),
+            ("denied", false, registry(denied), Kind::Lasting, "r.io does not allow it: no write"),
+            ("nobody", false, server(401, ""), Kind::Lasting, "r.io asks who you are"),
+            (
+                "absent",
+                false,
+                registry(r#"{"errors": [{"code": "NAME_UNKNOWN"}]}"#),
+                Kind::Absent,
+                "r.io does not have it",
+            ),
+            ("nothing said", false, registry(r#"{"errors": []}"#), Kind::Lasting, "r.io answers 400"),
+            ("HTTPS there", true, server(400, "sent to HTTPS port"), Kind::Lasting, "leave --plain-http out"),
+            ("HTTPS said by chance", false, server(400, "sent to HTTPS port"), Kind::Lasting, "answers 400: sent to"),
+            ("cut", false, OciDistributionError::IoError(cut), Kind::Transient, "r.io: reset by peer"),
+            (
+                "tampered",
+                false,
+                OciDistributionError::DigestError(tampered()),
+                Kind::Lasting,
+                "sha256:a and sent sha256:b",
+            ),
+            (
+                "tampered, in a stream",
+                false,
+                OciDistributionError::IoError(io::Error::other(tampered())),
+                Kind::Lasting,
+                "sha256:a and sent sha256:b",
+            ),
+        ] {
+            let failure = Exchange { image: &image, plain_http, credentials: &credentials }.failure(&error);
+            assert_eq!(failure.kind, kind, "{row}: {failure}");
+            assert!(failure.to_string().contains(expected), "{row}: {failure}");
+        }
+    }
+}

@@ -142,3 +142,84 @@ fn artifact(module: Bytes, notes: &Notes) -> Result<Image, std::io::Error> {
     let layers = vec![Blob::json("layer", SETTINGS, &settings)?, Blob::new("layer", MODULE_LAYER, module)?];
     Image::new(Blob::json("config", SETTINGS, &settings)?, layers, notes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::accepted;
+
+    const MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
+    fn notes(source: Option<&str>, revision: Option<&str>) -> Notes {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Notes { version: "1.2.3".to_owned(), source: owned(source), revision: owned(revision) }
+    }
+
+    fn image(layout: Layout, notes: &Notes) -> Image {
+        Image::of(Bytes::from_static(MODULE), layout, notes).unwrap()
+    }
+
+    #[test]
+    fn both_layouts_are_those_of_their_specifications() {
+        for (layout, config, layers) in [
+            (Layout::Compat, IMAGE_CONFIG_MEDIA_TYPE, vec![IMAGE_LAYER_GZIP_MEDIA_TYPE]),
+            (Layout::Artifact, SETTINGS, vec![SETTINGS, MODULE_LAYER]),
+        ] {
+            let image = image(layout, &notes(None, None));
+            let manifest = accepted::manifest(&image.manifest).unwrap();
+            assert_eq!(manifest.media_type.as_deref(), Some(OCI_IMAGE_MEDIA_TYPE), "{layout:?}");
+            assert_eq!(manifest.config.media_type, config, "{layout:?}");
+            let found: Vec<_> = manifest.layers.iter().map(|layer| layer.media_type.as_str()).collect();
+            assert_eq!(found, layers, "{layout:?}");
+            for named in manifest.layers.iter().chain([&manifest.config]) {
+                let blob = image.blobs.iter().find(|blob| blob.descriptor.digest == named.digest);
+                let blob = blob.unwrap_or_else(|| panic!("{layout:?}: {} is not pushed", named.media_type));
+                assert_eq!(digest::of(&blob.content), named.digest, "{layout:?}");
+                assert_eq!(usize::try_from(named.size), Ok(blob.content.len()), "{layout:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_compat_image_names_its_tar() {
+        let image = image(Layout::Compat, &notes(None, None));
+        let config = image.blobs.iter().find(|blob| blob.part == "config").unwrap();
+        let config: Value = serde_json::from_slice(&config.content).unwrap();
+        let tar = digest::of(&archive::pack(MODULE).unwrap().tar);
+        assert_eq!(config["rootfs"], json!({"type": "layers", "diff_ids": [tar]}));
+    }
+
+    #[test]
+    fn the_same_module_and_notes_make_the_same_image() {
+        let base = notes(None, None);
+        for layout in [Layout::Compat, Layout::Artifact] {
+            let digest = |notes: &Notes| image(layout, notes).digest();
+            assert_eq!(digest(&base), digest(&base), "{layout:?}");
+            assert_ne!(digest(&base), digest(&notes(Some("https://example.com/source"), None)), "{layout:?}");
+        }
+    }
+
+    #[test]
+    fn notes_are_annotations() {
+        for (row, notes, expected) in [
+            (
+                "the least",
+                notes(None, None),
+                json!({"org.opencontainers.image.version": "1.2.3", "org.opencontainers.image.licenses": "Apache-2.0"}),
+            ),
+            (
+                "all",
+                notes(Some("https://example.com/source"), Some("0a1b2c")),
+                json!({
+                    "org.opencontainers.image.version": "1.2.3",
+                    "org.opencontainers.image.licenses": "Apache-2.0",
+                    "org.opencontainers.image.source": "https://example.com/source",
+                    "org.opencontainers.image.revision": "0a1b2c",
+                }),
+            ),
+        ] {
+            let manifest: Value = serde_json::from_slice(&image(Layout::Compat, &notes).manifest).unwrap();
+            assert_eq!(manifest["annotations"], expected, "{row}");
+        }
+    }
+}

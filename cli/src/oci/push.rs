@@ -74,8 +74,8 @@ impl Args {
         }
         if let Some(before) = before.filter(|before| *before != digest) {
             console::complain(format_args!(
-                "warning: the tag has moved from {before}: proxies that have fetched it keep that one (imagePullPolicy \
-                 IfNotPresent) until the plugin names the new sha256, or another tag"
+                "warning: the tag has moved from {before}: proxies that have fetched it keep that image (imagePullPolicy: \
+                 IfNotPresent), and where a plugin names its sha256, proxies that start now fail to fetch it; a new tag avoids both"
             ));
         }
         self.tell(&digest, &module);

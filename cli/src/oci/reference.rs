@@ -89,7 +89,7 @@ mod tests {
             ("an empty name", "oci://registry.example.com/:1", "invalid"),
             ("no host", "oci://canary-filter/a:1", "no registry's host (Docker Hub is docker.io)"),
             ("no tag", "oci://registry.example.com:5000/a", "no tag"),
-            ("capitals", "oci://registry.example.com/Canary:1", "lowercase"),
+            ("capitals", "oci://registry.example.com/Canary:1", "invalid reference format"),
             ("a digest that is cut", "oci://registry.example.com/a@sha256:0123", "invalid"),
             ("nothing", "", "does not begin with oci://"),
         ] {

@@ -26,8 +26,8 @@ const PAUSES: [Duration; 4] =
     [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 /// How long connecting may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// How long a registry may be silent within an answer.
-const SILENCE_LIMIT: Duration = Duration::from_secs(60);
+/// How long a registry may be silent; what is sent to it meanwhile, a layer of some 200 KB, counts as silence.
+const SILENCE_LIMIT: Duration = Duration::from_secs(120);
 /// What a client takes: an index, too, so that it can be refused by name.
 const MANIFESTS: [&str; 4] = [
     OCI_IMAGE_MEDIA_TYPE,

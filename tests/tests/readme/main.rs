@@ -60,7 +60,7 @@ fn run_canaryctl(arguments: &[&str]) -> Output {
 #[test]
 fn every_command_has_the_output_that_is_shown() {
     let _alone = alone();
-    let steps = readme::steps(false);
+    let steps = readme::other_steps();
     let mut running: Option<Running> = None;
     let mut has_test = false;
     for step in &steps {
