@@ -21,13 +21,16 @@ CANARYCTL := $(TARGET_DIR)/debug/canaryctl
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 CONFIG ?= envoy-configs/examples/bookinfo/03-jason/config.yaml
 RUN_ARGS ?=
+# Where `make push` pushes to: oci://HOST[:PORT]/NAME:TAG.
+IMAGE ?=
+PUSH_ARGS ?=
 BENCH_ARGS ?=
 
-# canaryctl without libraries, for images that hold nothing else.
+# canaryctl without libraries, for images that hold nothing else; and without the registry's part, which needs a C compiler for it.
 STATIC := $(shell uname -m)-unknown-linux-musl
 
 .DEFAULT_GOAL := help
-.PHONY: help toolchain build envoy envoys run test bench-guard bench-routing test-wasm lint check-long clean ci test-board board-picture images manifests test-compose istio-tools test-istio check-reproducible bench bench-short bench-pages bench-envoy crates size
+.PHONY: help toolchain build envoy envoys run test bench-guard bench-routing test-wasm lint check-long clean ci test-board board-picture images manifests test-compose istio-tools test-istio check-reproducible bench bench-short bench-pages bench-envoy crates size push test-registry
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,9 +105,13 @@ bench-routing: ## Measure what a decision costs natively, by the index and rule 
 test-wasm: toolchain ## Run the tables of the routing crate as wasm32 in Node
 	@$(PYTHON) scripts/test-wasm
 
+push: build ## Push the filter into an OCI registry (IMAGE=oci://HOST/NAME:TAG, PUSH_ARGS=flags of `canaryctl push`)
+	@test -n "$(IMAGE)" || { echo "make: say where to: make push IMAGE=oci://HOST/NAME:TAG" >&2; exit 1; }
+	@$(CANARYCTL) push $(WASM) "$(IMAGE)" $(PUSH_ARGS)
+
 images: build ## Build the images that docker-compose.yml names, without a registry
 	@test -d "$$(rustc --print target-libdir --target $(STATIC) 2>/dev/null)" || rustup target add $(STATIC)
-	$(CARGO) build --locked --release --target $(STATIC) -p canaryctl
+	$(CARGO) build --locked --release --target $(STATIC) -p canaryctl --no-default-features
 	@cp $(TARGET_DIR)/$(STATIC)/release/canaryctl dist/canaryctl.new && mv dist/canaryctl.new dist/canaryctl
 	@$(PYTHON) scripts/build-images
 
@@ -113,6 +120,10 @@ manifests: crates ## Write the manifests of envoy-configs/istio anew, each by th
 	@for file in $$(grep -rl '^# canaryctl render' --include='*.yaml' envoy-configs/istio); do \
 		flags=$$(sed -n '1s/^# canaryctl //p' $$file) && \
 		eval "$(CANARYCTL) $$flags" > $$file.new && mv $$file.new $$file || exit 1; done
+
+test-registry: build ## Test `canaryctl push` and `pull` against a real docker-registry, and what Docker pushes where it answers
+	@registry="$$($(PYTHON) scripts/get-registry)" && \
+		REGISTRY="$$registry" $(CARGO) test --locked -p e2e --features registry --test registry
 
 test-compose: build ## Test docker-compose.yml in Docker, and what Prometheus and Grafana show; starts dockerd if none runs (as root)
 	@$(PYTHON) scripts/with-docker sh -ec '$(MAKE) images; $(CARGO) test --locked -p e2e --features compose --test compose'

@@ -9,6 +9,8 @@ pub mod echo;
 pub mod explain;
 mod flags;
 mod http;
+#[cfg(feature = "registry")]
+pub mod oci;
 pub mod probe;
 pub mod render;
 pub mod run;

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+#[cfg(feature = "registry")]
+use canaryctl::oci::{pull, push};
 use canaryctl::{board, echo, explain, probe, render, run, validate};
 use clap::{Parser, Subcommand};
 
@@ -31,6 +33,12 @@ enum Command {
     Probe(probe::Args),
     /// Print what other tools need to run a configuration
     Render(render::Args),
+    /// Push the filter into an OCI registry, as an image that Istio takes
+    #[cfg(feature = "registry")]
+    Push(push::Args),
+    /// Pull the filter out of an OCI registry, as Istio would
+    #[cfg(feature = "registry")]
+    Pull(pull::Args),
 }
 
 fn main() -> ExitCode {
@@ -43,5 +51,9 @@ fn main() -> ExitCode {
         Command::Deliver(args) => args.run(),
         Command::Probe(args) => args.run(),
         Command::Render(args) => args.run(),
+        #[cfg(feature = "registry")]
+        Command::Push(args) => args.run(),
+        #[cfg(feature = "registry")]
+        Command::Pull(args) => args.run(),
     }
 }

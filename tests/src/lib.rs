@@ -14,6 +14,7 @@
 //! - [`grpc`]: the two ends of a gRPC call
 //! - [`istio`]: a control plane of Istio without a cluster, and proxies that its agent runs
 //! - [`readme`]: the README's parts, and its commands carried out
+//! - [`registry`]: where images are pushed to and pulled from
 //! - [`scale`]: how much of everything; [`ports`]: where to listen
 //! - [`proportion`]: what may be said of a share after so many requests
 //! - [`rounds`], [`open_loop`], [`statistics`]: what a request costs and waits beside others, and what may be said of that
@@ -38,6 +39,7 @@ pub mod prometheus;
 pub mod proportion;
 pub mod pushed;
 pub mod readme;
+pub mod registry;
 pub mod rounds;
 pub mod scale;
 pub mod statistics;

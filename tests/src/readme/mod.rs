@@ -13,8 +13,10 @@ use document::{Block, Step};
 pub const NEEDS_DOCKER: &str = "## Local testing";
 /// The sections whose commands need Istio, in order; the tests of `make test-istio` carry them out.
 pub const NEEDS_ISTIO: [&str; 2] = ["### From pull to canary", "### Whether it works"];
+/// The section whose commands need a registry; the tests of `make test-registry` carry them out.
+pub const NEEDS_REGISTRY: &str = "### The image";
 /// The sections that have tests of their own.
-const ELSEWHERE: [&str; 3] = [NEEDS_DOCKER, NEEDS_ISTIO[0], NEEDS_ISTIO[1]];
+const ELSEWHERE: [&str; 4] = [NEEDS_DOCKER, NEEDS_REGISTRY, NEEDS_ISTIO[0], NEEDS_ISTIO[1]];
 
 /// The README.
 ///

@@ -16,6 +16,8 @@ use rustix::process::{Pid, Signal, kill_process};
 const PAUSE: Duration = Duration::from_millis(5);
 /// What the `make` that runs the tests tells its children; a reader's shell has none of it.
 const VARIABLES_OF_MAKE: [&str; 4] = ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"];
+/// How the names of those begin that `cargo test` sets; build scripts that look at them would run, and crates be built, anew.
+const VARIABLES_OF_CARGO: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];
 
 /// A command in the root of the project, with everything it writes to stdout and stderr as one stream. It and what it
 /// started gets SIGTERM when this is dropped, and SIGKILL if that does not help.
@@ -37,6 +39,11 @@ impl Process {
         let mut shell = Command::new("sh");
         for variable in VARIABLES_OF_MAKE {
             shell.env_remove(variable);
+        }
+        for (variable, _) in env::vars_os() {
+            if VARIABLES_OF_CARGO.iter().any(|prefix| variable.to_string_lossy().starts_with(prefix)) {
+                shell.env_remove(variable);
+            }
         }
         let child = shell
             .arg("-c")

@@ -1,0 +1,126 @@
+//! Who pushes and pulls: what `docker login` has noted, in the configuration or with the helpers that it names.
+
+use std::{
+    env, fmt,
+    fs::File,
+    io::{self, BufReader},
+    path::{Path, PathBuf},
+};
+
+use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
+use oci_client::secrets::RegistryAuth;
+
+/// What helpers of Docker's say where they have nothing for a host.
+const NOT_IN_HELPER: &str = "credentials not found";
+/// The key by which Docker keeps the credentials of Docker Hub.
+const DOCKER_HUB: (&str, &str) = ("docker.io", "https://index.docker.io/v1/");
+
+/// Credentials for a registry, or that there are none.
+#[derive(Clone, Debug)]
+pub(crate) struct Credentials {
+    /// As the client takes them.
+    pub(crate) auth: RegistryAuth,
+    /// The file in which they were looked for.
+    file: Option<PathBuf>,
+}
+
+impl Credentials {
+    /// Those for `host`, from `config.json` in `directory`.
+    ///
+    /// # Errors
+    /// When the file or a helper that it names cannot be read, or holds what cannot be used here.
+    pub(crate) fn find(host: &str, directory: Option<&Path>) -> Result<Self, String> {
+        let none = |file| Self { auth: RegistryAuth::Anonymous, file };
+        let Some(directory) = directory else { return Ok(none(None)) };
+        let path = directory.join("config.json");
+        let wrong = |why: &dyn fmt::Display| format!("{}: {why}", path.display());
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(none(Some(path))),
+            Err(error) => return Err(wrong(&error)),
+        };
+        let (hub, key_of_hub) = DOCKER_HUB;
+        let key = if host == hub { key_of_hub } else { host };
+        match get_credential_from_reader(BufReader::new(file), key) {
+            Ok(DockerCredential::UsernamePassword(user, password)) => {
+                Ok(Self { auth: RegistryAuth::Basic(user, password), file: Some(path) })
+            }
+            Ok(DockerCredential::IdentityToken(_)) => Err(wrong(&format_args!(
+                "for {host} it has an identity token, which cannot be used here: `docker login {host}` with a user and an access token"
+            ))),
+            Err(CredentialRetrievalError::NoCredentialConfigured) => Ok(none(Some(path))),
+            Err(CredentialRetrievalError::HelperFailure { stdout, .. }) if stdout.contains(NOT_IN_HELPER) => {
+                Ok(none(Some(path)))
+            }
+            Err(CredentialRetrievalError::ConfigReadError) => Err(wrong(&"it is no configuration of Docker (JSON)")),
+            Err(error) => Err(wrong(&format_args!("credentials for {host}: {error}"))),
+        }
+    }
+
+    /// What is wrong where a registry does not let these in.
+    pub(crate) fn refused_by(&self, host: &str) -> String {
+        let file =
+            self.file.as_ref().map_or_else(|| "~/.docker/config.json".to_owned(), |file| file.display().to_string());
+        match &self.auth {
+            RegistryAuth::Basic(user, _) => format!(
+                "{host} refuses the user {user:?} and the password that {file} has for it: `docker login {host}` notes others"
+            ),
+            RegistryAuth::Anonymous | RegistryAuth::Bearer(_) => {
+                format!("{host} asks who you are, and {file} has nothing for it: `docker login {host}` notes it there")
+            }
+        }
+    }
+}
+
+/// Where Docker's configuration is: `$DOCKER_CONFIG`, else `~/.docker`.
+pub(crate) fn docker_directory() -> Option<PathBuf> {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("DOCKER_CONFIG").or_else(|| Some(set("HOME")?.join(".docker")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn credentials_are_those_of_docker() {
+        // `user:pass:word`
+        let basic = || Ok(RegistryAuth::Basic("user".to_owned(), "pass:word".to_owned()));
+        let anonymous = || Ok(RegistryAuth::Anonymous);
+        for (row, host, config, expected) in [
+            ("no file", "r.io", "", anonymous()),
+            ("nothing in it", "r.io", "{}", anonymous()),
+            ("by host", "r.io", r#"{"auths": {"r.io": {"auth": "dXNlcjpwYXNzOndvcmQ="}}}"#, basic()),
+            ("by host and port", "r.io:5000", r#"{"auths": {"r.io:5000": {"auth": "dXNlcjpwYXNzOndvcmQ="}}}"#, basic()),
+            ("of another port", "r.io", r#"{"auths": {"r.io:5000": {"auth": "dXNlcjpwYXNzOndvcmQ="}}}"#, anonymous()),
+            ("in clear", "r.io", r#"{"auths": {"r.io": {"username": "user", "password": "pass:word"}}}"#, basic()),
+            ("by URL", "r.io", r#"{"auths": {"https://r.io/v1/": {"auth": "dXNlcjpwYXNzOndvcmQ="}}}"#, basic()),
+            (
+                "Docker Hub",
+                "docker.io",
+                r#"{"auths": {"https://index.docker.io/v1/": {"auth": "dXNlcjpwYXNzOndvcmQ="}}}"#,
+                basic(),
+            ),
+            ("no JSON", "r.io", "auths:", Err("no configuration of Docker")),
+            ("no base64", "r.io", r#"{"auths": {"r.io": {"auth": "!"}}}"#, Err("Unable to decode credential")),
+            ("a token", "r.io", r#"{"auths": {"r.io": {"identitytoken": "x"}}}"#, Err("an identity token")),
+            ("a helper that is not there", "r.io", r#"{"credsStore": "is-not-there"}"#, Err("credential helper")),
+            ("a helper of one host", "r.io", r#"{"credHelpers": {"r.io": "is-not-there"}}"#, Err("credential helper")),
+            ("a helper of another", "q.io", r#"{"credHelpers": {"r.io": "is-not-there"}}"#, anonymous()),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            if !config.is_empty() {
+                fs::write(directory.path().join("config.json"), config).unwrap();
+            }
+            match (Credentials::find(host, Some(directory.path())), expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found.auth, expected, "{row}"),
+                (Err(error), Err(expected)) => {
+                    assert!(error.contains(expected) && error.contains("config.json: "), "{row}: {error}");
+                }
+                (found, _) => panic!("{row}: {found:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! `oci://HOST[:PORT]/NAME:TAG`, as flags take it and Istio's `url` has it.
+
+use std::{fmt, str::FromStr};
+
+use oci_client::Reference;
+
+/// How Istio tells images from files behind other URLs.
+const SCHEME: &str = "oci://";
+const EXAMPLE: &str = "oci://registry.example.com/canary-filter:0.1.0";
+
+/// An image in a registry, by its tag, its digest or both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ImageUrl {
+    text: String,
+    reference: Reference,
+}
+
+impl ImageUrl {
+    /// What the client of the registry calls it.
+    pub(crate) fn reference(&self) -> &Reference {
+        &self.reference
+    }
+
+    /// The registry's host and port, as `docker login` takes it.
+    pub(crate) fn host(&self) -> &str {
+        self.reference.registry()
+    }
+}
+
+impl FromStr for ImageUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = |why: &str| format!("{why}; an image is written as {EXAMPLE}");
+        let named = text.strip_prefix(SCHEME).ok_or_else(|| wrong(&format!("it does not begin with {SCHEME}")))?;
+        let (host, name) = named.split_once('/').ok_or_else(|| wrong("it has no name behind the registry's host"))?;
+        if !host.contains(['.', ':']) && host != "localhost" {
+            return Err(wrong(&format!("{host:?} is no registry's host (Docker Hub is docker.io)")));
+        }
+        let last = name.rsplit('/').next().unwrap_or_default();
+        if !last.contains([':', '@']) {
+            return Err(wrong("it has no tag: `latest` is not meant unless it is said"));
+        }
+        let reference = named.parse().map_err(|error| wrong(&format!("{error}")))?;
+        Ok(Self { text: text.to_owned(), reference })
+    }
+}
+
+impl fmt::Display for ImageUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_has_a_host_a_name_and_a_tag_or_digest() {
+        let digest = format!("sha256:{}", "0123456789abcdef".repeat(4));
+        let (by_digest, by_both) = (format!("oci://r.io/a@{digest}"), format!("oci://r.io/a:1@{digest}"));
+        for (text, expected) in [
+            (
+                "oci://registry.example.com/canary-filter:0.1.0",
+                ("registry.example.com", "canary-filter", Some("0.1.0")),
+            ),
+            ("oci://127.0.0.1:5000/canary-filter:1", ("127.0.0.1:5000", "canary-filter", Some("1"))),
+            ("oci://localhost/a:1", ("localhost", "a", Some("1"))),
+            ("oci://docker.io/me/a:1", ("docker.io", "me/a", Some("1"))),
+            ("oci://r.io/a/b/c:latest", ("r.io", "a/b/c", Some("latest"))),
+            (&by_digest, ("r.io", "a", None)),
+            (&by_both, ("r.io", "a", Some("1"))),
+        ] {
+            let image: ImageUrl = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+            let found = (image.host(), image.reference().repository(), image.reference().tag());
+            assert_eq!(found, expected, "{text}");
+            assert_eq!(image.reference().digest().is_some(), text.contains('@'), "{text}");
+            assert_eq!(image.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (row, text, expected) in [
+            ("no scheme", "registry.example.com/a:1", "does not begin with oci://"),
+            ("another scheme", "https://registry.example.com/a:1", "does not begin with oci://"),
+            ("no name", "oci://registry.example.com", "no name"),
+            ("an empty name", "oci://registry.example.com/:1", "invalid"),
+            ("no host", "oci://canary-filter/a:1", "no registry's host (Docker Hub is docker.io)"),
+            ("no tag", "oci://registry.example.com:5000/a", "no tag"),
+            ("capitals", "oci://registry.example.com/Canary:1", "invalid reference format"),
+            ("a digest that is cut", "oci://registry.example.com/a@sha256:0123", "invalid"),
+            ("nothing", "", "does not begin with oci://"),
+        ] {
+            let error = text.parse::<ImageUrl>().expect_err(row);
+            assert!(error.contains(expected) && error.ends_with(EXAMPLE), "{row}: {error}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! A real OCI registry: docker-registry as a child process.
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Who may push and pull where [`Options::asks_who_it_is`].
+pub const USER: &str = "canary";
+/// The password of [`USER`].
+pub const PASSWORD: &str = "let me push";
+/// Both, as `htpasswd -nbB -C 4` notes them.
+const HTPASSWD: &str = "canary:$2y$04$1NyfX8Fmj4n1iS1JHMw77uvP7Uc5roPBMp8ZDWIITtTClYxqi3Rcm\n";
+
+/// How a registry is set up; by default everybody may do everything, by plain HTTP.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Whether only [`USER`] is let in.
+    pub asks_who_it_is: bool,
+    /// Who gives the tokens without which nobody is let in; the registry takes any token.
+    pub token_realm: Option<String>,
+    /// The files of a certificate and of its key, in PEM, for HTTPS.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+}
+
+/// A registry with a storage of its own. It is killed when this is dropped, and the storage is gone.
+#[derive(Debug)]
+pub struct Registry {
+    process: Child,
+    address: SocketAddr,
+    folder: TempDir,
+}
+
+impl Registry {
+    /// One for everybody.
+    ///
+    /// # Panics
+    /// If it does not start, or there is no docker-registry.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::start_with(&Options::default())
+    }
+
+    /// # Panics
+    /// If it does not start, or there is no docker-registry.
+    #[must_use]
+    pub fn start_with(options: &Options) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("config.json");
+        fs::write(&file, configuration(folder.path(), options).to_string()).expect("write its configuration");
+        let binary = binary();
+        let mut process = Command::new(&binary)
+            .arg("serve")
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}: run `make test-registry`", binary.display()));
+        let mut lines = BufReader::new(process.stderr.take().expect("its log")).lines().map_while(Result::ok);
+        let mut told = Vec::new();
+        let address = lines.by_ref().find_map(|line| {
+            let address = listens_on(&line);
+            told.push(line);
+            address
+        });
+        let address = address.unwrap_or_else(|| panic!("docker-registry does not start:\n{}", told.join("\n")));
+        thread::spawn(move || lines.for_each(drop));
+        Self { process, address, folder }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The file that holds a blob or a manifest of this digest, `sha256:…`.
+    #[must_use]
+    pub fn blob(&self, digest: &str) -> PathBuf {
+        let hash = digest.trim_start_matches("sha256:");
+        let blobs = self.folder.path().join("data/docker/registry/v2/blobs/sha256");
+        blobs.join(&hash[..2]).join(hash).join("data")
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// `$REGISTRY`, which `make` sets to what `scripts/get-registry` prints, else the one in `$PATH`.
+fn binary() -> PathBuf {
+    let named = env::var_os("REGISTRY").filter(|path| !path.is_empty());
+    named.map_or_else(|| PathBuf::from("docker-registry"), PathBuf::from)
+}
+
+/// The registry's configuration: YAML, of which JSON is a part.
+fn configuration(folder: &Path, options: &Options) -> Value {
+    let mut configuration = json!({
+        "version": "0.1",
+        "log": {"level": "info", "formatter": "json", "accesslog": {"disabled": true}},
+        "storage": {
+            "filesystem": {"rootdirectory": folder.join("data")},
+            "delete": {"enabled": true},
+        },
+        "http": {"addr": "127.0.0.1:0"},
+    });
+    if options.asks_who_it_is {
+        let file = folder.join("htpasswd");
+        fs::write(&file, HTPASSWD).expect("write htpasswd");
+        configuration["auth"] = json!({"htpasswd": {"realm": "canary-filter", "path": file}});
+    }
+    if let Some(realm) = &options.token_realm {
+        configuration["auth"] = json!({"silly": {"realm": realm, "service": "canary-filter"}});
+    }
+    if let Some((certificate, key)) = &options.certificate {
+        configuration["http"]["tls"] = json!({"certificate": certificate, "key": key});
+    }
+    configuration
+}
+
+/// From a line of its log, `{"msg": "listening on 127.0.0.1:5000, tls", …}`.
+fn listens_on(line: &str) -> Option<SocketAddr> {
+    let entry: Value = serde_json::from_str(line).ok()?;
+    let address = entry["msg"].as_str()?.strip_prefix("listening on ")?;
+    address.split(',').next()?.parse().ok()
+}

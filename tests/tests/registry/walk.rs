@@ -1,0 +1,52 @@
+//! The README's section about the image, carried out with another registry than the one that it names.
+
+use std::net::SocketAddr;
+
+use e2e::{
+    binaries,
+    readme::{self, document::Step, pattern, process::Process},
+};
+
+use crate::{https::Secure, tool::Tool};
+
+/// The registry of the README.
+const REGISTRY: &str = "registry.example.com";
+/// What the README calls canaryctl.
+const CANARYCTL: &str = "target/debug/canaryctl";
+
+/// The commands with Docker, or the others.
+pub(crate) fn steps(with_docker: bool) -> Vec<Step> {
+    let steps = readme::steps_of(readme::NEEDS_REGISTRY);
+    steps.into_iter().filter(|step| step.command.starts_with("docker ") == with_docker).collect()
+}
+
+pub(crate) fn every_command_has_the_output_that_is_shown() {
+    let (secure, tool) = (Secure::start(), Tool::new());
+    let steps = steps(false);
+    for part in ["make push ", "canaryctl pull "] {
+        assert!(steps.iter().any(|step| step.command.contains(part)), "the README does not say `{part}`");
+    }
+    let docker = tool.path(".docker");
+    let surroundings = format!(
+        "export NO_PROXY=127.0.0.1 SSL_CERT_FILE='{}' DOCKER_CONFIG='{}';",
+        secure.certificate().display(),
+        docker.display()
+    );
+    for step in steps {
+        let command = step.command.replace(CANARYCTL, &format!("'{}'", binaries::canaryctl().display()));
+        carry_out(&format!("{surroundings} {command}"), &step, secure.registry.address());
+    }
+}
+
+/// Runs a command against this registry; its output has to be as the README shows it.
+pub(crate) fn carry_out(command: &str, step: &Step, registry: SocketAddr) {
+    let registry = registry.to_string();
+    let output = Process::start(&command.replace(REGISTRY, &registry)).wait_for_end();
+    let expected: Vec<_> = step.expected.iter().map(|line| line.replace(REGISTRY, &registry)).collect();
+    assert!(
+        pattern::matches(&expected, &output),
+        "$ {command}\n--- expected\n{}\n--- found\n{}\n---",
+        expected.join("\n"),
+        output.join("\n"),
+    );
+}
