@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use canaryctl::{board, echo, explain, probe, render, run, validate};
+use canaryctl::{board, echo, explain, probe, render, run, schema, validate};
 use clap::{Parser, Subcommand};
 
 /// Canary releases in a stock Envoy: check a configuration, try it on a desk
@@ -31,6 +31,8 @@ enum Command {
     Probe(probe::Args),
     /// Print what other tools need to run a configuration
     Render(render::Args),
+    /// Print the JSON Schema of the configuration, for editors
+    Schema(schema::Args),
 }
 
 fn main() -> ExitCode {
@@ -43,5 +45,6 @@ fn main() -> ExitCode {
         Command::Deliver(args) => args.run(),
         Command::Probe(args) => args.run(),
         Command::Render(args) => args.run(),
+        Command::Schema(args) => args.run(),
     }
 }
