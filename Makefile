@@ -27,7 +27,7 @@ BENCH_ARGS ?=
 STATIC := $(shell uname -m)-unknown-linux-musl
 
 .DEFAULT_GOAL := help
-.PHONY: help toolchain build envoy envoys run test bench-guard bench-routing test-wasm lint check-long clean ci test-board board-picture images test-compose check-reproducible bench bench-short bench-pages bench-envoy crates size
+.PHONY: help toolchain build envoy envoys run test bench-guard bench-routing test-wasm lint check-long clean ci test-board board-picture images manifests test-compose istio-tools test-istio check-reproducible bench bench-short bench-pages bench-envoy crates size
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -108,8 +108,22 @@ images: build ## Build the images that docker-compose.yml names, without a regis
 	@cp $(TARGET_DIR)/$(STATIC)/release/canaryctl dist/canaryctl.new && mv dist/canaryctl.new dist/canaryctl
 	@$(PYTHON) scripts/build-images
 
+manifests: crates ## Write the manifests of envoy-configs/istio anew, each by the command in its first line
+	$(CARGO) build --locked -p canaryctl
+	@for file in $$(grep -rl '^# canaryctl render' --include='*.yaml' envoy-configs/istio); do \
+		flags=$$(sed -n '1s/^# canaryctl //p' $$file) && \
+		eval "$(CANARYCTL) $$flags" > $$file.new && mv $$file.new $$file || exit 1; done
+
 test-compose: build ## Test docker-compose.yml in Docker, and what Prometheus and Grafana show; starts dockerd if none runs (as root)
 	@$(PYTHON) scripts/with-docker sh -ec '$(MAKE) images; $(CARGO) test --locked -p e2e --features compose --test compose'
+
+istio-tools: ## Build Istio's control plane, its agent and an API server into the cache (some ten minutes, once), and print where
+	@$(PYTHON) scripts/get-istio
+
+test-istio: build ## Test the filter under a real control plane of Istio, without a cluster (root, or user namespaces; Envoy ENVOY_VERSION)
+	@test -n "$$ENVOY" || $(PYTHON) scripts/get-envoy $(ENVOY_VERSION) >/dev/null
+	@tools="$$($(PYTHON) scripts/get-istio)" && \
+		ISTIO_TOOLS="$$tools" ENVOY_VERSIONS=$(ENVOY_VERSION) $(CARGO) test --locked -p e2e --features istio --test istio
 
 lint: toolchain ## Check format, lints, documentation, and who may depend on whom
 	$(CARGO) fmt --all --check

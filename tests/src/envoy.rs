@@ -71,12 +71,27 @@ impl Envoy {
             fs::read_to_string(&admin_address).ok()?.parse().ok()
         })
         .await;
+        envoy.wait_until_live().await;
+        envoy
+    }
+
+    /// An Envoy that `process` runs, which is killed in its stead, once it is live: its admin interface is to be at `admin`, and both
+    /// write to `log`.
+    ///
+    /// # Panics
+    /// If it ends before; its log is in the message.
+    pub async fn run_by(process: Child, log: PathBuf, admin: SocketAddr) -> Self {
+        let envoy = Self { process: Mutex::new(process), log, admin };
+        envoy.wait_until_live().await;
+        envoy
+    }
+
+    async fn wait_until_live(&self) {
         wait::until("Envoy is live", async || {
-            envoy.assert_running();
-            (envoy.try_admin("/ready").await.ok()?.trim() == "LIVE").then_some(())
+            self.assert_running();
+            (self.try_admin("/ready").await.ok()?.trim() == "LIVE").then_some(())
         })
         .await;
-        envoy
     }
 
     /// Where the listener of this name listens.

@@ -12,8 +12,9 @@
 //! - [`pushed`]: configuration files that a running Envoy takes up
 //! - [`upstream`] (obeying [`directives`]), [`client`], [`load`]: the two ends of a request, and many requests
 //! - [`grpc`]: the two ends of a gRPC call
+//! - [`istio`]: a control plane of Istio without a cluster, and proxies that its agent runs
 //! - [`readme`]: the README's parts, and its commands carried out
-//! - [`scale`]: how much of everything
+//! - [`scale`]: how much of everything; [`ports`]: where to listen
 //! - [`proportion`]: what may be said of a share after so many requests
 //! - [`rounds`], [`open_loop`], [`statistics`]: what a request costs and waits beside others, and what may be said of that
 //! - [`costs`]: what `make bench` has measured, as tables and a chart
@@ -29,8 +30,10 @@ pub mod directives;
 pub mod envoy;
 pub mod example;
 pub mod grpc;
+pub mod istio;
 pub mod load;
 pub mod open_loop;
+pub mod ports;
 pub mod prometheus;
 pub mod proportion;
 pub mod pushed;

@@ -8,50 +8,70 @@ use serde_json::{Value, json};
 /// Name of the filter: in the chain, as an ECDS resource, in Envoy's statistics and log.
 pub(crate) const NAME: &str = "canary";
 
-const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
+/// What the filter is to Envoy.
+pub(crate) const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
+/// A filter that without rules lets everything pass.
+pub(crate) const RBAC: &str = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC";
 
 /// Name of the guard: in the chain, in Envoy's log.
-const GUARD: &str = "canary-guard";
+pub(crate) const GUARD: &str = "canary-guard";
 
-/// A filter's own configuration. All in one bootstrap share a VM, since they differ in nothing that the VM is made of. `document` reaches it as text, so that its numbers and order stay as they are.
-fn typed_config(name: &str, wasm: &Path, document: &str) -> Value {
-    json!({
-        "@type": WASM,
-        "config": {
-            "name": name,
-            "root_id": name,
-            // A trap costs one request, then a fresh VM takes over.
-            "failure_policy": "FAIL_RELOAD",
-            "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": document},
-            "vm_config": {
-                "vm_id": NAME,
-                "runtime": "envoy.wasm.runtime.v8",
-                "code": {"local": {"filename": wasm}},
+/// Where Envoy gets the module from, and what it does when that has failed.
+pub(crate) struct Module {
+    /// Envoy's `AsyncDataSource`.
+    pub(crate) code: Value,
+    /// Envoy's name of what is done without a working module.
+    pub(crate) failure_policy: &'static str,
+}
+
+impl Module {
+    /// A file. A trap costs one request, then a fresh VM takes over.
+    fn file(wasm: &Path) -> Self {
+        Self { code: json!({"local": {"filename": wasm}}), failure_policy: "FAIL_RELOAD" }
+    }
+
+    /// A filter's own configuration. All in one proxy share a VM, since they differ in nothing that the VM is made of.
+    /// `document` reaches it as text, so that its numbers and order stay as they are.
+    pub(crate) fn typed_config(&self, name: &str, document: &str) -> Value {
+        json!({
+            "@type": WASM,
+            "config": {
+                "name": name,
+                "root_id": name,
+                "failure_policy": self.failure_policy,
+                "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": document},
+                "vm_config": {
+                    "vm_id": NAME,
+                    "runtime": "envoy.wasm.runtime.v8",
+                    "code": self.code,
+                },
             },
-        },
-    })
+        })
+    }
 }
 
 /// The filter with its configuration in place.
 pub(super) fn inline(wasm: &Path, document: &str) -> Value {
-    json!({"name": NAME, "typed_config": typed_config(NAME, wasm, document)})
+    json!({"name": NAME, "typed_config": Module::file(wasm).typed_config(NAME, document)})
 }
 
 /// What goes right before the router: a filter for whose sake Envoy chooses the route anew, where none stands there already,
 /// and the guard.
 pub(super) fn guard(wasm: &Path, endpoints: Endpoints, is_refreshed: bool) -> Vec<Value> {
-    let refresher = json!({
-        "name": "envoy.filters.http.rbac",
-        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"},
-    });
+    let refresher = json!({"name": "envoy.filters.http.rbac", "typed_config": {"@type": RBAC}});
+    let typed_config = Module::file(wasm).typed_config(GUARD, &guard_document(endpoints));
+    let guard = json!({"name": GUARD, "typed_config": typed_config});
+    (!is_refreshed).then_some(refresher).into_iter().chain([guard]).collect()
+}
+
+/// What configures a guard.
+pub(crate) fn guard_document(endpoints: Endpoints) -> String {
     let endpoints = match endpoints {
         Endpoints::Learned => "learned",
         Endpoints::Trusted => "trusted",
         Endpoints::Ignored => "ignored",
     };
-    let document = json!({"role": "guard", "guard": {"endpoints": endpoints}}).to_string();
-    let guard = json!({"name": GUARD, "typed_config": typed_config(GUARD, wasm, &document)});
-    (!is_refreshed).then_some(refresher).into_iter().chain([guard]).collect()
+    json!({"role": "guard", "guard": {"endpoints": endpoints}}).to_string()
 }
 
 /// The filter whose configuration comes from a file, and anew whenever that file is replaced by a rename.
@@ -69,7 +89,7 @@ pub(crate) fn discovery_response(version: u64, wasm: &Path, document: &str) -> V
         "resources": [{
             "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
             "name": NAME,
-            "typed_config": typed_config(NAME, wasm, document),
+            "typed_config": Module::file(wasm).typed_config(NAME, document),
         }],
     })
 }

@@ -67,7 +67,7 @@ fn connection_manager(native: &NativePart, wasm: &Path, canary: Value, routes: R
 
 /// Before any filter sees the request. The filter overwrites or removes what a client sends under these names by itself;
 /// this is a second lock.
-fn strip_clients_copies(native: &NativePart) -> Value {
+pub(crate) fn strip_clients_copies(native: &NativePart) -> Value {
     json!({
         "name": "envoy.http.early_header_mutation.header_mutation",
         "typed_config": {
@@ -78,7 +78,7 @@ fn strip_clients_copies(native: &NativePart) -> Value {
 }
 
 /// Envoy's own fault filter in header mode: it delays and aborts what the filter tells it to by headers.
-fn fault_filter() -> Value {
+pub(crate) fn fault_filter() -> Value {
     json!({
         "name": "envoy.filters.http.fault",
         "typed_config": {
@@ -92,7 +92,7 @@ fn fault_filter() -> Value {
 /// The router. The route reads the host header when it rewrites the authority, after it has removed what it is told to
 /// remove; an upstream filter runs later still, so it can take that header away. The mirror headers have to stay: Envoy
 /// reads them after its upstream filters (1.36 to 1.40).
-fn router(headers: &ControlHeaders) -> Value {
+pub(crate) fn router(headers: &ControlHeaders) -> Value {
     let mut config = json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"});
     if let (Some(host), Some(fields)) = (headers.host(), config.as_object_mut()) {
         let mutation = json!({

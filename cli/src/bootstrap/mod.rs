@@ -1,8 +1,8 @@
 //! The bootstrap of a stock Envoy that runs the filter with one configuration.
 
 mod clusters;
-mod filter;
-mod listener;
+pub(crate) mod filter;
+pub(crate) mod listener;
 mod native;
 mod statistics;
 mod traffic_policy;
@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 
 pub(crate) use clusters::cluster;
 pub(crate) use filter::{NAME as FILTER_NAME, discovery_response as filter_discovery};
-pub(crate) use native::NativePart;
+pub(crate) use native::{NativePart, has_fallback};
+pub(crate) use statistics::LABELS;
 pub(crate) use traffic_policy::TrafficPolicy;
 pub(crate) use upstream::Upstream;
 pub(crate) use upstream::{Serving, addresses as upstream_addresses, check as check_upstreams, serving};

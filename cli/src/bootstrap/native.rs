@@ -46,10 +46,9 @@ impl NativePart {
 
     /// What the guard may believe, if there is to be one.
     pub(super) fn guard(config: &Config, guarding: Guarding) -> Option<Endpoints> {
-        let has_fallback = || config.policies.iter().any(|policy| !policy.fallback.is_empty());
         let is_there = match guarding {
             Guarding::Never => false,
-            Guarding::IfUseful => has_fallback(),
+            Guarding::IfUseful => has_fallback(config),
             Guarding::Always => true,
         };
         // The clusters here are of kinds whose number of endpoints is true, and no statistic is left out.
@@ -127,7 +126,7 @@ impl NativePart {
 
     /// Cluster mode: the cluster, the authority and the mirrors that the headers name, timeouts and retries by Envoy's own
     /// headers. None of the control headers goes upstream, except the version's, and the mirrors' where there are any.
-    fn steered(&self, cluster: &str) -> Value {
+    pub(crate) fn steered(&self, cluster: &str) -> Value {
         let mirrors: Vec<Value> = self.headers.mirrors().map(|header| self.mirror(header)).collect();
         let mut route = json!({
             "cluster_header": cluster,
@@ -166,6 +165,11 @@ impl NativePart {
             "request_headers_mutations": mutations,
         })
     }
+}
+
+/// Whether a guard has something to do.
+pub(crate) fn has_fallback(config: &Config) -> bool {
+    config.policies.iter().any(|policy| !policy.fallback.is_empty())
 }
 
 /// Mutations that remove headers.

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 /// Every label of the filter's metrics.
-const LABELS: [&str; 10] = ["host", "version", "reason", "class", "from", "to", "type", "cluster", "result", "plugin"];
+pub(crate) const LABELS: [&str; 10] =
+    ["host", "version", "reason", "class", "from", "to", "type", "cluster", "result", "plugin"];
 
 /// `stats_config`: the labels by the expressions that Istio's `extraStatTags` makes of their names.
 pub(super) fn statistics() -> Value {

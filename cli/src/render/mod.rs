@@ -1,13 +1,19 @@
 //! `canaryctl render`: files for other tools.
 
+mod advice;
+mod annotations;
 mod bootstrap;
+mod envoy_filter;
+mod manifest;
+mod plugin;
 mod virtual_services;
+mod wasm;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use self::{bootstrap::BootstrapArgs, virtual_services::VirtualServiceArgs};
+use self::{bootstrap::BootstrapArgs, plugin::PluginArgs, virtual_services::VirtualServiceArgs, wasm::Kind};
 use crate::console;
 
 /// The flags of `canaryctl render`.
@@ -31,6 +37,22 @@ enum What {
     /// without the header. DestinationRules stay as they are and are not printed.
     #[command(name = "virtualservice")]
     VirtualService(VirtualServiceArgs),
+    /// The WasmPlugin that brings the filter into Istio's proxies, in mode version, for `kubectl apply`
+    ///
+    /// The document goes into its pluginConfig, with proxy.gateways as the proxies need it. A document that says nothing of
+    /// its mode is one of mode version. Comments say what to know before it is applied.
+    #[command(name = "wasmplugin")]
+    WasmPlugin(Box<PluginArgs>),
+    /// The same as a TrafficExtension, for Istio 1.30 and later
+    #[command(name = "trafficextension")]
+    TrafficExtension(Box<PluginArgs>),
+    /// The EnvoyFilter that brings the filter, its route and its guard into Istio's proxies, in mode cluster
+    ///
+    /// The guard is there where a policy has a fallback order. Comments say what each part is for.
+    #[command(name = "envoyfilter")]
+    EnvoyFilter(Box<PluginArgs>),
+    /// The annotation of Pods for the filter's metrics and the guard, for `kubectl patch deployment NAME --patch-file FILE`
+    Annotations,
 }
 
 impl Args {
@@ -40,6 +62,10 @@ impl Args {
         let printed = match self.what {
             What::Bootstrap(bootstrap) => bootstrap.print(),
             What::VirtualService(virtual_services) => virtual_services.print(),
+            What::WasmPlugin(plugin) => wasm::print(Kind::WasmPlugin, *plugin),
+            What::EnvoyFilter(plugin) => envoy_filter::print(*plugin),
+            What::Annotations => annotations::print(),
+            What::TrafficExtension(plugin) => wasm::print(Kind::TrafficExtension, *plugin),
         };
         match printed {
             Ok(()) => ExitCode::SUCCESS,

@@ -3,7 +3,7 @@
 
 use std::{
     env, fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -13,7 +13,7 @@ use std::{
 use e2e::{
     binaries::workspace,
     client::{self, Answer, Protocol, Request},
-    wait,
+    ports, wait,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -48,7 +48,7 @@ impl Project {
     /// Brings everything up, with rules for Prometheus that look at seconds instead of minutes.
     pub(crate) fn up() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let [listener, admin, prometheus, board] = free_ports();
+        let [listener, admin, prometheus, board] = ports::free();
         let name = format!("canary-test-{}-{}", std::process::id(), listener.port());
         let path = |name: &str| folder.path().join(name).display().to_string();
         let variables = vec![
@@ -267,12 +267,6 @@ fn told(output: &Output) -> String {
 
 fn lines(bytes: &[u8]) -> Vec<String> {
     String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect()
-}
-
-/// Ports that were free a moment ago; a container keeps its own over restarts.
-fn free_ports<const N: usize>() -> [SocketAddr; N] {
-    let listeners = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
-    listeners.map(|listener| listener.local_addr().expect("its address"))
 }
 
 fn copy(from: &Path, to: &Path, change: fn(&str) -> String) {

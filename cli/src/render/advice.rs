@@ -1,0 +1,53 @@
+//! What a platform engineer has to know of every object that brings the filter into a mesh.
+
+use super::plugin::{FailStrategy, Plugin, PullPolicy};
+
+/// The image, its digest, and what happens without it.
+pub(super) fn module(plugin: &Plugin) -> Vec<String> {
+    let mut lines: Vec<&str> = Vec::new();
+    if plugin.url.is_image() {
+        lines.extend([
+            "url: an image as `canaryctl push` makes it: one manifest, for one platform. The proxy's agent pulls it, not the",
+            "kubelet, so the Pod needs a way to the registry. Update and roll back by another tag or digest here: an agent",
+        ]);
+        lines.push(match plugin.pull_policy {
+            PullPolicy::IfNotPresent => {
+                "that has a tag does not ask for it again, new Pods would get what it names by then."
+            }
+            PullPolicy::Always => "asks for a tag again only when this object changes, new Pods at once.",
+        });
+        lines.push(match plugin.sha256 {
+            Some(_) => "sha256: the digest of the image's manifest, not of the .wasm.",
+            None => "In production give --sha256, the digest of the image's manifest as `canaryctl push` prints it, not of the .wasm.",
+        });
+    } else if plugin.sha256.is_some() {
+        lines.push("sha256: the digest of the .wasm itself, since it comes without an image around it.");
+    }
+    lines.extend(match plugin.fail_strategy {
+        FailStrategy::Open => [
+            "FAIL_OPEN: where the module cannot be had, requests pass as if there were no filter, and the native routes serve.",
+            "With FAIL_CLOSE or FAIL_RELOAD each of them would be answered 403 until it is there.",
+        ],
+        FailStrategy::Close => [
+            "FAIL_CLOSE: where the module cannot be had, every request is answered 403; after a failure of the VM 503, for good.",
+            "With FAIL_OPEN they would pass as if there were no filter.",
+        ],
+        FailStrategy::Reload => [
+            "FAIL_RELOAD: where the module cannot be had, every request is answered 403; after a failure of the VM a new one",
+            "takes over. With FAIL_OPEN they would pass as if there were no filter.",
+        ],
+    });
+    lines.into_iter().map(str::to_owned).collect()
+}
+
+/// What somebody who may write the object can do.
+pub(super) fn who_may(plugin: &Plugin) -> Vec<String> {
+    vec![
+        format!(
+            "Whoever may write objects of this kind in {} decides where its requests go and runs code in its",
+            plugin.namespace
+        ),
+        "proxies; in the root namespace (istio-system) that holds for the whole mesh. Keep both to platform engineers."
+            .to_owned(),
+    ]
+}

@@ -1,0 +1,412 @@
+//! What the manifests for Istio have in common: the module, the proxies that it is for, and the document for them.
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use canary_routing::{
+    Config,
+    config::{MESH, Mode, VirtualService},
+};
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+use crate::{console, documents::Document};
+
+/// The name that all filters of the manifests have in Envoy: their `root_id`, and in its log.
+pub(super) const PLUGIN: &str = "canary";
+/// What the manifests were run on.
+pub(super) const RUN_ON: &str = "Run on Istio 1.31 (control plane and agent) with stock Envoy 1.40.0.";
+/// The label that an ingress gateway has by Istio's own installers.
+const INGRESS_GATEWAY: (&str, &str) = ("istio", "ingressgateway");
+
+#[derive(Debug, clap::Args)]
+pub(super) struct PluginArgs {
+    /// Configuration document or manifests, YAML or JSON; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    config: String,
+    /// Where proxies get the module: oci://HOST/NAME:TAG, https://…, http://…, or file://… in the proxy's container
+    #[arg(long)]
+    url: ModuleUrl,
+    /// The digest: of an image its manifest's, which `canaryctl push` prints; of a file by http(s) its own
+    #[arg(long, value_name = "DIGEST")]
+    sha256: Option<Digest>,
+    /// The object's name [default: canary-gateway or canary-sidecar]
+    #[arg(long)]
+    name: Option<String>,
+    /// The object's namespace, that of the proxies, or Istio's root namespace for those of all namespaces [default: that of the
+    /// document's proxy, else of its first VirtualService]
+    #[arg(long)]
+    namespace: Option<String>,
+    /// What kind of proxy the rules are for [default: what the document's proxy.gateways says, else whom its VirtualServices
+    /// are for]
+    #[arg(long, value_enum)]
+    workload: Option<Workload>,
+    /// A Gateway that the proxies serve, NAME or NAMESPACE/NAME; may be repeated [default: those of the document]
+    #[arg(long = "gateway", value_name = "GATEWAY")]
+    gateways: Vec<String>,
+    /// A label of the proxies' Pods; may be repeated [default: istio=ingressgateway for a gateway, none (every sidecar of the
+    /// namespace) for sidecars]
+    #[arg(long = "selector", value_name = "KEY=VALUE", conflicts_with = "target_refs")]
+    selectors: Vec<Label>,
+    /// A Gateway of the Gateway API whose proxies they are, in place of labels; may be repeated
+    #[arg(long = "target-ref", value_name = "Gateway/NAME")]
+    target_refs: Vec<TargetRef>,
+    /// A port that clients ask for, where others are to be left alone; may be repeated
+    #[arg(long = "port", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    ports: Vec<u16>,
+    /// The Secret with the registry's credentials, of the object's namespace
+    #[arg(long, value_name = "SECRET")]
+    pull_secret: Option<String>,
+    /// When a proxy's agent asks the registry again for a tag that it has: never, or whenever the object has changed
+    #[arg(long, value_enum, default_value_t = PullPolicy::IfNotPresent)]
+    pull_policy: PullPolicy,
+    /// What happens to requests where the module cannot be had or has failed
+    #[arg(long, value_enum, default_value_t = FailStrategy::Open)]
+    fail_strategy: FailStrategy,
+    /// The order among objects of its kind: plugins of a higher one are asked first, EnvoyFilters of a higher one are applied
+    /// later
+    #[arg(long, allow_negative_numbers = true)]
+    priority: Option<i32>,
+}
+
+/// What kind of proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Workload {
+    Gateway,
+    Sidecar,
+}
+
+/// Istio's names for when an image is pulled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum PullPolicy {
+    #[value(name = "IfNotPresent")]
+    IfNotPresent,
+    #[value(name = "Always")]
+    Always,
+}
+
+impl PullPolicy {
+    /// As WasmPlugin and TrafficExtension spell it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::IfNotPresent => "IfNotPresent",
+            Self::Always => "Always",
+        }
+    }
+}
+
+/// Istio's names for what is done without a working module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum FailStrategy {
+    /// Requests pass without the filter
+    #[value(name = "FAIL_OPEN")]
+    Open,
+    /// Requests are refused
+    #[value(name = "FAIL_CLOSE")]
+    Close,
+    /// As `FAIL_CLOSE`, but a new VM takes over from one that has failed
+    #[value(name = "FAIL_RELOAD")]
+    Reload,
+}
+
+impl FailStrategy {
+    /// As WasmPlugin and TrafficExtension spell it.
+    pub(super) fn of_plugin(self) -> &'static str {
+        match self {
+            Self::Open => "FAIL_OPEN",
+            Self::Close => "FAIL_CLOSE",
+            Self::Reload => "FAIL_RELOAD",
+        }
+    }
+
+    /// As Envoy spells it.
+    pub(super) fn of_envoy(self) -> &'static str {
+        match self {
+            Self::Close => "FAIL_CLOSED",
+            other => other.of_plugin(),
+        }
+    }
+}
+
+/// Where the module lies, with its scheme.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ModuleUrl(String);
+
+impl ModuleUrl {
+    /// The path of a file in the proxy's own file system.
+    pub(super) fn file(&self) -> Option<&str> {
+        self.0.strip_prefix("file://")
+    }
+
+    /// Whether it is an image.
+    pub(super) fn is_image(&self) -> bool {
+        self.0.starts_with("oci://")
+    }
+}
+
+impl FromStr for ModuleUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (scheme, rest) = text.split_once("://").unwrap_or(("oci", text));
+        if !["oci", "http", "https", "file"].contains(&scheme) {
+            return Err(format!("Istio knows oci://, http://, https:// and file://, not {scheme}://"));
+        }
+        if rest.is_empty() || rest.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err(format!("{text:?} names no module"));
+        }
+        Ok(Self(format!("{scheme}://{rest}")))
+    }
+}
+
+impl fmt::Display for ModuleUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A SHA-256, in hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Digest(pub(super) String);
+
+impl FromStr for Digest {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.strip_prefix("sha256:").unwrap_or(text).to_ascii_lowercase();
+        if digits.len() != 64 || !digits.chars().all(|c| c.is_ascii_hexdigit()) {
+            return Err("64 hexadecimal digits are wanted, with or without sha256: before them".to_owned());
+        }
+        Ok(Self(digits))
+    }
+}
+
+/// A label of Pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Label {
+    key: String,
+    value: String,
+}
+
+impl FromStr for Label {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((key, value)) if !key.is_empty() => Ok(Self { key: key.to_owned(), value: value.to_owned() }),
+            _ => Err(format!("{text:?} is not KEY=VALUE, such as istio=ingressgateway")),
+        }
+    }
+}
+
+/// A Gateway of the Gateway API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TargetRef(String);
+
+impl FromStr for TargetRef {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('/') {
+            Some(("Gateway", name)) if !name.is_empty() && !name.contains('/') => Ok(Self(name.to_owned())),
+            _ => Err(format!("{text:?} is not Gateway/NAME, for a Gateway of the object's own namespace")),
+        }
+    }
+}
+
+/// A manifest's own part of what was asked for, and the document for its proxies.
+#[derive(Debug)]
+pub(super) struct Plugin {
+    pub(super) file: String,
+    pub(super) name: String,
+    pub(super) namespace: String,
+    pub(super) workload: Workload,
+    selectors: Vec<Label>,
+    target_refs: Vec<TargetRef>,
+    pub(super) ports: Vec<u16>,
+    pub(super) url: ModuleUrl,
+    pub(super) sha256: Option<Digest>,
+    pub(super) pull_secret: Option<String>,
+    pub(super) pull_policy: PullPolicy,
+    pub(super) fail_strategy: FailStrategy,
+    pub(super) priority: Option<i32>,
+    pub(super) config: Config,
+    /// As the filter gets it.
+    pub(super) document: Value,
+}
+
+impl PluginArgs {
+    /// Reads the document as one of `mode`, for the proxies that the flags name. Warnings are told.
+    pub(super) fn plugin(self, mode: Mode) -> Result<Plugin, Vec<String>> {
+        let mut document = Document::load(&self.config).map_err(|problem| vec![problem])?;
+        let (config, _) = document.read()?;
+        let wrong = |at: &str, why: String| vec![format!("{}: {why}", document.origin(at))];
+        let is_silent = document.value.get("mode").is_none_or(Value::is_null);
+        if config.mode != mode && !is_silent {
+            return Err(wrong("/mode", other_mode(mode).to_owned()));
+        }
+        if config.virtual_services.is_empty() {
+            return Err(vec![format!("{}: there is no VirtualService in it", self.config)]);
+        }
+        let workload = self.workload_of(&config).map_err(|why| wrong("/virtualServices", why))?;
+        let gateways = self.gateways_of(&config, workload).map_err(|why| wrong("/virtualServices", why))?;
+        let name = if mode == Mode::Version { "version" } else { "cluster" };
+        set(&mut document.value, "/mode", json!(name));
+        set(&mut document.value, "/proxy/gateways", json!(gateways));
+        let (config, warnings) = document.read()?;
+        document.notes.iter().chain(&warnings).for_each(console::complain);
+        let selectors = match (workload, self.target_refs.is_empty(), self.selectors.is_empty()) {
+            (Workload::Gateway, true, true) => {
+                let (key, value) = INGRESS_GATEWAY;
+                vec![Label { key: key.to_owned(), value: value.to_owned() }]
+            }
+            _ => self.selectors,
+        };
+        let of_rules = config.virtual_services.first().map(|service| service.metadata.namespace.clone());
+        let kind = match workload {
+            Workload::Gateway => "gateway",
+            Workload::Sidecar => "sidecar",
+        };
+        Ok(Plugin {
+            name: self.name.unwrap_or_else(|| format!("{PLUGIN}-{kind}")),
+            namespace: self.namespace.or_else(|| config.proxy.namespace.clone()).or(of_rules).unwrap_or_default(),
+            workload,
+            selectors,
+            target_refs: self.target_refs,
+            ports: self.ports,
+            url: self.url,
+            sha256: self.sha256,
+            pull_secret: self.pull_secret,
+            pull_policy: self.pull_policy,
+            fail_strategy: self.fail_strategy,
+            priority: self.priority,
+            config,
+            document: document.value,
+            file: self.config,
+        })
+    }
+
+    fn workload_of(&self, config: &Config) -> Result<Workload, String> {
+        if let Some(workload) = self.workload {
+            return Ok(workload);
+        }
+        if !self.gateways.is_empty() || !self.target_refs.is_empty() || !config.proxy.in_mesh() {
+            return Ok(Workload::Gateway);
+        }
+        let for_mesh = |service: &&VirtualService| !service.hosts.is_empty() && is_for_mesh(service);
+        let in_mesh = config.virtual_services.iter().any(|service| for_mesh(&service));
+        match (in_mesh, named_gateways(config).is_empty()) {
+            (true, false) => {
+                Err("there are rules for sidecars and rules for gateways: say --workload sidecar or --workload gateway"
+                    .to_owned())
+            }
+            (false, false) => Ok(Workload::Gateway),
+            _ => Ok(Workload::Sidecar),
+        }
+    }
+
+    /// What `proxy.gateways` is for the proxies.
+    fn gateways_of(&self, config: &Config, workload: Workload) -> Result<Vec<String>, String> {
+        if workload == Workload::Sidecar {
+            return Ok(vec![MESH.to_owned()]);
+        }
+        if !self.gateways.is_empty() {
+            return Ok(self.gateways.clone());
+        }
+        if !config.proxy.in_mesh() {
+            return Ok(config.proxy.gateways.clone());
+        }
+        let named = named_gateways(config);
+        if named.is_empty() {
+            return Err("none of the VirtualServices names a gateway; say --gateway NAMESPACE/NAME".to_owned());
+        }
+        Ok(named.into_iter().collect())
+    }
+}
+
+/// The way out where a document is of the other mode.
+fn other_mode(wanted: Mode) -> &'static str {
+    match wanted {
+        Mode::Version => {
+            "in mode cluster the filter needs routes that only an EnvoyFilter can bring: use `canaryctl render envoyfilter`, or say `mode: version`"
+        }
+        Mode::Cluster => {
+            "in mode version the filter needs no EnvoyFilter: use `canaryctl render wasmplugin` and `canaryctl render virtualservice`, or say `mode: cluster`"
+        }
+    }
+}
+
+fn is_for_mesh(service: &VirtualService) -> bool {
+    service.gateways.is_empty() || service.gateways.iter().any(|gateway| gateway == MESH)
+}
+
+/// The gateways of the VirtualServices, each as `namespace/name`.
+fn named_gateways(config: &Config) -> BTreeSet<String> {
+    let named = config.virtual_services.iter().flat_map(|service| {
+        let qualified = |gateway: &String| match gateway.contains(['/', '.']) {
+            true => gateway.clone(),
+            false => format!("{}/{gateway}", service.metadata.namespace),
+        };
+        service.gateways.iter().filter(|gateway| *gateway != MESH).map(qualified)
+    });
+    named.collect()
+}
+
+/// Sets a field of the document, which has been read before, so that it is an object.
+fn set(document: &mut Value, pointer: &str, value: Value) {
+    let mut place = document;
+    for field in pointer.split('/').skip(1) {
+        if !place.is_object() {
+            *place = json!({});
+        }
+        let Value::Object(fields) = place else { return };
+        place = fields.entry(field).or_insert(Value::Null);
+    }
+    *place = value;
+}
+
+impl Plugin {
+    /// Something wrong with a place of the document.
+    pub(super) fn refuse(&self, at: &str, why: &str) -> Vec<String> {
+        vec![format!("{}: {at}: {why}", self.file)]
+    }
+
+    pub(super) fn metadata(&self) -> Value {
+        json!({"name": self.name, "namespace": self.namespace})
+    }
+
+    /// Whom the object is for: fields of its `spec`, with the name that labels have there.
+    pub(super) fn target(&self, labels_field: &str, labels_name: &str) -> Value {
+        if !self.target_refs.is_empty() {
+            let reference = |TargetRef(name): &TargetRef| json!({"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": name});
+            return json!({"targetRefs": self.target_refs.iter().map(reference).collect::<Vec<_>>()});
+        }
+        if self.selectors.is_empty() {
+            return json!({});
+        }
+        let labels: serde_json::Map<String, Value> =
+            self.selectors.iter().map(|label| (label.key.clone(), json!(label.value))).collect();
+        json!({labels_field: {labels_name: labels}})
+    }
+
+    /// Whether it is for every proxy of its namespace.
+    pub(super) fn is_for_all(&self) -> bool {
+        self.target_refs.is_empty() && self.selectors.is_empty()
+    }
+
+    /// The proxies in words.
+    pub(super) fn proxies(&self) -> String {
+        let list = |names: Vec<String>| names.join(", ");
+        if !self.target_refs.is_empty() {
+            return format!(
+                "the Gateway {}",
+                list(self.target_refs.iter().map(|TargetRef(name)| name.clone()).collect())
+            );
+        }
+        let kind = match self.workload {
+            Workload::Gateway => "gateways",
+            Workload::Sidecar => "sidecars",
+        };
+        let labels: Vec<String> = self.selectors.iter().map(|label| format!("{}={}", label.key, label.value)).collect();
+        if labels.is_empty() { format!("all {kind}") } else { format!("{kind} labelled {}", list(labels)) }
+    }
+}

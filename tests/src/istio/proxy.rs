@@ -1,0 +1,218 @@
+//! A proxy as in a Pod: Istio's agent, which runs a stock Envoy.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    process::Command,
+};
+
+use rustix::process::geteuid;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    binaries::EnvoyBinary,
+    client::{self, Answer, Connection, Protocol, Request},
+    envoy::Envoy,
+    istio::{
+        istiod::Istiod,
+        registry::Registry,
+        server::{command, spawn},
+        tools::Tools,
+    },
+    ports, wait,
+};
+
+/// Where a gateway listens, on its own address.
+pub const GATEWAY_PORT: u16 = 8080;
+/// Another one, for the same rules another way.
+pub const SECOND_GATEWAY_PORT: u16 = 8081;
+
+/// The agent keeps modules there, and takes no other folder; every proxy gets one of its own.
+const MODULES: &str = "/var/lib/istio/data";
+const WITH_OWN_MODULES: &str = r#"mount -t tmpfs tmpfs /var/lib && mkdir -p "$0" && exec "$@""#;
+
+/// What a proxy is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A gateway of Istio or of the Gateway API.
+    Gateway,
+    /// A sidecar whose client says itself which requests go through it.
+    Sidecar,
+}
+
+/// Who a proxy is.
+#[derive(Debug, Clone)]
+pub struct Identity<'a> {
+    /// Gateway or sidecar.
+    pub kind: Kind,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// The name of its workload.
+    pub name: &'a str,
+    /// The labels of its Pod.
+    pub labels: &'a [(&'a str, &'a str)],
+    /// The ports of its own address that it will listen on.
+    pub ports: &'a [u16],
+    /// The annotations of its Pod that Istio's injection puts into `PROXY_CONFIG`, as the fields of a ProxyConfig.
+    pub configuration: Value,
+}
+
+/// A running proxy. It ends with its Envoy when this is dropped.
+#[derive(Debug)]
+pub struct Proxy {
+    /// Its Envoy; the log is also the agent's.
+    pub envoy: Envoy,
+    /// Its own address, as that of a Pod.
+    pub address: Ipv4Addr,
+    _folder: TempDir,
+}
+
+impl Proxy {
+    /// Starts it and waits until Envoy is live.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn start(
+        tools: &Tools,
+        istiod: &Istiod,
+        registry: &Registry,
+        envoy: &EnvoyBinary,
+        who: &Identity<'_>,
+    ) -> Self {
+        let address = ports::loopback(who.ports);
+        Self::start_at(address, tools, istiod, registry, envoy, who).await
+    }
+
+    /// The same at an address that manifests name already.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn start_at(
+        address: Ipv4Addr,
+        tools: &Tools,
+        istiod: &Istiod,
+        registry: &Registry,
+        envoy: &EnvoyBinary,
+        who: &Identity<'_>,
+    ) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let [admin, metrics, status, agent_status] = ports::free();
+        let template = folder.path().join("envoy_bootstrap.json");
+        write_template(tools, &template);
+        let mut configuration = json!({
+            "discoveryAddress": istiod.discovery().to_string(),
+            "controlPlaneAuthPolicy": "NONE",
+            "binaryPath": envoy.path,
+            "configPath": folder.path().join("etc"),
+            "proxyBootstrapTemplatePath": template,
+            "proxyAdminPort": admin.port(),
+            // The one port that is not on loopback: the agent knows no other way.
+            "statusPort": agent_status.port(),
+            "concurrency": 2,
+            "terminationDrainDuration": "1s",
+            "proxyMetadata": {"METRICS_LOCALHOST_ACCESS_ONLY": "true"},
+        });
+        for (name, value) in who.configuration.as_object().into_iter().flatten() {
+            configuration[name] = value.clone();
+        }
+        let labels: Value = who.labels.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+        let role = match who.kind {
+            Kind::Gateway => "router",
+            Kind::Sidecar => "sidecar",
+        };
+        let mut agent = in_own_namespaces();
+        agent
+            .arg(tools.program("pilot-agent"))
+            .args(["proxy", role, "--domain", &format!("{}.svc.cluster.local", who.namespace)])
+            .args(["--proxyLogLevel=warning", "--proxyComponentLogLevel=wasm:info", "--log_output_level=default:info"])
+            .env("PROXY_CONFIG", configuration.to_string())
+            .env("POD_NAME", format!("{}-0", who.name))
+            .env("POD_NAMESPACE", who.namespace)
+            .env("SERVICE_ACCOUNT", who.name)
+            .env("INSTANCE_IP", address.to_string())
+            .env("ISTIO_META_CLUSTER_ID", "Kubernetes")
+            .env("ISTIO_META_WORKLOAD_NAME", who.name)
+            .env("ISTIO_METAJSON_LABELS", labels.to_string())
+            .env("ISTIO_META_UNPRIVILEGED_POD", "true")
+            .env("FILE_MOUNTED_CERTS", "true")
+            .env("ENVOY_PROMETHEUS_PORT", metrics.port().to_string())
+            .env("ENVOY_STATUS_PORT", status.port().to_string())
+            .env("WASM_INSECURE_REGISTRIES", registry.address().to_string())
+            .current_dir(folder.path());
+        if who.kind == Kind::Sidecar {
+            agent.env("ISTIO_META_INTERCEPTION_MODE", "NONE");
+        }
+        let log = folder.path().join("proxy.log");
+        let envoy = Envoy::run_by(spawn(&mut agent, &log), log, admin).await;
+        Self { envoy, address, _folder: folder }
+    }
+
+    /// Its address with this port.
+    #[must_use]
+    pub fn port(&self, port: u16) -> SocketAddr {
+        (self.address, port).into()
+    }
+
+    /// Sends one request to this port on a connection of its own.
+    ///
+    /// # Panics
+    /// If there is no answer.
+    pub async fn send(&self, port: u16, request: &Request) -> Answer {
+        client::send(self.port(port), Protocol::Http1, request).await
+    }
+
+    /// Sends it until the answer is as it should be; what cannot be sent or answered yet is sent again.
+    ///
+    /// # Panics
+    /// After [`wait::PATIENCE`].
+    pub async fn until(&self, port: u16, what: &str, request: &Request, is_right: impl Fn(&Answer) -> bool) -> Answer {
+        wait::until(what, async || {
+            let mut connection = Connection::open(self.port(port), Protocol::Http1).await.ok()?;
+            connection.send(request).await.ok().filter(|answer| is_right(answer))
+        })
+        .await
+    }
+
+    /// Waits until the configuration that Envoy has in force is right.
+    pub async fn until_configured(&self, what: &str, is_right: impl Fn(&str) -> bool) {
+        wait::until(what, async || {
+            let dump = self.envoy.admin("/config_dump?include_eds").await;
+            is_right(&dump).then_some(())
+        })
+        .await;
+    }
+
+    /// How often filters that Istio delivers have been configured anew.
+    pub async fn reloads(&self) -> u64 {
+        let stats = self.envoy.admin("/stats?filter=^extension_config_discovery.*config_reload$").await;
+        stats.lines().filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    }
+}
+
+/// The template with every listener on loopback: the one for the kubelet's questions would be for everybody.
+fn write_template(tools: &Tools, target: &Path) {
+    let template = fs::read_to_string(tools.bootstrap_template()).expect("Istio's template of a bootstrap");
+    fs::write(target, template.replace("{{ .wildcard }}", "{{ .localhost }}")).expect("write a template");
+}
+
+/// A command whose arguments are run with a file system of its own at [`MODULES`], and whose children end with it.
+fn in_own_namespaces() -> Command {
+    let mut unshare = command("unshare");
+    if !geteuid().is_root() {
+        unshare.arg("--map-root-user");
+    }
+    unshare.args([
+        "--mount",
+        "--pid",
+        "--fork",
+        "--kill-child=KILL",
+        "--mount-proc",
+        "sh",
+        "-c",
+        WITH_OWN_MODULES,
+        MODULES,
+    ]);
+    unshare
+}

@@ -1,0 +1,217 @@
+//! A namespace of a mesh with a service and the proxy that its clients ask.
+
+use std::{fs, process::Command};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    binaries,
+    client::{Answer, Request},
+    istio::{
+        manifests::{self, object},
+        mesh::Mesh,
+        proxy::{GATEWAY_PORT, Identity, Kind, Proxy, SECOND_GATEWAY_PORT},
+        service::{PORT, Service},
+    },
+};
+
+/// The name of the service.
+pub const SERVICE: &str = "reviews";
+/// The name of the proxy's workload and of its Gateway.
+pub const PROXY: &str = "front";
+
+/// How the filter gets into a proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manifest {
+    /// In every Istio.
+    WasmPlugin,
+    /// From Istio 1.30 on.
+    TrafficExtension,
+    /// With the routes of `mode: cluster`.
+    EnvoyFilter,
+}
+
+impl Manifest {
+    /// As `canaryctl render` and, but for case, `kubectl` name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WasmPlugin => "wasmplugin",
+            Self::TrafficExtension => "trafficextension",
+            Self::EnvoyFilter => "envoyfilter",
+        }
+    }
+}
+
+/// The service, the proxy, and rules for them. Everything ends when this is dropped, but for what the API server keeps.
+#[derive(Debug)]
+pub struct World<'m> {
+    /// The control plane.
+    pub mesh: &'m Mesh,
+    /// The namespace of everything.
+    pub namespace: String,
+    /// Gateway or sidecar.
+    pub kind: Kind,
+    /// The service.
+    pub service: Service,
+    /// The proxy.
+    pub proxy: Proxy,
+    folder: TempDir,
+}
+
+impl<'m> World<'m> {
+    /// Starts a gateway or sidecar in front of these versions, in a namespace of its own.
+    ///
+    /// # Panics
+    /// If the proxy does not start.
+    pub async fn start(mesh: &'m Mesh, namespace: &str, kind: Kind, versions: &[&str]) -> Self {
+        let service = Service::start(namespace, SERVICE, versions).await;
+        Self::start_with(mesh, namespace, kind, service, json!({})).await
+    }
+
+    /// The same with a service, and with these fields of a ProxyConfig.
+    ///
+    /// # Panics
+    /// If the proxy does not start.
+    pub async fn start_with(
+        mesh: &'m Mesh,
+        namespace: &str,
+        kind: Kind,
+        service: Service,
+        configuration: Value,
+    ) -> Self {
+        mesh.apply(&manifests::namespace(namespace));
+        let who = Identity {
+            kind,
+            namespace,
+            name: PROXY,
+            labels: &[("app", PROXY), ("istio", PROXY)],
+            ports: &[GATEWAY_PORT, SECOND_GATEWAY_PORT, PORT],
+            configuration,
+        };
+        let proxy = mesh.proxy(&who).await;
+        let mut objects = service.manifests();
+        objects.push(match kind {
+            Kind::Gateway => manifests::gateway(namespace, PROXY, proxy.address, &["*"]),
+            Kind::Sidecar => manifests::sidecar(namespace, PROXY, proxy.address),
+        });
+        mesh.apply(&manifests::list(&objects));
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self { mesh, namespace: namespace.to_owned(), kind, service, proxy, folder }
+    }
+
+    /// The port of the proxy that clients ask.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        match self.kind {
+            Kind::Gateway => GATEWAY_PORT,
+            Kind::Sidecar => self.service.port,
+        }
+    }
+
+    /// A request for the service.
+    #[must_use]
+    pub fn request(&self, path: &str) -> Request {
+        Request::new(&self.service.host(), path)
+    }
+
+    /// Sends a request to the proxy.
+    ///
+    /// # Panics
+    /// If there is no answer.
+    pub async fn send(&self, request: &Request) -> Answer {
+        self.proxy.send(self.port(), request).await
+    }
+
+    /// A VirtualService of the service with these rules, for the proxy.
+    #[must_use]
+    pub fn virtual_service(&self, http: &Value) -> Value {
+        let gateway = match self.kind {
+            Kind::Gateway => PROXY,
+            Kind::Sidecar => "mesh",
+        };
+        let spec = json!({"hosts": [self.service.host()], "gateways": [gateway], "http": http});
+        object("networking.istio.io/v1", "VirtualService", &self.namespace, SERVICE, spec)
+    }
+
+    /// The document with these rules, for every version that the service has.
+    #[must_use]
+    pub fn document(&self, mode: &str, http: &Value) -> Value {
+        let versions: Vec<_> = self.service.versions().iter().map(|upstream| upstream.name()).collect();
+        json!({
+            "mode": mode,
+            "virtualServices": [self.virtual_service(http)],
+            "destinationRules": [self.service.destination_rule(&versions)],
+            "services": [{"host": self.service.name, "namespace": self.namespace, "ports": [self.service.port]}],
+        })
+    }
+
+    /// Destinations `(subset, weight)` of the service.
+    #[must_use]
+    pub fn split(&self, weights: &[(&str, u32)]) -> Value {
+        let destination = |(subset, weight): &(&str, u32)| json!({"destination": {"host": self.service.host(), "subset": subset}, "weight": weight});
+        weights.iter().map(destination).collect()
+    }
+
+    /// One destination.
+    #[must_use]
+    pub fn to(&self, subset: &str) -> Value {
+        json!([{"destination": {"host": self.service.host(), "subset": subset}}])
+    }
+
+    /// What `canaryctl render` prints of a document for the proxy, with more flags.
+    ///
+    /// # Panics
+    /// If it fails.
+    #[must_use]
+    pub fn render(&self, what: &str, document: &Value, flags: &[&str]) -> String {
+        let file = self.folder.path().join("rules.json");
+        fs::write(&file, document.to_string()).expect("write rules");
+        let output =
+            Command::new(binaries::canaryctl()).args(["render", what, "--config"]).arg(&file).args(flags).output();
+        let output = output.expect("run canaryctl");
+        assert!(output.status.success(), "canaryctl render {what}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// The rendered manifest that brings the filter into the proxy, with more flags.
+    ///
+    /// # Panics
+    /// If it cannot be rendered.
+    #[must_use]
+    pub fn plugin(&self, manifest: Manifest, document: &Value, flags: &[&str]) -> String {
+        let url = self.mesh.image();
+        let selector = format!("istio={PROXY}");
+        let workload = match self.kind {
+            Kind::Gateway => "gateway",
+            Kind::Sidecar => "sidecar",
+        };
+        let mut all = vec!["--url", &url, "--name", "canary", "--namespace", &self.namespace, "--workload", workload];
+        all.extend(["--selector", &selector]);
+        all.extend_from_slice(flags);
+        self.render(manifest.name(), document, &all)
+    }
+
+    /// Renders and applies the native VirtualServices of a document in mode version, and the manifest that brings the filter.
+    ///
+    /// # Panics
+    /// If something is refused.
+    pub fn deploy(&self, manifest: Manifest, document: &Value) {
+        if manifest != Manifest::EnvoyFilter {
+            self.mesh.apply_text(&self.render("virtualservice", document, &[]));
+        }
+        self.mesh.apply_text(&self.plugin(manifest, document, &[]));
+    }
+
+    /// Waits until requests like this are served by a version.
+    ///
+    /// # Panics
+    /// After [`crate::wait::PATIENCE`].
+    pub async fn until_served_by(&self, version: &str, request: &Request) {
+        let what = format!("{} in {}: {version} serves", self.service.name, self.namespace);
+        self.proxy
+            .until(self.port(), &what, request, |answer| answer.status == 200 && answer.served_by == version)
+            .await;
+    }
+}

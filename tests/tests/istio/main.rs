@@ -1,0 +1,60 @@
+//! What clients and upstreams of proxies under a real control plane of Istio see: istiod, its agent, which pulls the filter from a real
+//! registry, and manifests applied by `kubectl`.
+//!
+//! `make test-istio`. One control plane serves all trials; each has a namespace and proxies of its own.
+
+mod smoke;
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use e2e::{binaries, istio::mesh::Mesh};
+use libtest_mimic::{Arguments, Failed, Trial};
+use tokio::{
+    runtime::{Handle, Runtime},
+    time::timeout,
+};
+
+/// Longer than any of them takes on a busy machine.
+const LONGEST: Duration = Duration::from_secs(240);
+
+macro_rules! trials {
+    ($runtime:expr, $mesh:expr, $($claim:path),+ $(,)?) => {
+        vec![$(trial($runtime, $mesh, stringify!($claim), $claim)),+]
+    };
+}
+
+fn trials(runtime: &Handle, mesh: &Arc<Mesh>) -> Vec<Trial> {
+    trials!(runtime, mesh, smoke::a_gateway_routes_by_header,)
+}
+
+fn trial<F>(runtime: &Handle, mesh: &Arc<Mesh>, claim: &str, test: F) -> Trial
+where
+    F: AsyncFn(&Mesh) + Send + 'static,
+{
+    let (runtime, mesh) = (runtime.clone(), Arc::clone(mesh));
+    Trial::test(claim, move || {
+        let done = runtime.block_on(async { timeout(LONGEST, test(&mesh)).await });
+        done.map_err(|_| Failed::from(format!("not done after {LONGEST:?}")))
+    })
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    if arguments.list {
+        eprintln!("the trials are known once the control plane is up: run them");
+        return ExitCode::FAILURE;
+    }
+    let envoy = match binaries::envoys() {
+        Ok(mut envoys) => envoys.pop().expect("an Envoy"),
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let runtime = Runtime::new().expect("a tokio runtime");
+    // By this thread, which ends last: the kernel ends what a thread has started when the thread ends.
+    let mesh = Arc::new(runtime.block_on(Mesh::start(envoy)));
+    let conclusion = libtest_mimic::run(&arguments, trials(runtime.handle(), &mesh));
+    drop(mesh);
+    conclusion.exit_code()
+}
