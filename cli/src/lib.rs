@@ -15,6 +15,7 @@ pub mod probe;
 pub mod render;
 pub mod run;
 mod runtime;
+pub mod schema;
 mod serve;
 mod share;
 pub mod validate;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 #[cfg(feature = "registry")]
 use canaryctl::oci::{pull, push};
-use canaryctl::{board, echo, explain, probe, render, run, validate};
+use canaryctl::{board, echo, explain, probe, render, run, schema, validate};
 use clap::{Parser, Subcommand};
 
 /// Canary releases in a stock Envoy: check a configuration, try it on a desk
@@ -39,6 +39,8 @@ enum Command {
     /// Pull the filter out of an OCI registry, as Istio would
     #[cfg(feature = "registry")]
     Pull(pull::Args),
+    /// Print the JSON Schema of the configuration, for editors
+    Schema(schema::Args),
 }
 
 fn main() -> ExitCode {
@@ -55,5 +57,6 @@ fn main() -> ExitCode {
         Command::Push(args) => args.run(),
         #[cfg(feature = "registry")]
         Command::Pull(args) => args.run(),
+        Command::Schema(args) => args.run(),
     }
 }
