@@ -1,6 +1,6 @@
 //! The README's section about the image, carried out with another registry than the one that it names.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use e2e::{
     binaries,
@@ -13,6 +13,8 @@ use crate::{https::Secure, tool::Tool};
 const REGISTRY: &str = "registry.example.com";
 /// What the README calls canaryctl.
 const CANARYCTL: &str = "target/debug/canaryctl";
+/// How long `make push` may say nothing while it builds what is not up to date.
+const LONGEST_BUILD: Duration = Duration::from_secs(180);
 
 /// The commands with Docker, or the others.
 pub(crate) fn steps(with_docker: bool) -> Vec<Step> {
@@ -41,7 +43,11 @@ pub(crate) fn every_command_has_the_output_that_is_shown() {
 /// Runs a command against this registry; its output has to be as the README shows it.
 pub(crate) fn carry_out(command: &str, step: &Step, registry: SocketAddr) {
     let registry = registry.to_string();
-    let output = Process::start(&command.replace(REGISTRY, &registry)).wait_for_end();
+    let mut process = Process::start(&command.replace(REGISTRY, &registry));
+    if step.command.starts_with("make ") {
+        process.wait_for("a digest", LONGEST_BUILD, |line| line.starts_with("sha256:"));
+    }
+    let output = process.wait_for_end();
     let expected: Vec<_> = step.expected.iter().map(|line| line.replace(REGISTRY, &registry)).collect();
     assert!(
         pattern::matches(&expected, &output),
