@@ -50,7 +50,6 @@ pub(crate) async fn at_a_sidecar_by_envoyfilter(mesh: &Mesh) {
 
 async fn does_what_the_rules_say(mesh: &Mesh, namespace: &str, kind: Kind, manifest: Manifest) {
     let world = World::start(mesh, namespace, kind, &["v1", "v2", "v3"]).await;
-    let _log = world.proxy.envoy.show_log_on_panic();
     world.deploy(manifest, &document(&world, manifest));
     world.until_picked("v2", &world.request("/").header("end-user", "jason")).await;
     by_header(&world).await;
