@@ -131,7 +131,8 @@ impl<'m> Course<'m> {
         self.world.proxy.envoy.log().matches("configuration refused").count()
     }
 
-    /// Another image takes its tag. Where Istio pulls always, it does so when the object changes, in whatever.
+    /// Another image takes its tag. Where Istio pulls always, it does so when the object changes: its `spec`, or an annotation with
+    /// istio.io in its name. Other annotations are no change to istiod.
     async fn moved(&self) {
         let name = self.manifest.name();
         let spec = match self.manifest {
@@ -157,7 +158,7 @@ impl<'m> Course<'m> {
         push(&self.world, b"moved again");
         self.load.go_on_for(ENOUGH).await;
         assert_eq!(self.world.proxy.modules().await, second, "nobody looks at the registry until the object changes");
-        patch(r#"{"metadata": {"annotations": {"pulled": "again"}}}"#);
+        patch(r#"{"metadata": {"annotations": {"canary.istio.io/pulled": "again"}}}"#);
         wait::until("the newest image", async || (self.world.proxy.modules().await != second).then_some(())).await;
         self.until_only("v1").await;
         self.tell("tag moved, object annotated", &before);
