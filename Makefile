@@ -27,7 +27,7 @@ BENCH_ARGS ?=
 STATIC := $(shell uname -m)-unknown-linux-musl
 
 .DEFAULT_GOAL := help
-.PHONY: help toolchain build envoy envoys run test bench-guard bench-routing test-wasm lint check-long clean ci test-board board-picture images test-compose istio-tools test-istio check-reproducible bench bench-short bench-pages bench-envoy crates size
+.PHONY: help toolchain build envoy envoys run test bench-guard bench-routing test-wasm lint check-long clean ci test-board board-picture images manifests test-compose istio-tools test-istio check-reproducible bench bench-short bench-pages bench-envoy crates size
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -107,6 +107,12 @@ images: build ## Build the images that docker-compose.yml names, without a regis
 	$(CARGO) build --locked --release --target $(STATIC) -p canaryctl
 	@cp $(TARGET_DIR)/$(STATIC)/release/canaryctl dist/canaryctl.new && mv dist/canaryctl.new dist/canaryctl
 	@$(PYTHON) scripts/build-images
+
+manifests: crates ## Write the manifests of envoy-configs/istio anew, each by the command in its first line
+	$(CARGO) build --locked -p canaryctl
+	@for file in $$(grep -rl '^# canaryctl render' --include='*.yaml' envoy-configs/istio); do \
+		flags=$$(sed -n '1s/^# canaryctl //p' $$file) && \
+		eval "$(CANARYCTL) $$flags" > $$file.new && mv $$file.new $$file || exit 1; done
 
 test-compose: build ## Test docker-compose.yml in Docker, and what Prometheus and Grafana show; starts dockerd if none runs (as root)
 	@$(PYTHON) scripts/with-docker sh -ec '$(MAKE) images; $(CARGO) test --locked -p e2e --features compose --test compose'

@@ -1,22 +1,25 @@
 //! What a platform engineer has to know of every object that brings the filter into a mesh.
 
-use super::plugin::{FailStrategy, Plugin};
+use super::plugin::{FailStrategy, Plugin, PullPolicy};
 
 /// The image, its digest, and what happens without it.
 pub(super) fn module(plugin: &Plugin) -> Vec<String> {
     let mut lines: Vec<&str> = Vec::new();
     if plugin.url.is_image() {
         lines.extend([
-            "url: an image as `canaryctl push` makes it, one manifest for one platform. The proxy's agent pulls it, not the",
-            "kubelet, so the Pod needs a way to the registry. A tag that is moved is noticed when this object changes next.",
+            "url: an image as `canaryctl push` makes it: one manifest, for one platform. The proxy's agent pulls it, not the",
+            "kubelet, so the Pod needs a way to the registry. Update and roll back by another tag or digest here: an agent",
         ]);
-        match plugin.sha256 {
-            Some(_) => lines.push("sha256: the digest of the image's manifest, not of the .wasm."),
-            None => lines.extend([
-                "Pin it by sha256, in production: the digest of the image's manifest, as `canaryctl push` prints it, not of the",
-                ".wasm (--sha256).",
-            ]),
-        }
+        lines.push(match plugin.pull_policy {
+            PullPolicy::IfNotPresent => {
+                "that has a tag does not ask for it again, new Pods would get what it names by then."
+            }
+            PullPolicy::Always => "asks for a tag again only when this object changes, new Pods at once.",
+        });
+        lines.push(match plugin.sha256 {
+            Some(_) => "sha256: the digest of the image's manifest, not of the .wasm.",
+            None => "In production give --sha256, the digest of the image's manifest as `canaryctl push` prints it, not of the .wasm.",
+        });
     } else if plugin.sha256.is_some() {
         lines.push("sha256: the digest of the .wasm itself, since it comes without an image around it.");
     }

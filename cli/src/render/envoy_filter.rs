@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     advice,
     manifest::{CommentedList, Manifest, command_line},
-    plugin::{PLUGIN, Plugin, PluginArgs, RUN_ON, Workload},
+    plugin::{PLUGIN, Plugin, PluginArgs, PullPolicy, RUN_ON, Workload},
 };
 use crate::bootstrap::{
     NativePart,
@@ -31,6 +31,10 @@ pub(super) fn print(args: PluginArgs) -> Result<(), Vec<String>> {
     if plugin.pull_secret.is_some() {
         let why =
             "--pull-secret: an EnvoyFilter cannot name one; let the registry be read without, or use mode: version";
+        return Err(vec![format!("error: {why}")]);
+    }
+    if plugin.pull_policy == PullPolicy::Always {
+        let why = "--pull-policy: an EnvoyFilter has none; name another tag or digest, and the agents pull that";
         return Err(vec![format!("error: {why}")]);
     }
     let native = NativePart::of(&plugin.config);

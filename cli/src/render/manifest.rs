@@ -24,7 +24,7 @@ pub(super) struct CommentedList {
 }
 
 impl Manifest {
-    /// Prints it to standard output.
+    /// Prints it to standard output, as a YAML document that others may follow.
     pub(super) fn print(&self) -> Result<(), Vec<String>> {
         let text = self.text().map_err(|error| vec![format!("error: {error}")])?;
         console::say(text.trim_end());
@@ -35,6 +35,7 @@ impl Manifest {
     /// may be written after the object.
     fn text(&self) -> Result<String, serde_saphyr::ser::Error> {
         let mut text = comment(&self.comments.join("\n"), "");
+        text.push_str("---\n");
         text.push_str(&serde_saphyr::to_string(&self.object)?);
         if let Some(list) = &self.list {
             // Writing to a string cannot fail.
@@ -80,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_text_says_what_the_object_says() {
-        let value = |number: u32| json!({"text": "{\n  \"a\": [\n\n    1\n  ]\n}", "n": number, "on": "on"});
+        let value = |number: u32| json!({"text": "{\n  \"a\": [\n\n    1\n  ]\n}", "number": number, "on": "on"});
         let manifest = Manifest {
             comments: vec!["what".to_owned(), String::new(), "why".to_owned()],
             object: json!({"kind": "X", "spec": {"a": 1}}),
@@ -90,9 +91,9 @@ mod tests {
             }),
         };
         let text = manifest.text().unwrap();
-        assert!(text.starts_with("# what\n#\n# why\nkind: X\n"), "{text}");
-        assert!(text.contains("\n  rows:\n  # one\n  - n: 1\n"), "{text}");
-        assert!(text.contains("\n  # two\n  # lines\n  - n: 2\n"), "{text}");
+        assert!(text.starts_with("# what\n#\n# why\n---\nkind: X\n"), "{text}");
+        assert!(text.contains("\n  rows:\n  # one\n  - number: 1\n"), "{text}");
+        assert!(text.contains("\n  # two\n  # lines\n  - number: 2\n"), "{text}");
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("manifest.yaml");
         std::fs::write(&file, text.replace("kind: X\n", "")).unwrap();

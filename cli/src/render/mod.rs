@@ -1,6 +1,7 @@
 //! `canaryctl render`: files for other tools.
 
 mod advice;
+mod annotations;
 mod bootstrap;
 mod envoy_filter;
 mod manifest;
@@ -50,6 +51,8 @@ enum What {
     /// The guard is there where a policy has a fallback order. Comments say what each part is for.
     #[command(name = "envoyfilter")]
     EnvoyFilter(Box<PluginArgs>),
+    /// The annotation of Pods for the filter's metrics and the guard, for `kubectl patch deployment NAME --patch-file FILE`
+    Annotations,
 }
 
 impl Args {
@@ -61,6 +64,7 @@ impl Args {
             What::VirtualService(virtual_services) => virtual_services.print(),
             What::WasmPlugin(plugin) => wasm::print(Kind::WasmPlugin, *plugin),
             What::EnvoyFilter(plugin) => envoy_filter::print(*plugin),
+            What::Annotations => annotations::print(),
             What::TrafficExtension(plugin) => wasm::print(Kind::TrafficExtension, *plugin),
         };
         match printed {

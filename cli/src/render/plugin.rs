@@ -56,6 +56,9 @@ pub(super) struct PluginArgs {
     /// The Secret with the registry's credentials, of the object's namespace
     #[arg(long, value_name = "SECRET")]
     pull_secret: Option<String>,
+    /// When a proxy's agent asks the registry again for a tag that it has: never, or whenever the object has changed
+    #[arg(long, value_enum, default_value_t = PullPolicy::IfNotPresent)]
+    pull_policy: PullPolicy,
     /// What happens to requests where the module cannot be had or has failed
     #[arg(long, value_enum, default_value_t = FailStrategy::Open)]
     fail_strategy: FailStrategy,
@@ -70,6 +73,25 @@ pub(super) struct PluginArgs {
 pub(super) enum Workload {
     Gateway,
     Sidecar,
+}
+
+/// Istio's names for when an image is pulled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum PullPolicy {
+    #[value(name = "IfNotPresent")]
+    IfNotPresent,
+    #[value(name = "Always")]
+    Always,
+}
+
+impl PullPolicy {
+    /// As WasmPlugin and TrafficExtension spell it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::IfNotPresent => "IfNotPresent",
+            Self::Always => "Always",
+        }
+    }
 }
 
 /// Istio's names for what is done without a working module.
@@ -204,6 +226,7 @@ pub(super) struct Plugin {
     pub(super) url: ModuleUrl,
     pub(super) sha256: Option<Digest>,
     pub(super) pull_secret: Option<String>,
+    pub(super) pull_policy: PullPolicy,
     pub(super) fail_strategy: FailStrategy,
     pub(super) priority: Option<i32>,
     pub(super) config: Config,
@@ -253,6 +276,7 @@ impl PluginArgs {
             url: self.url,
             sha256: self.sha256,
             pull_secret: self.pull_secret,
+            pull_policy: self.pull_policy,
             fail_strategy: self.fail_strategy,
             priority: self.priority,
             config,
@@ -362,6 +386,11 @@ impl Plugin {
         let labels: serde_json::Map<String, Value> =
             self.selectors.iter().map(|label| (label.key.clone(), json!(label.value))).collect();
         json!({labels_field: {labels_name: labels}})
+    }
+
+    /// Whether it is for every proxy of its namespace.
+    pub(super) fn is_for_all(&self) -> bool {
+        self.target_refs.is_empty() && self.selectors.is_empty()
     }
 
     /// The proxies in words.

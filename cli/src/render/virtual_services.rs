@@ -8,6 +8,10 @@ use canary_routing::{
 };
 use serde_json::{Map, Value, json};
 
+use super::{
+    manifest::{Manifest, command_line},
+    plugin::RUN_ON,
+};
 use crate::{bootstrap::Remark, console, documents::Document};
 
 #[derive(Debug, clap::Args)]
@@ -36,12 +40,24 @@ impl VirtualServiceArgs {
             ));
         }
         told(reordered(&config)).iter().for_each(console::complain);
+        let header = config.headers.version().unwrap_or_default();
+        let mut comments = comments(header);
         for object in objects {
-            let text = serde_saphyr::to_string(&object).map_err(|error| vec![format!("error: {error}")])?;
-            console::say(format_args!("---\n{}", text.trim_end()));
+            Manifest { comments: std::mem::take(&mut comments), object, list: None }.print()?;
         }
         Ok(())
     }
+}
+
+fn comments(header: &str) -> Vec<String> {
+    vec![
+        command_line(),
+        String::new(),
+        format!("The routes of mode version: each rule once for each of its versions, with a match of {header}, then as it is,"),
+        "for requests without that header: those of before the plugin, and where its module cannot be had. So apply this before".to_owned(),
+        "the plugin, and take it away after it. Until both are new the share of a version may be that of before; nothing fails.".to_owned(),
+        RUN_ON.to_owned(),
+    ]
 }
 
 /// The objects of a document that `config` was read from, or everything that keeps it from being expressed.

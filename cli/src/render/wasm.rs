@@ -35,6 +35,7 @@ fn object(kind: Kind, plugin: &Plugin) -> Value {
     let mut module = json!({
         "url": plugin.url.to_string(),
         "pluginName": PLUGIN,
+        "imagePullPolicy": plugin.pull_policy.name(),
         "failStrategy": plugin.fail_strategy.of_plugin(),
         "pluginConfig": plugin.document,
     });
@@ -90,16 +91,28 @@ fn comments(kind: Kind, plugin: &Plugin) -> Vec<String> {
         String::new(),
     ];
     lines.extend(super::advice::module(plugin));
-    lines.extend(match plugin.workload {
-        Workload::Sidecar => [
+    lines.extend(where_it_runs(plugin).into_iter().map(str::to_owned));
+    lines.extend(super::advice::who_may(plugin));
+    lines
+}
+
+fn where_it_runs(plugin: &Plugin) -> Vec<&'static str> {
+    let mut lines = match plugin.workload {
+        Workload::Gateway => {
+            vec![
+                "No `match`: a gateway knows one direction only. Never point this at a waypoint: there it has not been run.",
+            ]
+        }
+        Workload::Sidecar => vec![
             "match: CLIENT is what leaves the workload. Without it the filter would run on what comes in, too, and decide twice.",
             "The sidecars of the callers decide, not those of the service: select the workloads that call it.",
-        ]
-        .as_slice(),
-        Workload::Gateway => &[
-            "No `match`: a gateway knows one direction only. Never point this at a waypoint: there it has not been run.",
         ],
-    }.iter().map(|line| (*line).to_owned()));
-    lines.extend(super::advice::who_may(plugin));
+    };
+    if plugin.is_for_all() {
+        lines.extend([
+            "Without --selector every proxy of the namespace has the filter, a gateway, too, which then must have no other one",
+            "of these plugins beside it.",
+        ]);
+    }
     lines
 }

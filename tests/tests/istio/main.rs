@@ -7,6 +7,8 @@ mod fallback;
 mod gateway_api;
 mod grpc;
 mod lifecycle;
+mod manifests;
+mod readme;
 mod routing;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
@@ -45,6 +47,10 @@ fn trials(runtime: &Handle, mesh: &Arc<Mesh>) -> Vec<Trial> {
         fallback::loses_few_without_it,
         grpc::clients_name_their_version,
         gateway_api::an_httproute_reads_what_the_plugin_picks,
+        manifests::every_manifest_is_valid,
+        manifests::what_is_rendered_of_every_example_is_valid,
+        manifests::what_is_wrong_is_found,
+        readme::every_command_has_the_output_that_is_shown,
     )
 }
 
