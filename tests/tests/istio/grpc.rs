@@ -23,6 +23,7 @@ const PORT: u16 = 50051;
 const VERSIONS: [&str; 4] = ["v1", "v2", "v3", "v4"];
 
 pub(crate) async fn clients_name_their_version(mesh: &Mesh) {
+    let _ingress = mesh.ingress.lock().await;
     let mut service = Service::start(NAMESPACE, SERVICE, &VERSIONS).await;
     (service.port, service.protocol, service.label) = (PORT, "grpc", "app.kubernetes.io/tag");
     mesh.apply(&manifests::namespace(NAMESPACE));
