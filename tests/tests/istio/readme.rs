@@ -27,6 +27,7 @@ const IMAGE: &str = "oci://registry.example.com/canary-filter:0.1.0";
 const VERSIONS: [&str; 3] = ["v1", "v2", "v3"];
 
 pub(crate) async fn every_command_has_the_output_that_is_shown(mesh: &Mesh) {
+    let _ingress = mesh.ingress.lock().await;
     let reader = Reader::start(mesh).await;
     for section in readme::NEEDS_ISTIO {
         let steps = readme::steps_of(section);
@@ -49,7 +50,8 @@ struct Reader<'m> {
 impl<'m> Reader<'m> {
     async fn start(mesh: &'m Mesh) -> Self {
         let nowhere = ([127, 0, 0, 1], 1).into();
-        let versions = VERSIONS.map(|version| Server::echo(&format!("reviews/{version}"), &[], nowhere)).into();
+        let versions: Vec<Server> =
+            VERSIONS.map(|version| Server::echo(&format!("reviews/{version}"), &[], nowhere)).into();
         let who = Identity {
             kind: Kind::Gateway,
             namespace: ROOT_NAMESPACE,
@@ -62,7 +64,7 @@ impl<'m> Reader<'m> {
         let hosts = ["reviews.example.com"];
         let mut objects = service(&versions);
         objects.extend([
-            manifests::gateway_on(NAMESPACE, GATEWAY, gateway.address, GATEWAY_PORT, "ingressgateway", &hosts),
+            manifests::gateway(NAMESPACE, GATEWAY, gateway.address, GATEWAY_PORT, "ingressgateway", &hosts),
             deployment(),
         ]);
         mesh.apply(&manifests::list(&objects));
