@@ -1,6 +1,6 @@
 {{/* The name of the service, which everything else is called by. */}}
 {{- define "canary.name" -}}
-{{- .Values.service.name | default .Values.nameOverride | default .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- .Values.service.name | default .Release.Name | trunc 50 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- define "canary.labels" -}}
@@ -51,6 +51,11 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $gateways = append $gateways (contains "/" . | ternary . (printf "%s/%s" $.Release.Namespace .)) -}}
 {{- end -}}
 {{- $gateways | uniq | sortAlpha | toJson -}}
+{{- end -}}
+
+{{/* The namespace of the proxies. */}}
+{{- define "canary.pluginNamespace" -}}
+{{- .Values.plugin.namespace | default (eq .Values.workload "gateway" | ternary "istio-system" .Release.Namespace) -}}
 {{- end -}}
 
 {{/* Where a version is: a destination of a VirtualService. */}}
@@ -152,8 +157,21 @@ pluginConfig:
   {{- include "canary.document" . | nindent 2 }}
 {{- end -}}
 
-{{/* What the schema cannot say: versions that are named have to be there. */}}
+{{/* Fails where all shares are 0. */}}
+{{- define "canary.checkShares" -}}
+{{- $sum := 0 -}}
+{{- range $version, $weight := .weights -}}{{- $sum = add $sum $weight -}}{{- end -}}
+{{- if and .weights (not $sum) -}}
+{{- fail (printf "%s: their sum is 0" .at) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What the schema cannot say: versions that are named have to be there, and somebody gets a share. */}}
 {{- define "canary.check" -}}
+{{- include "canary.checkShares" (dict "at" "weights" "weights" .Values.weights) -}}
+{{- range $index, $rule := .Values.rules -}}
+{{- include "canary.checkShares" (dict "at" (printf "rules[%d].weights" $index) "weights" $rule.weights) -}}
+{{- end -}}
 {{- $names := include "canary.versionNames" . | fromJsonArray -}}
 {{- if ne (len $names) (len (uniq $names)) -}}
 {{- fail (printf "versions: two of them have one name: %s" (join ", " $names)) -}}

@@ -3,6 +3,7 @@
 //!
 //! `make test-istio`. One control plane serves all trials; each has a namespace and proxies of its own.
 
+mod chart;
 mod fallback;
 mod gateway_api;
 mod grpc;
@@ -33,6 +34,11 @@ fn trials(runtime: &Handle, mesh: &Arc<Mesh>) -> Vec<Trial> {
     trials!(
         runtime,
         mesh,
+        chart::renders_what_is_recorded,
+        chart::agrees_with_canaryctl,
+        chart::passes_istioctl,
+        chart::refuses_wrong_values,
+        chart::works_at_a_gateway,
         routing::at_a_gateway_by_wasmplugin,
         routing::at_a_gateway_by_trafficextension,
         routing::at_a_gateway_by_envoyfilter,

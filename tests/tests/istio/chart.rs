@@ -1,0 +1,347 @@
+//! The Helm chart: what it renders is recorded, is what `canaryctl` makes of the same rules, passes `istioctl`, and works.
+
+use std::{
+    env,
+    fs::{self, OpenOptions},
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use e2e::{
+    binaries,
+    istio::{
+        mesh::Mesh,
+        proxy::Kind,
+        tools::Tools,
+        world::{PROXY, World},
+    },
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const EXAMPLES: [&str; 4] = ["minimal", "bookinfo", "grpc-versions", "gateway"];
+const RELEASE: &str = "shop";
+const NAMESPACE: &str = "shops";
+
+fn chart() -> PathBuf {
+    binaries::workspace().join("charts/canary-filter")
+}
+
+fn values(example: &str) -> String {
+    chart().join("examples").join(format!("{example}.yaml")).display().to_string()
+}
+
+/// `helm` with a home of its own.
+fn helm(tools: &Tools, arguments: &[&str]) -> Result<String, String> {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let folders = ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"].map(|folder| (folder, home.path()));
+    let command = Command::new(tools.program("helm")).args(arguments).envs(folders).current_dir(chart()).output();
+    let Output { status, stdout, stderr } = command.expect("run helm");
+    if status.success() {
+        Ok(String::from_utf8(stdout).expect("text"))
+    } else {
+        Err(String::from_utf8_lossy(&stderr).into_owned())
+    }
+}
+
+/// `helm template` with these flags.
+fn template(tools: &Tools, namespace: &str, flags: &[&str]) -> Result<String, String> {
+    helm(tools, &[&["template", RELEASE, ".", "--namespace", namespace][..], flags].concat())
+}
+
+fn render(tools: &Tools, example: &str) -> String {
+    let rendered = template(tools, NAMESPACE, &["--values", &values(example)]);
+    rendered.unwrap_or_else(|error| panic!("{example}: {error}"))
+}
+
+fn objects(text: &str) -> Vec<Value> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    documents.into_iter().filter(|document| !document.is_null()).collect()
+}
+
+fn of_kind<'o>(objects: &'o [Value], kinds: &[&str]) -> &'o Value {
+    let mut found = objects.iter().filter(|object| kinds.iter().any(|kind| object["kind"] == *kind));
+    match (found.next(), found.next()) {
+        (Some(object), None) => object,
+        (found, more) => panic!("one {kinds:?}, not {found:?} and {more:?}"),
+    }
+}
+
+/// A rendered chart with the parts that repeat its rules.
+struct Rendered {
+    objects: Vec<Value>,
+    /// The filter's document, in a file.
+    document: Value,
+    file: PathBuf,
+    _folder: TempDir,
+}
+
+impl Rendered {
+    fn new(text: &str) -> Self {
+        let objects = objects(text);
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("document.json");
+        let plugin = of_kind(&objects, &["WasmPlugin", "TrafficExtension"]);
+        let document = module(plugin)["pluginConfig"].clone();
+        fs::write(&file, document.to_string()).expect("write the document");
+        Self { objects, document, file, _folder: folder }
+    }
+
+    fn plugin(&self) -> &Value {
+        of_kind(&self.objects, &["WasmPlugin", "TrafficExtension"])
+    }
+
+    /// What `canaryctl` prints of the document.
+    fn canaryctl(&self, arguments: &[&str]) -> String {
+        let Output { status, stdout, stderr } =
+            Command::new(binaries::canaryctl()).args(arguments).arg(&self.file).output().expect("run canaryctl");
+        let [stdout, stderr] = [stdout, stderr].map(|text| String::from_utf8(text).expect("text"));
+        assert!(status.success(), "canaryctl {arguments:?}: {stdout}{stderr}");
+        stdout
+    }
+
+    fn rendered_by_canaryctl(&self, arguments: &[&str]) -> Value {
+        let text = self.canaryctl(&[&["render"][..], arguments, &["--config"]].concat());
+        objects(&text).into_iter().next().expect("an object")
+    }
+}
+
+/// What a plugin says of its module.
+fn module(plugin: &Value) -> &Value {
+    plugin["spec"].get("wasm").unwrap_or(&plugin["spec"])
+}
+
+/// `RECORD=1` writes what is rendered.
+pub(crate) async fn renders_what_is_recorded(mesh: &Mesh) {
+    for example in EXAMPLES {
+        let lint = helm(&mesh.tools, &["lint", ".", "--strict", "--values", &values(example)]);
+        lint.unwrap_or_else(|error| panic!("{example}: {error}"));
+        let rendered = render(&mesh.tools, example);
+        let recorded = chart().join("golden").join(format!("{example}.yaml"));
+        if env::var_os("RECORD").is_some_and(|record| !record.is_empty()) {
+            fs::write(&recorded, &rendered).expect("record");
+        }
+        let recorded = fs::read_to_string(&recorded).unwrap_or_default();
+        for (number, (rendered, recorded)) in (1..).zip(rendered.lines().zip(recorded.lines())) {
+            assert_eq!(rendered, recorded, "golden/{example}.yaml:{number}; RECORD=1 writes it anew");
+        }
+        assert_eq!(rendered, recorded, "golden/{example}.yaml; RECORD=1 writes it anew");
+    }
+    let shipped = fs::read_dir(chart().join("examples")).expect("examples").count();
+    assert_eq!(shipped, EXAMPLES.len(), "an example that nobody renders");
+}
+
+/// The rules are written once: what the chart makes of them is what `canaryctl` makes of its document.
+pub(crate) async fn agrees_with_canaryctl(mesh: &Mesh) {
+    for example in EXAMPLES {
+        let rendered = Rendered::new(&render(&mesh.tools, example));
+        rendered.canaryctl(&["validate", "--strict"]);
+        let own = of_kind(&rendered.objects, &["VirtualService"]);
+        let native = rendered.rendered_by_canaryctl(&["virtualservice"]);
+        assert_eq!(own["spec"], native["spec"], "{example}: the routes");
+        for field in ["name", "namespace"] {
+            assert_eq!(own["metadata"][field], native["metadata"][field], "{example}: the routes' {field}");
+        }
+        let rule = of_kind(&rendered.objects, &["DestinationRule"]);
+        for field in ["host", "subsets"] {
+            let known = &rendered.document["destinationRules"][0]["spec"][field];
+            assert_eq!(rule["spec"][field], *known, "{example}: {field} of the DestinationRule");
+        }
+        same_plugin(example, &rendered);
+    }
+}
+
+fn same_plugin(example: &str, rendered: &Rendered) {
+    let plugin = rendered.plugin();
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let module = module(plugin);
+    let kind = text(&plugin["kind"]).expect("a kind").to_lowercase();
+    let workload = if plugin["spec"].get("match").is_some() { "sidecar" } else { "gateway" };
+    let mut flags = vec![kind, "--workload".to_owned(), workload.to_owned()];
+    for (flag, value) in [
+        ("--name", &plugin["metadata"]["name"]),
+        ("--namespace", &plugin["metadata"]["namespace"]),
+        ("--url", &module["url"]),
+        ("--sha256", &module["sha256"]),
+        ("--pull-secret", &module["imagePullSecret"]),
+        ("--pull-policy", &module["imagePullPolicy"]),
+        ("--fail-strategy", &module["failStrategy"]),
+    ] {
+        flags.extend(text(value).into_iter().flat_map(|value| [flag.to_owned(), value]));
+    }
+    let labels = plugin["spec"]["selector"]["matchLabels"].as_object().into_iter().flatten();
+    flags.extend(
+        labels.flat_map(|(key, value)| ["--selector".to_owned(), format!("{key}={}", value.as_str().expect("text"))]),
+    );
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let printed = rendered.rendered_by_canaryctl(&flags);
+    assert_eq!(plugin["spec"], printed["spec"], "{example}: the plugin");
+    assert_eq!(plugin["apiVersion"], printed["apiVersion"], "{example}: the plugin");
+}
+
+pub(crate) async fn passes_istioctl(mesh: &Mesh) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for example in EXAMPLES {
+        let text = render(&mesh.tools, example);
+        let file = format!("{example}.yaml");
+        fs::write(folder.path().join(&file), &text).expect("write");
+        let (is_valid, said) = mesh.tools.istioctl(folder.path(), &["validate", "--filename", &file]);
+        assert!(is_valid, "{example}: {said}");
+        add_surroundings(&folder.path().join(&file), &text);
+        let analyze = ["analyze", "--use-kube=false", "--namespace", NAMESPACE, &file];
+        let (is_clean, said) = mesh.tools.istioctl(folder.path(), &analyze);
+        assert!(is_clean && said.contains("No validation issues found"), "{example}: {said}");
+    }
+    let file = folder.path().join("bookinfo.yaml");
+    let planted = fs::read_to_string(&file).expect("read").replace("subset: v3", "subset: v4");
+    fs::write(&file, planted).expect("write");
+    let (is_clean, said) =
+        mesh.tools.istioctl(folder.path(), &["analyze", "--use-kube=false", "--namespace", NAMESPACE, "bookinfo.yaml"]);
+    assert!(!is_clean && said.contains("IST0101"), "a subset that there is not: {said}");
+}
+
+/// The Gateways that the rules name, which the chart does not make.
+fn add_surroundings(file: &Path, text: &str) {
+    let mut file = OpenOptions::new().append(true).open(file).expect("open");
+    let objects = objects(text);
+    let spec = &of_kind(&objects, &["VirtualService"])["spec"];
+    for gateway in spec["gateways"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        let Some((namespace, name)) = gateway.split_once('/') else { continue };
+        let server = json!({"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": spec["hosts"]});
+        let gateway = json!({
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "Gateway",
+            "metadata": {"namespace": namespace, "name": name},
+            "spec": {"selector": {"istio": "ingressgateway"}, "servers": [server]},
+        });
+        let pod = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"namespace": "istio-system", "name": name, "labels": {"istio": "ingressgateway"}},
+            "spec": {"containers": [{"name": "istio-proxy", "image": "proxy"}]},
+        });
+        write!(file, "\n---\n{gateway}\n---\n{pod}\n").expect("write");
+    }
+}
+
+/// Values that are wrong are told with their places, before anything is rendered.
+pub(crate) async fn refuses_wrong_values(mesh: &Mesh) {
+    for (name, flag, value, told) in [
+        ("an unknown value", "--set", "version=v1", "additional properties 'version' not allowed"),
+        ("no versions", "--set-json", "versions=[]", "at '/versions': minItems: got 0, want 1"),
+        (
+            "a version without a tag",
+            "--set-json",
+            r#"versions=[{"name":"v1"}]"#,
+            "at '/versions/0': missing property 'tag'",
+        ),
+        (
+            "an unknown field of one",
+            "--set-json",
+            r#"versions=[{"tag":"1","tags":"2"}]"#,
+            "at '/versions/0': additional properties 'tags'",
+        ),
+        (
+            "a name for two",
+            "--set-json",
+            r#"versions=[{"tag":"1"},{"tag":"2","name":"v1"}]"#,
+            "versions: two of them have one name: v1, v1",
+        ),
+        ("no image", "--set", "image.repository=", "at '/image/repository': minLength"),
+        ("no module", "--set", "plugin.url=", "at '/plugin/url': '' does not match pattern"),
+        ("a module without a scheme", "--set", "plugin.url=registry/canary:1", "at '/plugin/url'"),
+        ("a digest that is none", "--set", "plugin.sha256=abc", "at '/plugin/sha256'"),
+        (
+            "a default that there is not",
+            "--set",
+            "defaultVersion=v7",
+            "defaultVersion: there is no version v7; versions: v1, v2",
+        ),
+        ("a fallback that there is not", "--set", "fallback={v9}", "fallback: there is no version v9"),
+        ("a share of none", "--set", "weights.v9=3", "weights: there is no version v9; versions: v1, v2"),
+        ("a negative share", "--set", "weights.v1=-1", "at '/weights/v1': minimum: got -1, want 0"),
+        ("no shares", "--set", "weights.v1=0", "weights: their sum is 0"),
+        (
+            "a rule for none",
+            "--set-json",
+            r#"rules=[{"match":[{}],"version":"v3"}]"#,
+            "rules[0]: there is no version v3",
+        ),
+        (
+            "a rule without a version",
+            "--set-json",
+            r#"rules=[{"match":[{}]}]"#,
+            "at '/rules/0': missing property 'version'",
+        ),
+        (
+            "a typing error in a match",
+            "--set-json",
+            r#"rules=[{"match":[{"header":{}}],"version":"v1"}]"#,
+            "at '/rules/0/match/0': additional properties 'header'",
+        ),
+        ("no duration", "--set-json", r#"http={"timeout":3}"#, "at '/http/timeout': got number, want string"),
+        ("no key of users", "--set-json", r#"sticky={"keys":[]}"#, "at '/sticky/keys': minItems"),
+        ("a gateway without a name", "--set", "workload=gateway", "at '/gateways': minItems: got 0, want 1"),
+        ("a sidecar with one", "--set", "gateways={public}", "at '/gateways': maxItems: got 1, want 0"),
+        ("another kind of plugin", "--set", "plugin.kind=EnvoyFilter", "at '/plugin/kind': value must be one of"),
+        ("a wrong port", "--set", "service.port=70000", "at '/service/port': maximum"),
+    ] {
+        match template(&mesh.tools, NAMESPACE, &["--values", &values("minimal"), flag, value]) {
+            Ok(_) => panic!("{name}: {value} is taken"),
+            Err(error) => assert!(error.contains(told), "{name}: {error}"),
+        }
+    }
+}
+
+/// `helm upgrade --install` in the mesh: what it tells.
+fn install(mesh: &Mesh, namespace: &str, values: &Value) -> String {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("values.json");
+    fs::write(&file, values.to_string()).expect("write values");
+    let [file, kubeconfig] = [file.as_path(), mesh.api.kubeconfig()].map(|path| path.display().to_string());
+    let release = ["upgrade", "--install", RELEASE, ".", "--namespace", namespace];
+    let told = helm(&mesh.tools, &[&release[..], &["--values", &file, "--kubeconfig", &kubeconfig]].concat());
+    told.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A release for versions that run, at a gateway: by header, by the version that the client names, to all others the default; and
+/// where a version cannot serve, the next one does.
+pub(crate) async fn works_at_a_gateway(mesh: &Mesh) {
+    let world = World::start(mesh, "chart", Kind::Gateway, &["v1", "v2"]).await;
+    let _log = world.proxy.envoy.show_log_on_panic();
+    let values = json!({
+        "deploy": false,
+        "service": {"create": false, "name": world.service.name, "port": world.service.port},
+        "versions": [{"name": "v1"}, {"name": "v2"}, {"name": "v3"}],
+        "fallback": ["v3"],
+        "rules": [
+            {"name": "jason", "match": [{"headers": {"end-user": {"exact": "jason"}}}], "version": "v2"},
+        ],
+        "versionHeader": {"name": "wanted"},
+        "workload": "gateway",
+        "gateways": [PROXY],
+        "hosts": [world.service.host()],
+        "plugin": {"url": mesh.image(), "namespace": world.namespace, "selector": {"app": PROXY}},
+    });
+    // The chart brings its own.
+    mesh.delete(&world.namespace, "destinationrule", &world.service.name);
+    let told = install(mesh, &world.namespace, &values);
+    assert!(told.contains("has the versions v1, v2, v3; v1 is the default"), "the notes: {told}");
+    assert!(told.contains("With `wanted: VERSION` it names one"), "the notes: {told}");
+    let request = || world.request("/");
+    world.until_picked("v2", &request().header("wanted", "v2")).await;
+    for (name, header, value, version) in [
+        ("by header", "end-user", "jason", "v2"),
+        ("named", "wanted", "v2", "v2"),
+        ("named, and unknown", "wanted", "v9", "v1"),
+        ("all others", "x-nothing", "1", "v1"),
+    ] {
+        let answer = world.send(&request().header(header, value)).await;
+        assert_eq!((answer.status, answer.served_by.as_str()), (200, version), "{name}");
+    }
+    // It has no endpoint, which the first failure tells; jason's rule has a route for what comes in its place, too.
+    world.until_served_by("v1", &request().header("wanted", "v3")).await;
+    world.until_served_by("v1", &request().header("wanted", "v3").header("end-user", "jason")).await;
+    world.proxy.envoy.assert_no_crash();
+}
