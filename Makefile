@@ -133,8 +133,8 @@ istio-tools: ## Build Istio's control plane, its agent and an API server into th
 
 test-istio: build ## Test the filter under a real control plane of Istio, without a cluster (root, or user namespaces; Envoy ENVOY_VERSION)
 	@test -n "$$ENVOY" || $(PYTHON) scripts/get-envoy $(ENVOY_VERSION) >/dev/null
-	@tools="$$($(PYTHON) scripts/get-istio)" && \
-		ISTIO_TOOLS="$$tools" ENVOY_VERSIONS=$(ENVOY_VERSION) $(CARGO) test --locked -p e2e --features istio --test istio
+	@tools="$$($(PYTHON) scripts/get-istio)" && registry="$$($(PYTHON) scripts/get-registry)" && \
+		ISTIO_TOOLS="$$tools" REGISTRY="$$registry" ENVOY_VERSIONS=$(ENVOY_VERSION) $(CARGO) test --locked -p e2e --features istio --test istio
 
 lint: toolchain ## Check format, lints, documentation, and who may depend on whom
 	$(CARGO) fmt --all --check

@@ -12,6 +12,8 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::binaries;
+
 /// Who may push and pull where [`Options::asks_who_it_is`].
 pub const USER: &str = "canary";
 /// The password of [`USER`].
@@ -80,6 +82,27 @@ impl Registry {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The URL of an image, `NAME:TAG`, as Istio takes it.
+    #[must_use]
+    pub fn url(&self, image: &str) -> String {
+        format!("oci://{}/{image}", self.address)
+    }
+
+    /// Pushes a module by `canaryctl push` as an image `NAME:TAG`.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn push(&self, wasm: &Path, image: &str) {
+        let output = Command::new(binaries::canaryctl())
+            .args(["push", "--plain-http"])
+            .arg(wasm)
+            .arg(self.url(image))
+            .stdin(Stdio::null())
+            .output()
+            .expect("run canaryctl");
+        assert!(output.status.success(), "canaryctl push: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// The file that holds a blob or a manifest of this digest, `sha256:…`.

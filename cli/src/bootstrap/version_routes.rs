@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use canary_routing::{
     Config,
-    config::{Destination, VirtualService},
+    config::{DestinationKey, VirtualService},
     host,
 };
 use serde_json::{Value, json};
 
-use super::{ANY_HOST, NATIVE_CLUSTER, Remark, Version};
+use super::{ANY_HOST, NATIVE_CLUSTER, Remark, Version, picked_by_policy};
 
 /// A host of the VirtualServices.
 #[derive(Debug)]
@@ -62,16 +62,32 @@ fn domains(config: &Config, name: &str) -> Vec<String> {
     host::mesh_names(name, near)
 }
 
+/// What the rules name comes first: it decides where requests without a version go.
 fn targets(config: &Config, service: &VirtualService, versions: &[Version]) -> Vec<Target> {
     let rules = config.rules_of(service);
-    let destinations =
+    let named =
         rules.iter().flat_map(|resolved| resolved.rule.route.iter().map(|to| (&to.destination, resolved.namespace)));
-    destinations.filter_map(|(to, namespace)| target(config, to, namespace, versions)).collect()
+    let picked = named.clone().flat_map(|(to, namespace)| {
+        let key = config.destination_key(to, namespace);
+        let subsets = picked_by_policy(config, &key.host).into_iter();
+        subsets
+            .filter_map(move |subset| target(config, DestinationKey { subset: Some(subset), ..key.clone() }, versions))
+    });
+    let mut targets: Vec<Target> = Vec::new();
+    for target in named
+        .clone()
+        .filter_map(|(to, namespace)| target(config, config.destination_key(to, namespace), versions))
+        .chain(picked)
+    {
+        if !targets.contains(&target) {
+            targets.push(target);
+        }
+    }
+    targets
 }
 
 /// A destination whose port the request says goes to the first of its version's clusters.
-fn target(config: &Config, to: &Destination, namespace: &str, versions: &[Version]) -> Option<Target> {
-    let key = config.destination_key(to, namespace);
+fn target(config: &Config, key: DestinationKey, versions: &[Version]) -> Option<Target> {
     let version = versions.iter().find(|version| version.host == key.host && version.subset == key.subset)?;
     let named = key.port.map(|port| config.clusters.name(&key.host, key.subset.as_deref(), port));
     let cluster = named.or_else(|| version.clusters.first().cloned())?;
@@ -220,6 +236,19 @@ mod tests {
                 json!([at(json!(["*"]), &split)]),
                 gateway(json!({})),
                 vec![("*".to_owned(), vec!["v1 → web-v1", "v2 → web-v2", "any → web-v1"])],
+                0,
+            ),
+            (
+                "what a policy can pick",
+                json!([at(json!(["web.io"]), &json!([{"route": [to("web", Some("v1"))]}]))]),
+                gateway(json!({
+                    "policies": [{"hosts": ["web"], "defaultSubset": "v3"}],
+                    "destinationRules": [{"spec": {"host": "web", "subsets": [{"name": "v2"}, {"name": "v3"}]}}],
+                })),
+                vec![
+                    ("web.io".to_owned(), vec!["v1 → web-v1", "v2 → web-v2", "v3 → web-v3", "any → web-v1"]),
+                    rest.clone(),
+                ],
                 0,
             ),
             ("nothing to forward", json!([{"hosts": ["web"], "http": redirect}]), named(), vec![rest.clone()], 0),

@@ -12,7 +12,11 @@ use super::{
     manifest::{Manifest, command_line},
     plugin::RUN_ON,
 };
-use crate::{bootstrap::Remark, console, documents::Document};
+use crate::{
+    bootstrap::{Remark, picked_by_policy},
+    console,
+    documents::Document,
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct VirtualServiceArgs {
@@ -39,7 +43,7 @@ impl VirtualServiceArgs {
                 self.config
             ));
         }
-        told(reordered(&config)).iter().for_each(console::complain);
+        told([reordered(&config), hidden(&config)].concat()).iter().for_each(console::complain);
         let header = config.headers.version().unwrap_or_default();
         let mut comments = comments(header);
         for object in objects {
@@ -74,7 +78,7 @@ fn render(document: &Value, config: &Config) -> Result<Vec<Value>, Vec<Remark>> 
             let rules = service.http.iter().flat_map(|rule| {
                 let written = document.pointer(&rule.at).cloned().unwrap_or_default();
                 match check(rule, service, config, header) {
-                    Ok(()) => by_version(rule, written, header),
+                    Ok(()) => by_version(rule, service, config, written, header),
                     Err(found) => {
                         refusals.extend(found);
                         Vec::new()
@@ -187,25 +191,88 @@ fn goes_alike(
     key(left) == key(right) && left.headers == right.headers
 }
 
-/// A rule for each subset, then the rule itself. `written` is the rule as the user wrote it.
-fn by_version(rule: &HttpRoute, written: Value, header: &str) -> Vec<Value> {
-    let mut rules: Vec<Value> = Vec::new();
-    let mut seen: Vec<&str> = Vec::new();
-    for (index, target) in rule.route.iter().enumerate() {
-        let Some(subset) = target.destination.subset.as_deref().filter(|subset| !seen.contains(subset)) else {
-            continue;
-        };
-        seen.push(subset);
+/// A rule for each subset that the filter can pick, then the rule itself. `written` is the rule as the user wrote it.
+fn by_version(rule: &HttpRoute, service: &VirtualService, config: &Config, written: Value, header: &str) -> Vec<Value> {
+    let targets = versions(rule, service, config);
+    let of_version = targets
+        .iter()
+        .enumerate()
+        .filter(|(index, version)| targets.iter().take(*index).all(|before| before.subset != version.subset));
+    let rules = of_version.map(|(_, version)| {
         let mut own = written.clone();
-        let destination = written.pointer(&format!("/route/{index}")).cloned().unwrap_or_default();
+        let target = written.pointer(&format!("/route/{}", version.index)).cloned().unwrap_or_default();
         if let Some(fields) = own.as_object_mut() {
-            fields.insert("match".to_owned(), matches(&written, header, subset));
-            fields.insert("route".to_owned(), json!([without_weight(destination)]));
+            fields.insert("match".to_owned(), matches(&written, header, &version.subset));
+            fields.insert("route".to_owned(), json!([version.target(target)]));
         }
-        rules.push(own);
+        own
+    });
+    rules.chain([written.clone()]).collect()
+}
+
+/// A subset that the filter can pick for a rule.
+#[derive(Debug)]
+struct PickedVersion {
+    subset: String,
+    host: String,
+    /// The destination of the rule with this host, and with this subset if one has it.
+    index: usize,
+    /// Whether only the host's policy names the subset.
+    by_policy: bool,
+}
+
+impl PickedVersion {
+    /// The destination alone, which takes everything; what only a policy names has none of the operations on headers of another.
+    fn target(&self, mut written: Value) -> Value {
+        if self.by_policy {
+            let mut destination = written.get("destination").cloned().unwrap_or_default();
+            if let Some(fields) = destination.as_object_mut() {
+                fields.insert("subset".to_owned(), json!(self.subset));
+            }
+            return json!({"destination": destination});
+        }
+        if let Some(fields) = written.as_object_mut() {
+            fields.remove("weight");
+        }
+        written
     }
-    rules.push(written);
-    rules
+}
+
+/// First those that the rule names, then those of its hosts' policies.
+fn versions(rule: &HttpRoute, service: &VirtualService, config: &Config) -> Vec<PickedVersion> {
+    let host =
+        |target: &HttpRouteDestination| config.destination_key(&target.destination, &service.metadata.namespace).host;
+    let named = rule.route.iter().enumerate().filter_map(|(index, target)| {
+        let subset = target.destination.subset.clone()?;
+        Some(PickedVersion { subset, host: host(target), index, by_policy: false })
+    });
+    let picked = rule.route.iter().enumerate().flat_map(|(index, target)| {
+        let host = host(target);
+        let subsets = picked_by_policy(config, &host).into_iter();
+        subsets.map(move |subset| PickedVersion { subset, host: host.clone(), index, by_policy: true })
+    });
+    named.chain(picked).collect()
+}
+
+/// Versions of policies that the header cannot name, as it names that of another host.
+fn hidden(config: &Config) -> Vec<Remark> {
+    let mut remarks = Vec::new();
+    for service in &config.virtual_services {
+        for rule in &service.http {
+            let versions = versions(rule, service, config);
+            for (index, version) in versions.iter().enumerate().filter(|(_, version)| version.by_policy) {
+                let before = versions.iter().take(index).find(|before| before.subset == version.subset);
+                if let Some(other) = before.filter(|other| other.host != version.host) {
+                    let text = format!(
+                        "note: {} of {} is what the version header means here: a policy that picks {} of {} for this rule is not followed",
+                        version.subset, other.host, version.subset, version.host
+                    );
+                    remarks.push(Remark::new(&rule.at, text));
+                }
+            }
+        }
+    }
+    remarks
 }
 
 /// Every entry of the rule's `match`, and the version in each.
@@ -222,14 +289,6 @@ fn matches(written: &Value, header: &str, subset: &str) -> Value {
         entry
     });
     with_version.collect()
-}
-
-/// A destination that stands alone takes everything.
-fn without_weight(mut destination: Value) -> Value {
-    if let Some(fields) = destination.as_object_mut() {
-        fields.remove("weight");
-    }
-    destination
 }
 
 #[cfg(test)]
@@ -342,6 +401,88 @@ mod tests {
             ("no split", rule(operations("request", "x-a"), operations("request", "x-a"), &[1]), 0),
         ] {
             assert_eq!(reordered(&Config::read(&document).unwrap().0).len(), told, "{name}");
+        }
+    }
+
+    /// The versions that have a native rule of their own, and their hosts, besides the rule itself.
+    #[test]
+    fn what_a_policy_can_pick_has_a_native_rule() {
+        let subsets =
+            |host: &str| json!({"spec": {"host": host, "subsets": [{"name": "v1"}, {"name": "v2"}, {"name": "v3"}]}});
+        let policy = |host: &str, more: Value| {
+            let mut policy = json!({"hosts": [host], "defaultSubset": "v1"});
+            policy.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            policy
+        };
+        let two = || json!([destination("reviews", Some("v2"), 1), destination("ratings", Some("v1"), 1)]);
+        for (name, route, policies, expected, notes) in [
+            ("no policy", json!([destination("reviews", Some("v2"), 1)]), json!([]), vec!["reviews v2"], 0),
+            (
+                "every subset, for who may force one",
+                json!([destination("reviews", Some("v2"), 1)]),
+                json!([policy("reviews", json!({}))]),
+                vec!["reviews v2", "reviews v1", "reviews v3"],
+                0,
+            ),
+            (
+                "a version header's list, the fallback order, the default",
+                json!([destination("reviews", Some("v2"), 1)]),
+                json!([policy(
+                    "reviews",
+                    json!({"versionHeader": {"name": "v", "versions": ["v3"]}, "fallback": ["v2", "v1"]})
+                )]),
+                vec!["reviews v2", "reviews v3", "reviews v1"],
+                0,
+            ),
+            (
+                "a rule without subsets",
+                json!([destination("reviews", None, 1)]),
+                json!([policy("reviews", json!({}))]),
+                vec!["reviews v1", "reviews v2", "reviews v3"],
+                0,
+            ),
+            (
+                "a policy of another host",
+                json!([destination("reviews", Some("v2"), 1)]),
+                json!([policy("ratings", json!({}))]),
+                vec!["reviews v2"],
+                0,
+            ),
+            (
+                "a version that is another host's here",
+                two(),
+                json!([policy(
+                    "reviews",
+                    json!({"fallback": ["v2", "v1"], "versionHeader": {"name": "v", "versions": ["v2"]}})
+                )]),
+                vec!["reviews v2", "ratings v1"],
+                1,
+            ),
+        ] {
+            let mut document = document(json!({"route": route}));
+            let fields = document.as_object_mut().unwrap();
+            fields.insert("policies".to_owned(), policies);
+            fields.insert("destinationRules".to_owned(), json!([subsets("reviews"), subsets("ratings")]));
+            let config = Config::read(&document).unwrap().0;
+            let objects = render(&document, &config).unwrap();
+            let rules = objects[0].pointer("/spec/http").and_then(Value::as_array).unwrap();
+            let (last, of_versions) = rules.split_last().unwrap();
+            assert_eq!(last, document.pointer("/virtualServices/0/spec/http/0").unwrap(), "{name}");
+            let found: Vec<String> = of_versions
+                .iter()
+                .map(|rule| {
+                    let destination = rule.pointer("/route/0/destination").unwrap();
+                    assert_eq!(
+                        rule.pointer("/match/0/headers/x-canary-version/exact"),
+                        destination.get("subset"),
+                        "{name}"
+                    );
+                    let text = |field: &str| destination[field].as_str().unwrap();
+                    format!("{} {}", text("host"), text("subset"))
+                })
+                .collect();
+            assert_eq!(found, expected, "{name}");
+            assert_eq!(hidden(&config).len(), notes, "{name}");
         }
     }
 

@@ -11,9 +11,9 @@ use crate::{
         istiod::{Istiod, ROOT_NAMESPACE},
         manifests,
         proxy::{Identity, Proxy},
-        registry::Registry,
         tools::Tools,
     },
+    registry::Registry,
 };
 
 /// The name of the image with the filter.
@@ -46,7 +46,7 @@ impl Mesh {
     pub async fn start(envoy: EnvoyBinary) -> Self {
         let tools = Tools::get();
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let registry = Registry::start(&tools, folder.path()).await;
+        let registry = Registry::start();
         registry.push(&binaries::wasm(), IMAGE);
         let api = ApiServer::start(&tools, folder.path()).await;
         let istiod = Istiod::start(&tools, &api, folder.path()).await;

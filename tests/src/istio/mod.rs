@@ -3,7 +3,7 @@
 //!
 //! - [`tools`]: the programs, which `scripts/get-istio` builds
 //! - [`server`]: one of them that runs
-//! - [`api_server`], [`istiod`], [`registry`]: what there is one of
+//! - [`api_server`], [`istiod`]: what there is one of
 //! - [`mesh`]: these together
 //! - [`proxy`]: a gateway or sidecar
 //! - [`service`]: upstreams as services of the mesh
@@ -18,7 +18,6 @@ pub mod istiod;
 pub mod manifests;
 pub mod mesh;
 pub mod proxy;
-pub mod registry;
 pub mod server;
 pub mod service;
 pub mod tools;

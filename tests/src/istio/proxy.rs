@@ -18,11 +18,12 @@ use crate::{
     envoy::Envoy,
     istio::{
         istiod::Istiod,
-        registry::Registry,
         server::{command, spawn},
         tools::Tools,
     },
-    ports, wait,
+    ports,
+    registry::Registry,
+    wait,
 };
 
 /// Where a gateway listens, on its own address.
