@@ -7,17 +7,21 @@ use tempfile::TempDir;
 
 use crate::{
     binaries,
-    client::{Answer, Request},
+    client::{Answer, Connection, Protocol, Request},
     istio::{
         manifests::{self, object},
         mesh::Mesh,
         proxy::{GATEWAY_PORT, Identity, Kind, Proxy, SECOND_GATEWAY_PORT},
         service::{PORT, Service},
     },
+    upstream::TEST_ID,
+    wait,
 };
 
 /// The name of the service.
 pub const SERVICE: &str = "reviews";
+/// The header in which the filter names the version.
+pub const VERSION_HEADER: &str = "x-canary-version";
 /// The name of the proxy's workload and of its Gateway.
 pub const PROXY: &str = "front";
 
@@ -86,14 +90,14 @@ impl<'m> World<'m> {
             kind,
             namespace,
             name: PROXY,
-            labels: &[("app", PROXY), ("istio", PROXY)],
+            labels: &[("app", PROXY), ("istio", namespace)],
             ports: &[GATEWAY_PORT, SECOND_GATEWAY_PORT, PORT],
             configuration,
         };
         let proxy = mesh.proxy(&who).await;
         let mut objects = service.manifests();
         objects.push(match kind {
-            Kind::Gateway => manifests::gateway(namespace, PROXY, proxy.address, &["*"]),
+            Kind::Gateway => manifests::gateway(namespace, PROXY, proxy.address, GATEWAY_PORT, namespace, &["*"]),
             Kind::Sidecar => manifests::sidecar(namespace, PROXY, proxy.address),
         });
         mesh.apply(&manifests::list(&objects));
@@ -182,7 +186,7 @@ impl<'m> World<'m> {
     #[must_use]
     pub fn plugin(&self, manifest: Manifest, document: &Value, flags: &[&str]) -> String {
         let url = self.mesh.image();
-        let selector = format!("istio={PROXY}");
+        let selector = format!("istio={}", self.namespace);
         let workload = match self.kind {
             Kind::Gateway => "gateway",
             Kind::Sidecar => "sidecar",
@@ -193,25 +197,34 @@ impl<'m> World<'m> {
         self.render(manifest.name(), document, &all)
     }
 
-    /// Renders and applies the native VirtualServices of a document in mode version, and the manifest that brings the filter.
+    /// Applies what carries out a document without the filter, and then the manifest that brings it. In mode version those are the
+    /// rendered VirtualServices; in mode cluster one that sends everything to the first version.
     ///
     /// # Panics
     /// If something is refused.
     pub fn deploy(&self, manifest: Manifest, document: &Value) {
-        if manifest != Manifest::EnvoyFilter {
+        if manifest == Manifest::EnvoyFilter {
+            self.mesh.apply(&self.virtual_service(&json!([{"route": self.to(self.service.versions()[0].name())}])));
+        } else {
             self.mesh.apply_text(&self.render("virtualservice", document, &[]));
         }
         self.mesh.apply_text(&self.plugin(manifest, document, &[]));
     }
 
-    /// Waits until requests like this are served by a version.
+    /// Waits until requests like this are sent to a version, and told so by the filter.
     ///
     /// # Panics
-    /// After [`crate::wait::PATIENCE`].
-    pub async fn until_served_by(&self, version: &str, request: &Request) {
-        let what = format!("{} in {}: {version} serves", self.service.name, self.namespace);
-        self.proxy
-            .until(self.port(), &what, request, |answer| answer.status == 200 && answer.served_by == version)
-            .await;
+    /// After [`wait::PATIENCE`].
+    pub async fn until_picked(&self, version: &str, request: &Request) {
+        let request = request.clone().header(TEST_ID, "in force?");
+        let upstream = self.service.version(version);
+        wait::until(&format!("{version} in {} is picked by the filter", self.namespace), async || {
+            upstream.forget();
+            let mut connection = Connection::open(self.proxy.port(self.port()), Protocol::Http1).await.ok()?;
+            connection.send(&request).await.ok()?;
+            let recorded = upstream.recorded("in force?");
+            recorded.iter().any(|request| request.texts(VERSION_HEADER) == [version]).then_some(())
+        })
+        .await;
     }
 }

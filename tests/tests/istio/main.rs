@@ -3,7 +3,7 @@
 //!
 //! `make test-istio`. One control plane serves all trials; each has a namespace and proxies of its own.
 
-mod smoke;
+mod routing;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -24,7 +24,16 @@ macro_rules! trials {
 }
 
 fn trials(runtime: &Handle, mesh: &Arc<Mesh>) -> Vec<Trial> {
-    trials!(runtime, mesh, smoke::a_gateway_routes_by_header,)
+    trials!(
+        runtime,
+        mesh,
+        routing::at_a_gateway_by_wasmplugin,
+        routing::at_a_gateway_by_trafficextension,
+        routing::at_a_gateway_by_envoyfilter,
+        routing::at_a_sidecar_by_wasmplugin,
+        routing::at_a_sidecar_by_trafficextension,
+        routing::at_a_sidecar_by_envoyfilter,
+    )
 }
 
 fn trial<F>(runtime: &Handle, mesh: &Arc<Mesh>, claim: &str, test: F) -> Trial
