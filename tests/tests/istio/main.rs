@@ -4,6 +4,8 @@
 //! `make test-istio`. One control plane serves all trials; each has a namespace and proxies of its own.
 
 mod routing;
+mod runbook;
+mod starting;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -33,6 +35,14 @@ fn trials(runtime: &Handle, mesh: &Arc<Mesh>) -> Vec<Trial> {
         routing::at_a_sidecar_by_wasmplugin,
         routing::at_a_sidecar_by_trafficextension,
         routing::at_a_sidecar_by_envoyfilter,
+        runbook::loses_nothing,
+        runbook::in_the_wrong_order_loses_requests,
+        runbook::in_the_wrong_order_loses_nothing_with_the_guard,
+        runbook::in_the_wrong_order_loses_few_in_mode_version,
+        starting::with_a_document_that_is_refused,
+        starting::with_a_document_that_is_refused_and_a_default,
+        starting::with_no_registry,
+        starting::with_an_image_that_cannot_be_had,
     )
 }
 
