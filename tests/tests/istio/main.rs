@@ -3,6 +3,8 @@
 //!
 //! `make test-istio`. One control plane serves all trials; each has a namespace and proxies of its own.
 
+mod manifests;
+mod readme;
 mod routing;
 mod runbook;
 mod starting;
@@ -29,6 +31,10 @@ fn trials(runtime: &Handle, mesh: &Arc<Mesh>) -> Vec<Trial> {
     trials!(
         runtime,
         mesh,
+        manifests::every_manifest_is_valid,
+        manifests::what_is_rendered_of_every_example_is_valid,
+        manifests::what_is_wrong_is_found,
+        readme::every_command_has_the_output_that_is_shown,
         routing::at_a_gateway_by_wasmplugin,
         routing::at_a_gateway_by_trafficextension,
         routing::at_a_gateway_by_envoyfilter,
@@ -40,9 +46,10 @@ fn trials(runtime: &Handle, mesh: &Arc<Mesh>) -> Vec<Trial> {
         runbook::in_the_wrong_order_loses_nothing_with_the_guard,
         runbook::in_the_wrong_order_loses_few_in_mode_version,
         starting::with_a_document_that_is_refused,
-        starting::with_a_document_that_is_refused_and_a_default,
+        starting::with_a_document_that_is_refused_and_no_net,
         starting::with_no_registry,
         starting::with_an_image_that_cannot_be_had,
+        starting::after_a_failure_of_the_filter,
     )
 }
 

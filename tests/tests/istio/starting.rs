@@ -9,11 +9,11 @@ use std::{
 use e2e::{
     client::{Protocol, Request},
     istio::{
-        manifests::{self, object},
+        manifests,
         mesh::Mesh,
         proxy::{GATEWAY_PORT, Identity, Kind, Proxy},
         service::Service,
-        world::{Manifest, PROXY, SERVICE, World},
+        world::{Manifest, PROXY, SERVICE, VERSION_HEADER, World},
     },
     load::{Kind as Traffic, Load, Outcome},
     ports, wait,
@@ -34,9 +34,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 const LATE: &str = "late";
 const MODULE: &str = "canary-filter:0.1.0";
 const CONFIGURATION: &str = "/spec/configPatches/0/patch/value/typed_config/config/configuration/value";
-const DEFAULT: &str = "/spec/configPatches/1/patch/value/config_discovery";
-const RBAC: &str = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC";
-const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
+const DISCOVERY: &str = "/spec/configPatches/1/patch/value/config_discovery";
 
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +73,7 @@ impl fmt::Display for Does {
 }
 
 impl Does {
-    /// Sends [`REQUESTS`] for which the filter picks v2 and the native routes v1.
+    /// Sends [`REQUESTS`] for which the filter picks v2 and the native routes v1; the client asks for v3.
     async fn now(row: &str, address: SocketAddr, request: &Request) -> Self {
         let outcome = Load::start(address, Protocol::Http1, request, CONNECTIONS, REQUESTS).finish().await;
         let all = |count: u64| count == REQUESTS;
@@ -94,6 +92,7 @@ type Row = (&'static str, Does, Does);
 
 use Does::{Bypass, Refuse, Steer};
 
+// FAIL_OPEN is last, as its net stays.
 pub(crate) async fn with_a_document_that_is_refused(mesh: &Mesh) {
     for (namespace, manifest) in [
         ("start-doc-wp", Manifest::WasmPlugin),
@@ -105,28 +104,16 @@ pub(crate) async fn with_a_document_that_is_refused(mesh: &Mesh) {
             namespace,
             manifest,
             Bad::Document,
-            Default::No,
-            &[
-                ("FAIL_OPEN", Refuse(500), Steer),
-                ("FAIL_CLOSE", Refuse(500), Steer),
-                ("FAIL_RELOAD", Refuse(500), Steer),
-            ],
+            Net::Rendered,
+            &[("FAIL_CLOSE", Refuse(500), Steer), ("FAIL_RELOAD", Refuse(500), Steer), ("FAIL_OPEN", Bypass, Steer)],
         )
         .await;
     }
 }
 
-pub(crate) async fn with_a_document_that_is_refused_and_a_default(mesh: &Mesh) {
-    for (namespace, manifest) in [("start-def-ef", Manifest::EnvoyFilter), ("start-def-wp", Manifest::WasmPlugin)] {
-        check(
-            mesh,
-            namespace,
-            manifest,
-            Bad::Document,
-            Default::Allow,
-            &[("FAIL_OPEN", Bypass, Steer), ("FAIL_CLOSE", Bypass, Steer), ("FAIL_RELOAD", Bypass, Steer)],
-        )
-        .await;
+pub(crate) async fn with_a_document_that_is_refused_and_no_net(mesh: &Mesh) {
+    for (namespace, manifest) in [("start-net-wp", Manifest::WasmPlugin), ("start-net-ef", Manifest::EnvoyFilter)] {
+        check(mesh, namespace, manifest, Bad::Document, Net::Without, &[("FAIL_OPEN", Refuse(500), Steer)]).await;
     }
 }
 
@@ -137,46 +124,37 @@ pub(crate) async fn with_no_registry(mesh: &Mesh) {
             namespace,
             manifest,
             Bad::Registry,
-            Default::No,
-            &[("FAIL_OPEN", Bypass, Steer), ("FAIL_CLOSE", Refuse(403), Steer), ("FAIL_RELOAD", Refuse(403), Steer)],
+            Net::Rendered,
+            &[("FAIL_CLOSE", Refuse(403), Steer), ("FAIL_RELOAD", Refuse(403), Steer), ("FAIL_OPEN", Bypass, Steer)],
         )
         .await;
     }
 }
 
 pub(crate) async fn with_an_image_that_cannot_be_had(mesh: &Mesh) {
-    for (namespace, manifest, bad) in [
-        ("start-tag-wp", Manifest::WasmPlugin, Bad::Tag),
-        ("start-tag-ef", Manifest::EnvoyFilter, Bad::Tag),
-        ("start-digest-wp", Manifest::WasmPlugin, Bad::Digest),
-        ("start-module-te", Manifest::TrafficExtension, Bad::Module),
+    const CLOSE: Row = ("FAIL_CLOSE", Refuse(403), Refuse(403));
+    const RELOAD: Row = ("FAIL_RELOAD", Refuse(403), Refuse(403));
+    const OPEN: Row = ("FAIL_OPEN", Bypass, Bypass);
+    for (namespace, manifest, bad, rows) in [
+        ("start-tag-wp", Manifest::WasmPlugin, Bad::Tag, [CLOSE, RELOAD, OPEN].as_slice()),
+        ("start-tag-ef", Manifest::EnvoyFilter, Bad::Tag, &[CLOSE, RELOAD, OPEN]),
+        ("start-digest-wp", Manifest::WasmPlugin, Bad::Digest, &[CLOSE, OPEN]),
+        ("start-module-te", Manifest::TrafficExtension, Bad::Module, &[CLOSE, OPEN]),
     ] {
-        check(
-            mesh,
-            namespace,
-            manifest,
-            bad,
-            Default::No,
-            &[
-                ("FAIL_OPEN", Bypass, Bypass),
-                ("FAIL_CLOSE", Refuse(403), Refuse(403)),
-                ("FAIL_RELOAD", Refuse(403), Refuse(403)),
-            ],
-        )
-        .await;
+        check(mesh, namespace, manifest, bad, Net::Rendered, rows).await;
     }
 }
 
 /// Whether Envoy has a filter to go on with where it has none from Istio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Default {
-    No,
-    /// One that allows everything.
-    Allow,
+enum Net {
+    /// As `canaryctl render` says, which is with FAIL_OPEN only.
+    Rendered,
+    Without,
 }
 
-async fn check(mesh: &Mesh, namespace: &str, manifest: Manifest, bad: Bad, default: Default, rows: &[Row]) {
-    let scene = Scene::start(mesh, namespace, manifest, bad, default).await;
+async fn check(mesh: &Mesh, namespace: &str, manifest: Manifest, bad: Bad, net: Net, rows: &[Row]) {
+    let scene = Scene::start(mesh, namespace, manifest, bad, net).await;
     let mut measured = Vec::new();
     for (strategy, _, _) in rows {
         measured.push(scene.measure(strategy).await);
@@ -184,30 +162,73 @@ async fn check(mesh: &Mesh, namespace: &str, manifest: Manifest, bad: Bad, defau
     assert_eq!(measured, rows, "{namespace}: strategy, at a start, where it ran");
 }
 
+/// One request in which the VM fails, then others.
+pub(crate) async fn after_a_failure_of_the_filter(mesh: &Mesh) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("plugin.wasm");
+    std::fs::write(&file, wat::parse_str(FAILS).expect("a module")).expect("write a module");
+    mesh.registry.push(&file, "fails:0.1.0");
+    let scene = Scene::start(mesh, "start-fails", Manifest::WasmPlugin, Bad::Document, Net::Rendered).await;
+    let (address, url) = (scene.world.proxy.port(GATEWAY_PORT), mesh.registry.url("fails:0.1.0"));
+    let mut fatal = scene.request.clone();
+    for number in 0..50 {
+        fatal = fatal.header(&format!("x-{number}"), "x");
+    }
+    for (strategy, then) in [("FAIL_CLOSE", Refuse(503)), ("FAIL_RELOAD", Steer), ("FAIL_OPEN", Bypass)] {
+        scene.apply(&scene.render(&scene.document(), strategy, &url, &[]));
+        scene.until_steered(&scene.world.proxy, strategy).await;
+        let answer = scene.world.proxy.send(GATEWAY_PORT, &fatal).await;
+        let does = Does::now(strategy, address, &scene.request).await;
+        eprintln!("a failure of the VM | {strategy} | itself {} {:?} | then {does}", answer.status, answer.served_by);
+        assert_eq!(does, then, "{strategy}");
+    }
+}
+
+/// Picks v2, and traps at a request with more than fifty headers.
+const FAILS: &str = r#"(module
+  (import "env" "proxy_replace_header_map_value" (func $replace (param i32 i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 2)
+  (data (i32.const 16) "x-canary-versionv2")
+  (func (export "_initialize"))
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 65536))
+  (func (export "proxy_on_context_create") (param i32 i32))
+  (func (export "proxy_on_vm_start") (param i32 i32) (result i32) (i32.const 1))
+  (func (export "proxy_on_configure") (param i32 i32) (result i32) (i32.const 1))
+  (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+    (if (i32.gt_u (local.get 1) (i32.const 50)) (then (unreachable)))
+    (drop (call $replace (i32.const 0) (i32.const 16) (i32.const 16) (i32.const 32) (i32.const 2)))
+    (i32.const 0)))"#;
+
 /// A gateway that runs, and what is applied to it and to one that starts.
 struct Scene<'m> {
     world: World<'m>,
     manifest: Manifest,
     bad: Bad,
-    default: Default,
+    net: Net,
     gate: Gate,
     request: Request,
 }
 
 impl<'m> Scene<'m> {
-    async fn start(mesh: &'m Mesh, namespace: &str, manifest: Manifest, bad: Bad, default: Default) -> Self {
-        let service = Service::start(namespace, SERVICE, &["v1", "v2"]).await;
+    async fn start(mesh: &'m Mesh, namespace: &str, manifest: Manifest, bad: Bad, net: Net) -> Self {
+        let service = Service::start(namespace, SERVICE, &["v1", "v2", "v3"]).await;
         let statistics = json!({"proxyStatsMatcher": {"inclusionPrefixes": ["extension_config_discovery"]}});
         let world = World::start_with(mesh, namespace, Kind::Gateway, service, statistics).await;
-        let steered = json!({"headers": {"x-canary-version": {"exact": "v2"}}});
-        let native = json!([{"match": [steered], "route": world.to("v2")}, {"route": world.to("v1")}]);
+        let by_header = |version: &str| json!({"match": [{"headers": {VERSION_HEADER: {"exact": version}}}], "route": world.to(version)});
+        let everybody = json!({"route": world.to("v1")});
+        let native = match manifest {
+            Manifest::EnvoyFilter => json!([everybody]),
+            Manifest::WasmPlugin | Manifest::TrafficExtension => json!([by_header("v2"), by_header("v3"), everybody]),
+        };
         let mut native = world.virtual_service(&native);
         native["spec"]["gateways"] = json!([PROXY, LATE]);
         mesh.apply(&native);
-        let request = world.request("/");
+        let v3 = format!("outbound|{}|v3|{}", world.service.port, world.service.host());
+        let request = world.request("/").header(VERSION_HEADER, "v3").header("x-canary-cluster", v3);
         let gate = Gate::new(mesh.registry.address());
         gate.open().await;
-        Self { world, manifest, bad, default, gate, request }
+        Self { world, manifest, bad, net, gate, request }
     }
 
     /// Everything to v2, which is natively for v1.
@@ -218,33 +239,42 @@ impl<'m> Scene<'m> {
         document
     }
 
-    fn render(&self, document: &Value, strategy: &str, url: &str, flags: &[&str]) -> Value {
+    fn render(&self, document: &Value, strategy: &str, url: &str, flags: &[&str]) -> Vec<Value> {
         let selector = format!("app={PROXY}");
         let mut all = vec!["--name", "canary", "--namespace", &self.world.namespace, "--workload", "gateway"];
         all.extend(["--selector", &selector, "--fail-strategy", strategy, "--url", url]);
         all.extend(flags);
         let text = self.world.render(self.manifest.name(), document, &all);
-        let mut object: Value = serde_saphyr::from_str(&text).expect("YAML");
-        if self.default == Default::Allow && self.manifest == Manifest::EnvoyFilter {
-            *object.pointer_mut(DEFAULT).expect("the filter") = discovery();
+        let mut objects: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
+        if self.net == Net::Without {
+            objects.truncate(1);
+            objects[0]
+                .pointer_mut(DISCOVERY)
+                .and_then(Value::as_object_mut)
+                .map(|fields| fields.remove("default_config"));
         }
-        object
+        objects
+    }
+
+    fn apply(&self, objects: &[Value]) {
+        self.world.mesh.apply(&manifests::list(objects));
     }
 
     fn url(&self) -> String {
         format!("oci://{}/{MODULE}", self.gate.address)
     }
 
-    fn good(&self, strategy: &str) -> Value {
+    fn good(&self, strategy: &str) -> Vec<Value> {
         self.render(&self.document(), strategy, &self.url(), &[])
     }
 
-    fn bad(&self, strategy: &str) -> Value {
+    fn bad(&self, strategy: &str) -> Vec<Value> {
         let none = "0".repeat(64);
         let mut document = self.document();
         match self.bad {
             Bad::Document => {
-                let mut object = self.good(strategy);
+                let mut objects = self.good(strategy);
+                let object = &mut objects[0];
                 let nonsense = json!({"virtualServices": "all"});
                 match self.manifest {
                     Manifest::WasmPlugin => object["spec"]["pluginConfig"] = nonsense,
@@ -253,7 +283,7 @@ impl<'m> Scene<'m> {
                         *object.pointer_mut(CONFIGURATION).expect("a document") = json!(nonsense.to_string());
                     }
                 }
-                object
+                objects
             }
             // Another document, so that a gateway that runs has news, too.
             Bad::Registry => {
@@ -272,37 +302,11 @@ impl<'m> Scene<'m> {
         }
     }
 
-    /// Where the default filter of a plugin comes from.
-    fn apply_default(&self) {
-        if self.default == Default::No || self.manifest == Manifest::EnvoyFilter {
-            return;
-        }
-        let namespace = &self.world.namespace;
-        let name = format!("extensions.istio.io/trafficextension/{namespace}.canary~istio-translated-wasmplugin");
-        let spec = json!({
-            "workloadSelector": {"labels": {"app": PROXY}},
-            "priority": 10,
-            "configPatches": [{
-                "applyTo": "HTTP_FILTER",
-                "match": {
-                    "context": "GATEWAY",
-                    "listener": {"filterChain": {"filter": {
-                        "name": "envoy.filters.network.http_connection_manager",
-                        "subFilter": {"name": name},
-                    }}},
-                },
-                "patch": {"operation": "REPLACE", "value": {"name": name, "config_discovery": discovery()}},
-            }],
-        });
-        self.world.mesh.apply(&object("networking.istio.io/v1alpha3", "EnvoyFilter", namespace, "default", spec));
-    }
-
     async fn measure(&self, strategy: &'static str) -> Row {
-        let row = format!("{:?} | {:?}, default {:?} | {strategy}", self.manifest, self.bad, self.default);
+        let row = format!("{:?} | {:?}, net {:?} | {strategy}", self.manifest, self.bad, self.net);
         let mesh = self.world.mesh;
         let running = self.world.proxy.port(GATEWAY_PORT);
-        mesh.apply(&self.good(strategy));
-        self.apply_default();
+        self.apply(&self.good(strategy));
         self.until_steered(&self.world.proxy, &row).await;
         let load = self.load(running);
         let address = ports::loopback(&[GATEWAY_PORT]);
@@ -327,7 +331,7 @@ impl<'m> Scene<'m> {
         self.gate.open().await;
         let alone = Does::now(&row, late.port(GATEWAY_PORT), &self.request).await;
         assert_eq!(alone, starts, "{row}: nothing is repaired yet that a proxy is told of");
-        mesh.apply(&self.good(strategy));
+        self.apply(&self.good(strategy));
         let (begin, repaired) = (Instant::now(), self.load(late.port(GATEWAY_PORT)));
         repaired.until(&format!("{row}: repaired"), |outcome| outcome.served("v2") > 0).await;
         let took = begin.elapsed();
@@ -354,7 +358,7 @@ impl<'m> Scene<'m> {
         if self.bad == Bad::Registry {
             self.gate.close().await;
         }
-        self.world.mesh.apply(&self.bad(strategy));
+        self.apply(&self.bad(strategy));
         let what = format!("{:?} is known in {}", self.bad, self.world.namespace);
         wait::until(&what, async || (news(&self.world.proxy).await > before).then_some(())).await;
     }
@@ -376,14 +380,6 @@ impl<'m> Scene<'m> {
         let what = format!("{row}: steered");
         proxy.until(GATEWAY_PORT, &what, &self.request, |answer| answer.served_by == "v2").await;
     }
-}
-
-fn discovery() -> Value {
-    json!({
-        "config_source": {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"},
-        "type_urls": [WASM, RBAC],
-        "default_config": {"@type": RBAC},
-    })
 }
 
 fn counts(outcome: &Outcome) -> String {
