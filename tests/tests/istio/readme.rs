@@ -49,7 +49,8 @@ struct Reader<'m> {
 impl<'m> Reader<'m> {
     async fn start(mesh: &'m Mesh) -> Self {
         let nowhere = ([127, 0, 0, 1], 1).into();
-        let versions = VERSIONS.map(|version| Server::echo(&format!("reviews/{version}"), &[], nowhere)).into();
+        let versions: Vec<Server> =
+            VERSIONS.map(|version| Server::echo(&format!("reviews/{version}"), &[], nowhere)).into();
         let who = Identity {
             kind: Kind::Gateway,
             namespace: ROOT_NAMESPACE,
