@@ -46,6 +46,7 @@ fn trials(runtime: &Handle, mesh: &Arc<Mesh>) -> Vec<Trial> {
         runbook::in_the_wrong_order_loses_nothing_with_the_guard,
         runbook::in_the_wrong_order_loses_few_in_mode_version,
         starting::with_a_document_that_is_refused,
+        starting::with_a_document_that_other_manifests_bring,
         starting::with_a_document_that_is_refused_and_no_net,
         starting::with_no_registry,
         starting::with_an_image_that_cannot_be_had,
