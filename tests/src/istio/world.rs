@@ -1,6 +1,6 @@
 //! A namespace of a mesh with a service and the proxy that its clients ask.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -61,6 +61,8 @@ pub struct World<'m> {
     pub service: Service,
     /// The proxy.
     pub proxy: Proxy,
+    /// The URL of the image with the filter.
+    pub image: String,
     folder: TempDir,
 }
 
@@ -102,7 +104,7 @@ impl<'m> World<'m> {
         });
         mesh.apply(&manifests::list(&objects));
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self { mesh, namespace: namespace.to_owned(), kind, service, proxy, folder }
+        Self { mesh, namespace: namespace.to_owned(), kind, service, proxy, image: mesh.image(), folder }
     }
 
     /// The port of the proxy that clients ask.
@@ -164,7 +166,7 @@ impl<'m> World<'m> {
         json!([{"destination": {"host": self.service.host(), "subset": subset}}])
     }
 
-    /// What `canaryctl render` prints of a document for the proxy, with more flags.
+    /// What `canaryctl render` prints of a document, with more flags.
     ///
     /// # Panics
     /// If it fails.
@@ -172,11 +174,7 @@ impl<'m> World<'m> {
     pub fn render(&self, what: &str, document: &Value, flags: &[&str]) -> String {
         let file = self.folder.path().join("rules.json");
         fs::write(&file, document.to_string()).expect("write rules");
-        let output =
-            Command::new(binaries::canaryctl()).args(["render", what, "--config"]).arg(&file).args(flags).output();
-        let output = output.expect("run canaryctl");
-        assert!(output.status.success(), "canaryctl render {what}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("text")
+        render(what, &file, flags)
     }
 
     /// The rendered manifest that brings the filter into the proxy, with more flags.
@@ -185,26 +183,27 @@ impl<'m> World<'m> {
     /// If it cannot be rendered.
     #[must_use]
     pub fn plugin(&self, manifest: Manifest, document: &Value, flags: &[&str]) -> String {
-        let url = self.mesh.image();
         let selector = format!("istio={}", self.namespace);
         let workload = match self.kind {
             Kind::Gateway => "gateway",
             Kind::Sidecar => "sidecar",
         };
-        let mut all = vec!["--url", &url, "--name", "canary", "--namespace", &self.namespace, "--workload", workload];
+        let mut all =
+            vec!["--url", &self.image, "--name", "canary", "--namespace", &self.namespace, "--workload", workload];
         all.extend(["--selector", &selector]);
         all.extend_from_slice(flags);
         self.render(manifest.name(), document, &all)
     }
 
     /// Applies what carries out a document without the filter, and then the manifest that brings it. In mode version those are the
-    /// rendered VirtualServices; in mode cluster one that sends everything to the first version.
+    /// rendered VirtualServices; in mode cluster one that sends everything to the last version.
     ///
     /// # Panics
     /// If something is refused.
     pub fn deploy(&self, manifest: Manifest, document: &Value) {
         if manifest == Manifest::EnvoyFilter {
-            self.mesh.apply(&self.virtual_service(&json!([{"route": self.to(self.service.versions()[0].name())}])));
+            let last = self.service.versions().last().expect("a version");
+            self.mesh.apply(&self.virtual_service(&json!([{"route": self.to(last.name())}])));
         } else {
             self.mesh.apply_text(&self.render("virtualservice", document, &[]));
         }
@@ -227,4 +226,16 @@ impl<'m> World<'m> {
         })
         .await;
     }
+}
+
+/// What `canaryctl render` prints of a file with rules, with more flags.
+///
+/// # Panics
+/// If it fails.
+#[must_use]
+pub fn render(what: &str, rules: &Path, flags: &[&str]) -> String {
+    let mut command = Command::new(binaries::canaryctl());
+    let output = command.args(["render", what, "--config"]).arg(rules).args(flags).output().expect("run canaryctl");
+    assert!(output.status.success(), "canaryctl render {what}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
 }

@@ -27,6 +27,7 @@ const IMAGE: &str = "oci://registry.example.com/canary-filter:0.1.0";
 const VERSIONS: [&str; 3] = ["v1", "v2", "v3"];
 
 pub(crate) async fn every_command_has_the_output_that_is_shown(mesh: &Mesh) {
+    let _ingress = mesh.ingress.lock().await;
     let reader = Reader::start(mesh).await;
     for section in readme::NEEDS_ISTIO {
         let steps = readme::steps_of(section);
