@@ -10,6 +10,10 @@ use super::{
     native::{NativePart, REASON_HEADER, removals},
 };
 
+/// A filter that changes headers.
+pub(crate) const HEADER_MUTATION: &str =
+    "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
+
 /// Where the connection manager gets its routes from.
 pub(super) enum Routes<'a> {
     /// They stand in the listener.
@@ -50,7 +54,7 @@ fn connection_manager(native: &NativePart, wasm: &Path, canary: Value, routes: R
         "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
         "stream_idle_timeout": "0s",
         "upgrade_configs": [{"upgrade_type": "websocket"}],
-        "early_header_mutation_extensions": [strip_clients_copies(native)],
+        "early_header_mutation_extensions": [strip(native.reserved_headers())],
         "tracing": {"custom_tags": custom_tags(&native.headers)},
         "access_log": [access_log(&native.headers)],
         "http_filters": filters,
@@ -65,14 +69,14 @@ fn connection_manager(native: &NativePart, wasm: &Path, canary: Value, routes: R
     manager
 }
 
-/// Before any filter sees the request. The filter overwrites or removes what a client sends under these names by itself;
-/// this is a second lock.
-pub(crate) fn strip_clients_copies(native: &NativePart) -> Value {
+/// Before any filter sees the request, headers of these names go. The filter overwrites or removes what a client sends under
+/// its control headers by itself; this is a second lock.
+pub(crate) fn strip<'n>(names: impl IntoIterator<Item = &'n str>) -> Value {
     json!({
         "name": "envoy.http.early_header_mutation.header_mutation",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-            "mutations": removals(native.reserved_headers()),
+            "mutations": removals(names),
         },
     })
 }
@@ -89,6 +93,11 @@ pub(crate) fn fault_filter() -> Value {
     })
 }
 
+/// The configuration of a filter that removes the headers of these names.
+pub(crate) fn without_headers<'n>(names: impl IntoIterator<Item = &'n str>) -> Value {
+    json!({"@type": HEADER_MUTATION, "mutations": {"request_mutations": removals(names)}})
+}
+
 /// The router. The route reads the host header when it rewrites the authority, after it has removed what it is told to
 /// remove; an upstream filter runs later still, so it can take that header away. The mirror headers have to stay: Envoy
 /// reads them after its upstream filters (1.36 to 1.40).
@@ -97,10 +106,7 @@ pub(crate) fn router(headers: &ControlHeaders) -> Value {
     if let (Some(host), Some(fields)) = (headers.host(), config.as_object_mut()) {
         let mutation = json!({
             "name": "envoy.filters.http.header_mutation",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
-                "mutations": {"request_mutations": removals([host])},
-            },
+            "typed_config": without_headers([host]),
         });
         let codec = json!({
             "name": "envoy.filters.http.upstream_codec",

@@ -77,7 +77,7 @@ impl NativePart {
 
     /// What no client may say, whoever it is: control headers, the reason, and where Envoy's fault filter is in the chain, those
     /// that it honours. Whose wish for a version or an explanation counts is for the filter to judge.
-    pub(super) fn reserved_headers(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn reserved_headers(&self) -> impl Iterator<Item = &str> {
         let wishes = [self.headers.version(), self.headers.explain()];
         let faults = [self.of_fault_filter(&FAULT_REQUESTS), self.of_fault_filter(&FAULT_LIMITS)];
         let names = self.headers.names().filter(move |name| !wishes.contains(&Some(name)));

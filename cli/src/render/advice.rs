@@ -25,16 +25,19 @@ pub(super) fn module(plugin: &Plugin) -> Vec<String> {
     }
     lines.extend(match plugin.fail_strategy {
         FailStrategy::Open => [
-            "FAIL_OPEN: where the module cannot be had, requests pass as if there were no filter, and the native routes serve.",
-            "With FAIL_CLOSE or FAIL_RELOAD each of them would be answered 403 until it is there.",
+            "FAIL_OPEN: where the module cannot be had or has failed, requests pass as if there were no filter, and the native",
+            "routes serve: at proxies that start, and at those that run once they are told of another image. With FAIL_CLOSE or",
+            "FAIL_RELOAD each would be answered 403 until it is there, so have the image in the registry before its name is here.",
         ],
         FailStrategy::Close => [
-            "FAIL_CLOSE: where the module cannot be had, every request is answered 403; after a failure of the VM 503, for good.",
-            "With FAIL_OPEN they would pass as if there were no filter.",
+            "FAIL_CLOSE: where the module cannot be had, every request is answered 403, by proxies that have run with another one,",
+            "too; where a proxy starts while the document is bad, 500; after a failure of the VM, 503 until the configuration is",
+            "another. With FAIL_OPEN they would pass as if there were no filter.",
         ],
         FailStrategy::Reload => [
-            "FAIL_RELOAD: where the module cannot be had, every request is answered 403; after a failure of the VM a new one",
-            "takes over. With FAIL_OPEN they would pass as if there were no filter.",
+            "FAIL_RELOAD: where the module cannot be had, every request is answered 403, by proxies that have run with another one,",
+            "too; where a proxy starts while the document is bad, 500; after a failure of the VM, 503 for about a second, until a",
+            "new one takes over. With FAIL_OPEN they would pass as if there were no filter.",
         ],
     });
     lines.into_iter().map(str::to_owned).collect()

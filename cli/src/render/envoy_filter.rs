@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     advice,
     manifest::{CommentedList, Manifest, command_line},
-    plugin::{PLUGIN, Plugin, PluginArgs, PullPolicy, RUN_ON, Workload},
+    plugin::{FailStrategy, PLUGIN, Plugin, PluginArgs, PullPolicy, RUN_ON, Workload},
 };
 use crate::bootstrap::{
     NativePart,
@@ -17,7 +17,7 @@ use crate::bootstrap::{
 };
 
 /// Applied after EnvoyFilters that say nothing of their order, so that what these insert is there.
-const PRIORITY: i32 = 10;
+pub(super) const PRIORITY: i32 = 10;
 const CONNECTION_MANAGER: &str = "envoy.filters.network.http_connection_manager";
 /// Istio's filter for the faults of its VirtualServices. Filters before it are asked first.
 const FAULT: &str = "envoy.filters.http.fault";
@@ -69,7 +69,8 @@ fn metadata(plugin: &Plugin) -> Value {
     metadata
 }
 
-type Patch = (String, Value);
+/// A patch, and what it is for.
+pub(super) type Patch = (String, Value);
 
 /// The filters, in the order of the chain.
 fn filters(plugin: &Plugin, native: &NativePart) -> Vec<Patch> {
@@ -82,8 +83,8 @@ fn filters(plugin: &Plugin, native: &NativePart) -> Vec<Patch> {
             extension(plugin, &plugin.name, PLUGIN, &document),
         ),
         (
-            "Before Istio's fault filter. RBAC stands among the types since the agent sends such a filter where the module\ncannot be had.".to_owned(),
-            insert_before(plugin, FAULT, &discovered(&plugin.name)),
+            "Before Istio's fault filter. RBAC stands among the types since the agent sends such a filter where the module\ncannot be had. default_config is in force where a proxy starts while the document is bad: one that allows everything.".to_owned(),
+            insert_before(plugin, FAULT, &discovered(plugin, &plugin.name)),
         ),
     ];
     if native.faults == FaultDelayer::FaultFilter {
@@ -97,7 +98,7 @@ fn filters(plugin: &Plugin, native: &NativePart) -> Vec<Patch> {
             "The guard: right before the router, behind filters for whose sake Envoy has chosen the route anew (fault, cors),\nit moves requests from clusters that are missing or empty. It runs in the VM of the filter.".to_owned(),
             extension(plugin, &guard_name, filter::GUARD, &guard),
         ));
-        patches.push((String::new(), insert_before(plugin, ROUTER, &discovered(&guard_name))));
+        patches.push((String::new(), insert_before(plugin, ROUTER, &discovered(plugin, &guard_name))));
     }
     if native.headers.host().is_some() {
         patches.push((
@@ -105,22 +106,27 @@ fn filters(plugin: &Plugin, native: &NativePart) -> Vec<Patch> {
             http_filter(plugin, ROUTER, "MERGE", &listener::router(&native.headers)),
         ));
     }
+    patches.push(without_clients_copies(plugin, native.reserved_headers()));
+    patches
+}
+
+/// The headers of these names are removed before any filter.
+pub(super) fn without_clients_copies<'n>(plugin: &Plugin, names: impl Iterator<Item = &'n str>) -> Patch {
     let strip = json!({
         "name": CONNECTION_MANAGER,
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-            "early_header_mutation_extensions": [listener::strip_clients_copies(native)],
+            "early_header_mutation_extensions": [listener::strip(names)],
         },
     });
-    patches.push((
+    (
         "What steers the proxy is not for clients to say. The filter removes their copies itself; this holds where it is\nnot there (FAIL_OPEN).".to_owned(),
         json!({
             "applyTo": "NETWORK_FILTER",
             "match": {"context": context(plugin), "listener": {"filterChain": {"filter": {"name": CONNECTION_MANAGER}}}},
             "patch": {"operation": "MERGE", "value": strip},
         }),
-    ));
-    patches
+    )
 }
 
 fn context(plugin: &Plugin) -> &'static str {
@@ -149,21 +155,28 @@ fn extension(plugin: &Plugin, name: &str, role: &str, document: &str) -> Value {
     })
 }
 
-fn discovered(name: &str) -> Value {
-    json!({
-        "name": name,
-        "config_discovery": {
-            "config_source": {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"},
-            "type_urls": [filter::WASM, filter::RBAC],
-        },
-    })
+fn discovered(plugin: &Plugin, name: &str) -> Value {
+    let default = (plugin.fail_strategy == FailStrategy::Open).then(|| json!({"@type": filter::RBAC}));
+    discovered_or(name, &[filter::WASM, filter::RBAC], default)
+}
+
+/// The filter of this name from istiod, of one of these types; until the first that is taken, `default`.
+pub(super) fn discovered_or(name: &str, types: &[&str], default: Option<Value>) -> Value {
+    let mut discovery = json!({
+        "config_source": {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"},
+        "type_urls": types,
+    });
+    if let (Some(default), Some(fields)) = (default, discovery.as_object_mut()) {
+        fields.insert("default_config".to_owned(), default);
+    }
+    json!({"name": name, "config_discovery": discovery})
 }
 
 fn insert_before(plugin: &Plugin, filter: &str, value: &Value) -> Value {
     http_filter(plugin, filter, "INSERT_BEFORE", value)
 }
 
-fn http_filter(plugin: &Plugin, filter: &str, operation: &str, value: &Value) -> Value {
+pub(super) fn http_filter(plugin: &Plugin, filter: &str, operation: &str, value: &Value) -> Value {
     json!({
         "applyTo": "HTTP_FILTER",
         "match": {

@@ -5,6 +5,7 @@ mod annotations;
 mod bootstrap;
 mod envoy_filter;
 mod manifest;
+mod net;
 mod plugin;
 mod virtual_services;
 mod wasm;

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::{
     manifest::{Manifest, command_line},
-    plugin::{PLUGIN, Plugin, PluginArgs, RUN_ON, Workload},
+    net::net,
+    plugin::{FailStrategy, PLUGIN, Plugin, PluginArgs, RUN_ON, Workload},
 };
 
 /// The kinds that differ in the place of their fields alone.
@@ -15,7 +16,7 @@ pub(super) enum Kind {
     TrafficExtension,
 }
 
-/// Prints the object to standard output.
+/// Prints the object to standard output, and where it is open to failure its net.
 pub(super) fn print(kind: Kind, args: PluginArgs) -> Result<(), Vec<String>> {
     let plugin = args.plugin(Mode::Version)?;
     if plugin.config.faults.delay == FaultDelayer::FaultFilter {
@@ -27,7 +28,11 @@ pub(super) fn print(kind: Kind, args: PluginArgs) -> Result<(), Vec<String>> {
         let why = "the routes of the VirtualService match this header; it cannot be turned off";
         return Err(plugin.refuse("/headers/version", why));
     }
-    Manifest { comments: comments(kind, &plugin), object: object(kind, &plugin), list: None }.print()
+    Manifest { comments: comments(kind, &plugin), object: object(kind, &plugin), list: None }.print()?;
+    match plugin.fail_strategy {
+        FailStrategy::Open => net(kind, &plugin).print(),
+        FailStrategy::Close | FailStrategy::Reload => Ok(()),
+    }
 }
 
 fn object(kind: Kind, plugin: &Plugin) -> Value {

@@ -1,5 +1,7 @@
 //! A control plane with a registry, and what is asked of it.
 
+use std::net::Ipv4Addr;
+
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
@@ -91,5 +93,21 @@ impl Mesh {
     /// If it does not start.
     pub async fn proxy(&self, who: &Identity<'_>) -> Proxy {
         Proxy::start(&self.tools, &self.istiod, &self.registry, &self.envoy, who).await
+    }
+
+    /// Starts a proxy at an address that manifests name already, with what they say.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn proxy_at(&self, address: Ipv4Addr, who: &Identity<'_>) -> Proxy {
+        Proxy::start_at(address, &self.tools, &self.istiod, &self.registry, &self.envoy, who).await
+    }
+
+    /// Ends a proxy and starts it anew, as the kubelet does with a container.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn restart(&self, proxy: Proxy, who: &Identity<'_>) -> Proxy {
+        proxy.restart(&self.tools, &self.istiod, &self.registry, &self.envoy, who).await
     }
 }

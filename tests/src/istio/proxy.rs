@@ -31,9 +31,11 @@ pub const GATEWAY_PORT: u16 = 8080;
 /// Another one, for the same rules another way.
 pub const SECOND_GATEWAY_PORT: u16 = 8081;
 
-/// The agent keeps modules there, and takes no other folder; every proxy gets one of its own.
+/// The agent keeps modules there, and takes no other folder; every proxy gets one of its own, [`OWN_MODULES`] in its own folder.
 const MODULES: &str = "/var/lib/istio/data";
-const WITH_OWN_MODULES: &str = r#"mount -t tmpfs tmpfs /var/lib && mkdir -p "$0" && exec "$@""#;
+const OWN_MODULES: &str = "modules";
+const WITH_OWN_MODULES: &str =
+    r#"mount -t tmpfs tmpfs /var/lib && mkdir -p "$0" && mount --bind "$1" "$0" && shift && exec "$@""#;
 
 /// What a proxy is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +70,7 @@ pub struct Proxy {
     pub envoy: Envoy,
     /// Its own address, as that of a Pod.
     pub address: Ipv4Addr,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Proxy {
@@ -100,6 +102,36 @@ impl Proxy {
         who: &Identity<'_>,
     ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::create_dir(folder.path().join(OWN_MODULES)).expect("a folder for modules");
+        Self::start_in(folder, address, tools, istiod, registry, envoy, who).await
+    }
+
+    /// Ends it and starts it anew, as the kubelet does with a container: the files of its Pod are still there.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn restart(
+        self,
+        tools: &Tools,
+        istiod: &Istiod,
+        registry: &Registry,
+        envoy: &EnvoyBinary,
+        who: &Identity<'_>,
+    ) -> Self {
+        let Self { envoy: running, address, folder } = self;
+        drop(running);
+        Self::start_in(folder, address, tools, istiod, registry, envoy, who).await
+    }
+
+    async fn start_in(
+        folder: TempDir,
+        address: Ipv4Addr,
+        tools: &Tools,
+        istiod: &Istiod,
+        registry: &Registry,
+        envoy: &EnvoyBinary,
+        who: &Identity<'_>,
+    ) -> Self {
         let [admin, metrics, status, agent_status] = ports::free();
         let template = folder.path().join("envoy_bootstrap.json");
         write_template(tools, &template);
@@ -148,7 +180,7 @@ impl Proxy {
         }
         let log = folder.path().join("proxy.log");
         let envoy = Envoy::run_by(spawn(&mut agent, &log), log, admin).await;
-        Self { envoy, address, _folder: folder }
+        Self { envoy, address, folder }
     }
 
     /// Its address with this port.
@@ -215,6 +247,7 @@ fn in_own_namespaces() -> Command {
         "-c",
         WITH_OWN_MODULES,
         MODULES,
+        OWN_MODULES,
     ]);
     unshare
 }

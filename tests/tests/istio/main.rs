@@ -11,6 +11,8 @@ mod lifecycle;
 mod manifests;
 mod readme;
 mod routing;
+mod runbook;
+mod starting;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -57,6 +59,16 @@ fn trials(runtime: &Handle, mesh: &Arc<Mesh>) -> Vec<Trial> {
         manifests::what_is_rendered_of_every_example_is_valid,
         manifests::what_is_wrong_is_found,
         readme::every_command_has_the_output_that_is_shown,
+        runbook::loses_nothing,
+        runbook::in_the_wrong_order_loses_requests,
+        runbook::in_the_wrong_order_loses_nothing_with_the_guard,
+        runbook::in_the_wrong_order_loses_few_in_mode_version,
+        starting::with_a_document_that_is_refused,
+        starting::with_a_document_that_other_manifests_bring,
+        starting::with_a_document_that_is_refused_and_no_net,
+        starting::with_no_registry,
+        starting::with_an_image_that_cannot_be_had,
+        starting::after_a_failure_of_the_filter,
     )
 }
 

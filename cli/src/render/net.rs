@@ -1,0 +1,66 @@
+//! What catches requests where a plugin that is open to failure is not there: an EnvoyFilter beside it.
+
+use canary_routing::Config;
+use serde_json::json;
+
+use super::{
+    envoy_filter::{PRIORITY, discovered_or, http_filter, without_clients_copies},
+    manifest::{CommentedList, Manifest},
+    plugin::Plugin,
+    wasm::Kind,
+};
+use crate::bootstrap::{
+    NativePart,
+    filter::{RBAC, WASM},
+    listener,
+};
+
+/// The EnvoyFilter. Without it a proxy that starts while the document is bad answers 500 to everything, whatever the strategy is.
+pub(super) fn net(kind: Kind, plugin: &Plugin) -> Manifest {
+    let native = NativePart::of(&plugin.config);
+    let version = plugin.config.headers.version();
+    let name = name_in_envoy(kind, plugin);
+    let discovery =
+        discovered_or(&name, &[WASM, RBAC, listener::HEADER_MUTATION], Some(listener::without_headers(version)));
+    let replaced = http_filter(plugin, &name, "REPLACE", &discovery);
+    let why = "The plugin's filter as istiod makes it, and a default that is in force where a proxy starts while the document is\nbad: it removes the header of which only the filter may tell the routes.";
+    // Where nobody is trusted, nobody's wish is lost.
+    let wish = version.filter(|_| plugin.config.overrides.from.is_empty());
+    let stripped = without_clients_copies(plugin, native.reserved_headers().chain(wish));
+    let mut spec = plugin.target("workloadSelector", "labels");
+    if let Some(fields) = spec.as_object_mut() {
+        fields.insert("priority".to_owned(), json!(PRIORITY));
+    }
+    let object = json!({
+        "apiVersion": "networking.istio.io/v1alpha3",
+        "kind": "EnvoyFilter",
+        "metadata": plugin.metadata(),
+        "spec": spec,
+    });
+    let list = CommentedList { field: "configPatches", elements: vec![(why.to_owned(), replaced), stripped] };
+    Manifest { comments: comments(&plugin.config), object, list: Some(list) }
+}
+
+/// As Istio names the filter from 1.30 on.
+fn name_in_envoy(kind: Kind, plugin: &Plugin) -> String {
+    let translated = match kind {
+        Kind::TrafficExtension => "",
+        Kind::WasmPlugin => "~istio-translated-wasmplugin",
+    };
+    format!("extensions.istio.io/trafficextension/{}.{}{translated}", plugin.namespace, plugin.name)
+}
+
+fn comments(config: &Config) -> Vec<String> {
+    let mut lines = vec![
+        "The net of FAIL_OPEN. A proxy that starts while the plugin's document is bad would answer 500 to every request, whatever",
+        "failStrategy is; with this the native routes serve until the document is repaired. It names the plugin's filter as Istio",
+        "does from 1.30 on; before, as extensions.istio.io/wasmplugin/NAMESPACE.NAME. Where the name is another it does nothing.",
+    ];
+    if !config.overrides.from.is_empty() {
+        lines.extend([
+            "The version header of a client passes where the image cannot be had, since some are trusted to send it (overrides):",
+            "there any client picks among the versions of its rule. Take FAIL_CLOSE where that must not be.",
+        ]);
+    }
+    lines.into_iter().map(str::to_owned).collect()
+}
