@@ -3,6 +3,7 @@
 //!
 //! `make test-istio`. One control plane serves all trials; each has a namespace and proxies of its own.
 
+mod differential;
 mod smoke;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
@@ -24,7 +25,18 @@ macro_rules! trials {
 }
 
 fn trials(runtime: &Handle, mesh: &Arc<Mesh>) -> Vec<Trial> {
-    trials!(runtime, mesh, smoke::a_gateway_routes_by_header,)
+    let mut trials = trials!(
+        runtime,
+        mesh,
+        smoke::a_gateway_routes_by_header,
+        differential::a_planted_deviation_is_reported,
+        differential::intended_differences_are_documented,
+    );
+    trials.extend(differential::cases().into_iter().map(|case| {
+        let claim = format!("differential::{}", case.name);
+        trial(runtime, mesh, &claim, async move |mesh: &Mesh| differential::is_the_same(mesh, &case).await)
+    }));
+    trials
 }
 
 fn trial<F>(runtime: &Handle, mesh: &Arc<Mesh>, claim: &str, test: F) -> Trial
