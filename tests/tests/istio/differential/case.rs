@@ -14,6 +14,8 @@ use super::intended;
 
 /// The response header by which every rule, on every side, names itself.
 pub(crate) const TAG: &str = "x-rule";
+/// The parts of a document that Istio has objects for, and those that tell of proxies.
+const COMPARED: [&str; 5] = ["mode", "virtualServices", "destinationRules", "services", "proxy"];
 const DEFAULT_NAMESPACE: &str = "default";
 
 /// Who carries out the rules, each at a port of the same gateway.
@@ -70,6 +72,12 @@ impl Case {
             cases.push(Self { name, prefix: format!("{slug}-2"), example: document });
         }
         cases
+    }
+
+    /// Parts that are neither compared nor listed as left out.
+    pub(crate) fn unlisted(&self) -> Vec<&String> {
+        let parts = self.example.as_object().into_iter().flat_map(|document| document.keys());
+        parts.filter(|part| !COMPARED.contains(&part.as_str())).collect()
     }
 
     /// The same once more, beside itself.

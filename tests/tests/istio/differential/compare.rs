@@ -1,6 +1,6 @@
 //! What two sides made of the same request, fact by fact.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use e2e::upstream::{Recorded, SERVED_BY, TEST_ID};
 use hyper::HeaderMap;
@@ -15,8 +15,12 @@ use super::{
 
 /// Response headers that say when, and how long it took; and whose length a body has, which is compared itself.
 const OF_TIME: [&str; 3] = ["date", "x-envoy-upstream-service-time", "content-length"];
+/// How much before its time a delay may end: Envoy's clock stands still while it works on what has come in.
+const EARLY: Duration = Duration::from_millis(20);
 /// Request headers that are drawn for each request.
 const OF_CHANCE: [&str; 1] = ["x-request-id"];
+
+const RESPONSE_HEADER: &str = "response header";
 
 /// A request that fared otherwise.
 #[derive(Debug)]
@@ -24,13 +28,14 @@ pub(crate) struct Deviation {
     /// The request's name.
     pub(crate) ask: String,
     request: String,
+    status: Option<u16>,
     side: Side,
     facts: Vec<String>,
 }
 
 impl fmt::Display for Deviation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {}\n  {}", self.side.name(), self.ask, self.request)?;
+        writeln!(f, "{}: {}\n  {}: {:?} natively", self.side.name(), self.ask, self.request, self.status)?;
         self.facts.iter().try_for_each(|fact| writeln!(f, "  - {fact}"))
     }
 }
@@ -50,7 +55,8 @@ pub(crate) fn deviations(
         let rule = native.values(TAG).first().and_then(|tag| rules.iter().find(|rule| rule.tag == *tag));
         let facts = differing(native, other, side, rule);
         let request = format!("{:?}", ask.request).chars().take(400).collect();
-        (!facts.is_empty()).then(|| Deviation { ask: ask.name.clone(), request, side, facts })
+        let status = native.answer.as_ref().map(|answer| answer.status);
+        (!facts.is_empty()).then(|| Deviation { ask: ask.name.clone(), request, status, side, facts })
     });
     found.collect()
 }
@@ -59,15 +65,19 @@ fn differing(native: &Exchange, other: &Exchange, side: Side, rule: Option<&Rule
     let mut found = Vec::new();
     for (exchange, name) in [(native, "native"), (other, side.name())] {
         let least = rule.map_or_else(Default::default, |rule| rule.delay);
-        if exchange.took < least {
+        if exchange.took + EARLY < least {
             found.push(format!("{name}: after {:?}, before its delay of {least:?} was over", exchange.took));
         }
     }
     let aborted =
         |exchange: &Exchange| rule.and_then(Rule::may_abort).is_some_and(|status| is_aborted(exchange, status));
     let (left, right) = (facts(native, side, rule), facts(other, side, rule));
-    // Who is aborted is drawn: what is left to compare is which rule it was.
-    let is_compared = |fact: &&String| aborted(native) == aborted(other) || **fact == format!("response header {TAG}");
+    let refused = is_refused(native) && is_refused(other) && intended::in_refusal(side);
+    let is_compared = |fact: &&String| match aborted(native) == aborted(other) {
+        true => !(refused && fact.starts_with(RESPONSE_HEADER)),
+        // Who is aborted is drawn: what is left to compare is which rule it was.
+        false => **fact == format!("{RESPONSE_HEADER} {TAG}"),
+    };
     let mut names: Vec<_> = left.keys().chain(right.keys()).filter(is_compared).collect();
     names.sort();
     names.dedup();
@@ -82,6 +92,11 @@ fn is_aborted(exchange: &Exchange, status: u16) -> bool {
     exchange.arrivals.is_empty() && exchange.answer.as_ref().is_some_and(|answer| answer.status == status)
 }
 
+/// Whether Envoy has answered by itself that a request is a bad one.
+fn is_refused(exchange: &Exchange) -> bool {
+    exchange.arrivals.is_empty() && exchange.answer.as_ref().is_some_and(|answer| answer.status == 400)
+}
+
 fn facts(exchange: &Exchange, side: Side, rule: Option<&Rule>) -> Facts {
     let mut facts = Facts::new();
     let Some(answer) = &exchange.answer else {
@@ -90,7 +105,7 @@ fn facts(exchange: &Exchange, side: Side, rule: Option<&Rule>) -> Facts {
     };
     facts.insert("status".to_owned(), answer.status.to_string());
     let is_intended = |name: &str| OF_TIME.contains(&name) || intended::in_response(side, name);
-    facts.extend(lines(&answer.headers, "response header", is_intended));
+    facts.extend(lines(&answer.headers, RESPONSE_HEADER, is_intended));
     facts.extend(answer.trailers.iter().flat_map(|trailers| lines(trailers, "trailer", |_| false)));
     if answer.served_by.is_empty() {
         facts.insert("body".to_owned(), answer.body.clone());

@@ -20,6 +20,8 @@ enum Seen {
     Request(&'static [Side], &'static str),
     /// Response headers whose names begin so.
     Response(&'static [Side], &'static str),
+    /// Response headers of a rule, in answers that Envoy gives before any filter is asked.
+    Refusal(&'static [Side]),
     /// Nothing that is compared here.
     Nothing,
 }
@@ -40,6 +42,13 @@ const DIFFERENCES: &[Difference] = &[
         filter: "an explanation for those who may ask for one",
         why: "that is how a decision is looked into",
         seen: Seen::Response(FILTER, "x-canary-"),
+    },
+    Difference {
+        what: "A rule's response headers, in the 400 with which Envoy itself refuses a request (`/%00`)",
+        native: "there, in some",
+        filter: "not there, in mode cluster",
+        why: "no filter is asked",
+        seen: Seen::Refusal(&[Side::Cluster]),
     },
     Difference {
         what: "A destination without a port, in a sidecar",
@@ -109,6 +118,11 @@ pub(crate) fn in_response(side: Side, name: &str) -> bool {
     )
 }
 
+/// Whether a rule's response headers are expected to differ at this side where Envoy itself has refused a request.
+pub(crate) fn in_refusal(side: Side) -> bool {
+    DIFFERENCES.iter().any(|row| matches!(row.seen, Seen::Refusal(sides) if sides.contains(&side)))
+}
+
 /// The tables as they stand in `docs/differences.md`.
 pub(crate) fn tables() -> String {
     let mut text = "| what | Istio's routes | canary-filter | why | compared |\n|---|---|---|---|---|\n".to_owned();
@@ -116,6 +130,7 @@ pub(crate) fn tables() -> String {
     for row in DIFFERENCES {
         let compared = match row.seen {
             Seen::Request(..) | Seen::Response(..) => "all but this header",
+            Seen::Refusal(..) => "all but these headers",
             Seen::Nothing => "no: at gateways it is the same",
         };
         line(&[row.what, row.native, row.filter, row.why, compared]);

@@ -54,11 +54,11 @@ pub(crate) fn generate(config: &Config, is_grpc: bool, rng: &mut Rng) -> Vec<Ask
         for host in service.qualified_hosts() {
             let host = if host == "*" { "any.example.net".to_owned() } else { host.replace('*', "any") };
             let base = Draft::to(&host, is_grpc);
-            drafts.extend(of_host(&base, config));
             for (index, rule) in service.http.iter().enumerate() {
                 let base = base.named(&format!("rule {index} {}", rule.name));
                 drafts.extend(of_rule(&base, rule));
             }
+            drafts.extend(of_host(&base, config));
         }
     }
     let mut seen = BTreeSet::new();
