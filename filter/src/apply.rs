@@ -162,7 +162,8 @@ fn steer_cluster<'d>(
         lines.push((":path", Cow::Borrowed(path)));
         lines.push(("x-envoy-original-path", Cow::Borrowed(request.path())));
     }
-    if let Some(authority) = forward.authority.filter(|authority| authority.as_bytes() != request.authority()) {
+    // Also where it is the client's already: a native route tells upstreams of the rewrite then, too.
+    if let Some(authority) = forward.authority {
         match names.host() {
             Some(name) => lines.push((name, bytes(authority))),
             // What Envoy does itself for a route with `host_rewrite_header`.

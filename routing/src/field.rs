@@ -55,12 +55,12 @@ impl<'m> Field<'m> {
         }
     }
 
-    /// Whether any value satisfies a test. Blanks around a header's value do not count, as for Envoy's codecs; an empty
-    /// pseudo-header is one that the request does not have.
+    /// Whether any value satisfies a test. Blanks around a header's value count: over HTTP/1 Envoy's codec has removed them, over
+    /// HTTP/2 they are part of it for native routes, too. An empty pseudo-header is one that the request does not have.
     pub(crate) fn any(&self, request: &impl RequestView, mut test: impl FnMut(&[u8]) -> bool) -> bool {
         let pseudo = match self {
             Self::Uri => return test(path::without_query(request.path())),
-            Self::Header(name) => return request.header(name).any(|line| test(line.trim_ascii())),
+            Self::Header(name) => return request.header(name).any(test),
             Self::Query(name) => return path::query_param(request.path(), name.as_bytes()).is_some_and(test),
             Self::Claim(keys) => return any_of_claim(request.claim(keys), keys, test),
             Self::Method => request.method(),

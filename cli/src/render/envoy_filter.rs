@@ -107,7 +107,7 @@ fn filters(plugin: &Plugin, native: &NativePart) -> Vec<Patch> {
         ));
     }
     patches.push(without_clients_copies(plugin, native.reserved_headers()));
-    patches
+    patches.into_iter().flat_map(|patch| at_ports(plugin, patch)).collect()
 }
 
 /// The headers of these names are removed before any filter.
@@ -127,6 +127,22 @@ pub(super) fn without_clients_copies<'n>(plugin: &Plugin, names: impl Iterator<I
             "patch": {"operation": "MERGE", "value": strip},
         }),
     )
+}
+
+/// A patch of a filter chain, in each of the ports alone that the filter is for. What clients may not say is taken from them at every
+/// port: Istio does not look at the port of a route where a Gateway says `bind`.
+fn at_ports(plugin: &Plugin, (why, patch): Patch) -> Vec<Patch> {
+    if plugin.ports.is_empty() || patch.get("applyTo") != Some(&json!("HTTP_FILTER")) {
+        return vec![(why, patch)];
+    }
+    let at_port = |port: &u16| {
+        let mut patch = patch.clone();
+        if let Some(listener) = patch.pointer_mut("/match/listener").and_then(Value::as_object_mut) {
+            listener.insert("portNumber".to_owned(), json!(port));
+        }
+        (why.clone(), patch)
+    };
+    plugin.ports.iter().map(at_port).collect()
 }
 
 fn context(plugin: &Plugin) -> &'static str {

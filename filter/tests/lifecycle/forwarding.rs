@@ -54,13 +54,20 @@ fn requests() {
             vec![("x-canary-host", "ratings")],
             3,
         ),
-        ("rewritten to the same authority", json!({"rewrite": {"authority": "reviews"}}), none(), &[], vec![], 2),
+        (
+            "rewritten to the same authority",
+            json!({"rewrite": {"authority": "reviews"}}),
+            none(),
+            &[],
+            vec![("x-canary-host", "reviews")],
+            3,
+        ),
         (
             "to the same authority, forged host",
             json!({"rewrite": {"authority": "reviews"}}),
             none(),
             &[("x-canary-host", b"forged")],
-            vec![("x-canary-host", "-")],
+            vec![("x-canary-host", "reviews")],
             3,
         ),
         (

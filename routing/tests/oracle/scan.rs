@@ -158,7 +158,7 @@ fn lines(request: &Plain, name: &str) -> Vec<String> {
         ":authority" | "host" => there(&request.authority()),
         _ => {
             let lines = request.headers.iter().filter(|(key, _)| key == name);
-            lines.map(|(_, value)| value.trim_matches([' ', '\t']).to_owned()).collect()
+            lines.map(|(_, value)| value.clone()).collect()
         }
     }
 }

@@ -4,6 +4,7 @@
 //! `make test-istio`. One control plane serves all trials; each has a namespace and proxies of its own.
 
 mod chart;
+mod differential;
 mod fallback;
 mod gateway_api;
 mod grpc;
@@ -33,7 +34,7 @@ macro_rules! trials {
 }
 
 fn trials(runtime: &Handle, mesh: &Arc<Mesh>) -> Vec<Trial> {
-    trials!(
+    let mut trials = trials!(
         runtime,
         mesh,
         chart::renders_what_is_recorded,
@@ -69,7 +70,14 @@ fn trials(runtime: &Handle, mesh: &Arc<Mesh>) -> Vec<Trial> {
         starting::with_no_registry,
         starting::with_an_image_that_cannot_be_had,
         starting::after_a_failure_of_the_filter,
-    )
+        differential::a_planted_deviation_is_reported,
+        differential::intended_differences_are_documented,
+    );
+    trials.extend(differential::cases().into_iter().map(|case| {
+        let claim = format!("differential::{}", case.name);
+        trial(runtime, mesh, &claim, async move |mesh: &Mesh| differential::is_the_same(mesh, &case).await)
+    }));
+    trials
 }
 
 fn trial<F>(runtime: &Handle, mesh: &Arc<Mesh>, claim: &str, test: F) -> Trial
