@@ -91,7 +91,7 @@ impl Ground {
         }
         // Listeners come last, so that there is none without its filter and its routes.
         let gateway = |side: &Side| {
-            manifests::gateway_on(&namespace, side.name(), proxy.address, side.port(), &namespace, &["*"])
+            manifests::gateway(&namespace, side.name(), proxy.address, side.port(), &namespace, &["*"])
         };
         let gateways = manifests::list(&sides.iter().map(gateway).collect::<Vec<_>>());
         mesh.apply_text(&format!("{}\n---\n{rendered}\n{gateways}", manifests::list(&objects)));
