@@ -12,7 +12,7 @@ use canary_routing::{Config, ConfigError};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-use walk::{Place, Schema, snake_case};
+use walk::{Schema, snake_case};
 
 /// The schema as the command prints it.
 fn printed() -> String {
@@ -33,10 +33,9 @@ fn errors(document: &Value) -> Vec<ConfigError> {
     Config::read(document).err().iter().flat_map(|errors| errors.iter().cloned()).collect()
 }
 
-/// Errors that a change of a document has brought.
-fn new_errors(before: &Place<'_>, after: &Value) -> Vec<ConfigError> {
-    let known = errors(&before.document);
-    errors(after).into_iter().filter(|error| !known.contains(error)).collect()
+/// Errors of a document that are not known yet.
+fn new_errors(known: &[ConfigError], document: &Value) -> Vec<ConfigError> {
+    errors(document).into_iter().filter(|error| !known.contains(error)).collect()
 }
 
 #[test]
@@ -148,8 +147,17 @@ fn pool() -> Vec<Value> {
     let larger = [json!(200), json!(399), json!(400), json!(599), json!(600), json!(65_536), json!(1_000_001)];
     let others =
         [json!(4_294_967_296_u64), json!(0.5), json!(101.5), json!(true), json!(null), json!([]), json!([null])];
-    let digest = [json!("ab".repeat(32)), json!("x".repeat(64))];
-    texts.into_iter().map(Value::from).chain(numbers).chain(larger).chain(others).chain(digest).collect()
+    let digests = [json!("ab".repeat(32)), json!("x".repeat(64))];
+    let objects = [json!({}), json!({"nobodyKnowsThis": 1})];
+    texts
+        .into_iter()
+        .map(Value::from)
+        .chain(numbers)
+        .chain(larger)
+        .chain(others)
+        .chain(digests)
+        .chain(objects)
+        .collect()
 }
 
 /// What the schema refuses the reader refuses; what the reader calls a wrong type or a number out of range, or excludes
@@ -163,19 +171,20 @@ fn every_value_is_judged_alike() {
     Schema::new(&schema).visit_values(|place, value_schema| {
         places += 1;
         assert!(validator.is_valid(&place.document), "{place}: {}", place.document);
-        for value in pool.iter().chain([&json!({}), &json!({"nobodyKnowsThis": 1})]) {
+        let known = errors(&place.document);
+        for value in pool.iter().cloned().chain(walk::beyond(value_schema)) {
             let planted = place.with_value(value.clone());
-            let brought = new_errors(place, &planted);
+            let brought = new_errors(&known, &planted);
             let is_valid = validator.is_valid(&planted);
             assert!(is_valid || !brought.is_empty(), "{place}: the schema refuses {value}, the reader takes it");
             refused += u32::from(!is_valid);
             let here = brought.iter().filter(|error| error.at == place.pointer);
-            for error in here.filter(|error| is_for_the_schema(error, value, value_schema)) {
+            for error in here.filter(|error| is_for_the_schema(error, &value, value_schema)) {
                 assert!(!is_valid, "{place}: the schema takes {value}; the reader says {error}");
             }
         }
         for value in walk::bounds_and_words(value_schema) {
-            let brought = new_errors(place, &place.with_value(value.clone()));
+            let brought = new_errors(&known, &place.with_value(value.clone()));
             let here = brought.iter().find(|error| error.at == place.pointer);
             assert!(here.is_none(), "{place}: the schema offers {value}; the reader says {here:?}");
         }

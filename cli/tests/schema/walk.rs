@@ -243,3 +243,10 @@ pub(crate) fn bounds_and_words(schema: &Value) -> impl Iterator<Item = Value> {
     let words = schema.get("enum").and_then(Value::as_array).cloned().unwrap_or_default();
     ends.map(whole).chain(words).collect::<Vec<_>>().into_iter()
 }
+
+/// Whole numbers just beyond the ends of a schema's range.
+pub(crate) fn beyond(schema: &Value) -> impl Iterator<Item = Value> {
+    let ends = [("minimum", -1.0), ("maximum", 1.0)];
+    let end = |(keyword, step): (&str, f64)| Some(json!((schema.get(keyword)?.as_f64()? + step) as i64));
+    ends.into_iter().filter_map(end).collect::<Vec<_>>().into_iter()
+}
