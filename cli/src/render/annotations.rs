@@ -9,16 +9,16 @@ use super::{
 use crate::bootstrap::LABELS;
 
 const COMMENTS: [&str; 12] = [
-    "For the Pods whose proxies run the filter, gateways included: kubectl patch deployment NAME --patch-file THIS-FILE",
-    "(it starts their Pods anew, and it replaces a proxy.istio.io/config that is there). Or write the two fields into",
-    "meshConfig.defaultConfig, for all proxies that start from then on.",
+    "For the Pods whose proxies run the filter, gateways included: kubectl patch deployment NAME --patch-file FILE. It starts",
+    "their Pods anew, and replaces a proxy.istio.io/config that is there. Or write the fields into meshConfig.defaultConfig,",
+    "for all proxies that start from then on.",
     "",
-    "extraStatTags: makes labels of the names of the filter's metrics; a version that is a name's part only is hard to ask for.",
-    "The metrics themselves are exported without it: wasmcustom.…",
-    "proxyStatsMatcher: for the guard of mode cluster. Istio leaves the statistic membership_total out, and where it is left",
-    "out every cluster seems to be empty; the guard believes an empty cluster only where it has been seen with endpoints, so",
-    "without it clusters that exist but are empty cost requests. Clusters that do not exist are known anyway.",
-    "Cardinality: one gauge for each cluster of the proxy.",
+    "extraStatTags: makes labels of what the names of the filter's metrics hold. Istio exports these metrics anyway.",
+    "proxyStatsMatcher: what Istio's proxies leave out by default.",
+    "- membership_total, a gauge for each cluster, is for the guard of mode cluster: without it every cluster seems to be empty,",
+    "  so that it believes none to be, and requests for a version without endpoints fail until that is learned. Clusters that",
+    "  do not exist are known anyway.",
+    "- extension_config_discovery tells how often Envoy has refused what it was sent for the filter: update_rejected.",
     "",
     RUN_ON,
 ];
@@ -26,7 +26,7 @@ const COMMENTS: [&str; 12] = [
 /// Prints the patch to standard output.
 pub(super) fn print() -> Result<(), Vec<String>> {
     let tags = LABELS.join(", ");
-    let config = format!("extraStatTags: [{tags}]\nproxyStatsMatcher:\n  inclusionSuffixes: [membership_total]\n");
+    let config = format!("extraStatTags: [{tags}]\nproxyStatsMatcher:\n  inclusionPrefixes: [extension_config_discovery]\n  inclusionSuffixes: [membership_total]\n");
     let annotations = json!({"proxy.istio.io/config": config});
     let object = json!({"spec": {"template": {"metadata": {"annotations": annotations}}}});
     let comments = [command_line(), String::new()].into_iter().chain(COMMENTS.map(str::to_owned)).collect();

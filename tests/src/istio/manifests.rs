@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 
-use crate::istio::{istiod::ROOT_NAMESPACE, proxy::GATEWAY_PORT, service::PORT};
+use crate::istio::{istiod::ROOT_NAMESPACE, service::PORT};
 
 /// An object.
 #[must_use]
@@ -36,15 +36,9 @@ pub fn no_mtls() -> Value {
     )
 }
 
-/// A Gateway for these hosts on [`GATEWAY_PORT`] of a proxy with the label `istio: NAME`.
+/// A Gateway for these hosts on a port of the proxies with the label `istio: SELECTED`, in whichever namespace they are.
 #[must_use]
-pub fn gateway(namespace: &str, name: &str, address: Ipv4Addr, hosts: &[&str]) -> Value {
-    gateway_on(namespace, name, address, GATEWAY_PORT, name, hosts)
-}
-
-/// The same on another port, for the proxy with the label `istio: SELECTED`.
-#[must_use]
-pub fn gateway_on(namespace: &str, name: &str, address: Ipv4Addr, port: u16, selected: &str, hosts: &[&str]) -> Value {
+pub fn gateway(namespace: &str, name: &str, address: Ipv4Addr, port: u16, selected: &str, hosts: &[&str]) -> Value {
     object(
         "networking.istio.io/v1",
         "Gateway",

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::sync::Mutex;
 
 use crate::{
     binaries::{self, EnvoyBinary},
@@ -31,6 +32,8 @@ pub struct Mesh {
     pub istiod: Istiod,
     /// Where the image with the filter is, as [`IMAGE`].
     pub registry: Registry,
+    /// Held by the one claim whose proxy has the label of Istio's ingress gateway: what is for one of them is for all.
+    pub ingress: Mutex<()>,
     /// Their folder; last, as it is removed when they are gone.
     _folder: TempDir,
 }
@@ -47,7 +50,7 @@ impl Mesh {
         registry.push(&binaries::wasm(), IMAGE);
         let api = ApiServer::start(&tools, folder.path()).await;
         let istiod = Istiod::start(&tools, &api, folder.path()).await;
-        let mesh = Self { tools, envoy, api, istiod, registry, _folder: folder };
+        let mesh = Self { tools, envoy, api, istiod, registry, ingress: Mutex::default(), _folder: folder };
         mesh.apply(&manifests::list(&[manifests::namespace(ROOT_NAMESPACE), manifests::no_mtls()]));
         mesh
     }

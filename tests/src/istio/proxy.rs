@@ -1,6 +1,7 @@
 //! A proxy as in a Pod: Istio's agent, which runs a stock Envoy.
 
 use std::{
+    collections::BTreeSet,
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::Path,
@@ -184,10 +185,10 @@ impl Proxy {
         .await;
     }
 
-    /// How often filters that Istio delivers have been configured anew.
-    pub async fn reloads(&self) -> u64 {
-        let stats = self.envoy.admin("/stats?filter=^extension_config_discovery.*config_reload$").await;
-        stats.lines().filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    /// The files of the modules in force, which the agent names by their digest.
+    pub async fn modules(&self) -> BTreeSet<String> {
+        let dump = self.envoy.admin("/config_dump").await;
+        dump.split('"').filter(|text| text.starts_with(MODULES) && text.ends_with(".wasm")).map(str::to_owned).collect()
     }
 }
 

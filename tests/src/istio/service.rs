@@ -89,7 +89,6 @@ impl Service {
             &self.name,
             json!({
                 "hosts": [self.host()],
-                "exportTo": ["."],
                 "ports": [{"number": self.port, "name": self.protocol, "protocol": self.protocol.to_uppercase()}],
                 "location": "MESH_INTERNAL",
                 "resolution": "STATIC",
@@ -109,7 +108,6 @@ impl Service {
             &self.name,
             json!({
                 "host": self.host(),
-                "exportTo": ["."],
                 "subsets": versions.iter().map(subset).collect::<Vec<_>>(),
             }),
         )

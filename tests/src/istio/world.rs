@@ -1,23 +1,27 @@
 //! A namespace of a mesh with a service and the proxy that its clients ask.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
     binaries,
-    client::{Answer, Request},
+    client::{Answer, Connection, Protocol, Request},
     istio::{
         manifests::{self, object},
         mesh::Mesh,
         proxy::{GATEWAY_PORT, Identity, Kind, Proxy, SECOND_GATEWAY_PORT},
         service::{PORT, Service},
     },
+    upstream::TEST_ID,
+    wait,
 };
 
 /// The name of the service.
 pub const SERVICE: &str = "reviews";
+/// The header in which the filter names the version.
+pub const VERSION_HEADER: &str = "x-canary-version";
 /// The name of the proxy's workload and of its Gateway.
 pub const PROXY: &str = "front";
 
@@ -57,6 +61,8 @@ pub struct World<'m> {
     pub service: Service,
     /// The proxy.
     pub proxy: Proxy,
+    /// The URL of the image with the filter.
+    pub image: String,
     folder: TempDir,
 }
 
@@ -86,19 +92,19 @@ impl<'m> World<'m> {
             kind,
             namespace,
             name: PROXY,
-            labels: &[("app", PROXY), ("istio", PROXY)],
+            labels: &[("app", PROXY), ("istio", namespace)],
             ports: &[GATEWAY_PORT, SECOND_GATEWAY_PORT, PORT],
             configuration,
         };
         let proxy = mesh.proxy(&who).await;
         let mut objects = service.manifests();
         objects.push(match kind {
-            Kind::Gateway => manifests::gateway(namespace, PROXY, proxy.address, &["*"]),
+            Kind::Gateway => manifests::gateway(namespace, PROXY, proxy.address, GATEWAY_PORT, namespace, &["*"]),
             Kind::Sidecar => manifests::sidecar(namespace, PROXY, proxy.address),
         });
         mesh.apply(&manifests::list(&objects));
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self { mesh, namespace: namespace.to_owned(), kind, service, proxy, folder }
+        Self { mesh, namespace: namespace.to_owned(), kind, service, proxy, image: mesh.image(), folder }
     }
 
     /// The port of the proxy that clients ask.
@@ -160,7 +166,7 @@ impl<'m> World<'m> {
         json!([{"destination": {"host": self.service.host(), "subset": subset}}])
     }
 
-    /// What `canaryctl render` prints of a document for the proxy, with more flags.
+    /// What `canaryctl render` prints of a document, with more flags.
     ///
     /// # Panics
     /// If it fails.
@@ -168,11 +174,7 @@ impl<'m> World<'m> {
     pub fn render(&self, what: &str, document: &Value, flags: &[&str]) -> String {
         let file = self.folder.path().join("rules.json");
         fs::write(&file, document.to_string()).expect("write rules");
-        let output =
-            Command::new(binaries::canaryctl()).args(["render", what, "--config"]).arg(&file).args(flags).output();
-        let output = output.expect("run canaryctl");
-        assert!(output.status.success(), "canaryctl render {what}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("text")
+        render(what, &file, flags)
     }
 
     /// The rendered manifest that brings the filter into the proxy, with more flags.
@@ -181,37 +183,59 @@ impl<'m> World<'m> {
     /// If it cannot be rendered.
     #[must_use]
     pub fn plugin(&self, manifest: Manifest, document: &Value, flags: &[&str]) -> String {
-        let url = self.mesh.image();
-        let selector = format!("istio={PROXY}");
+        let selector = format!("istio={}", self.namespace);
         let workload = match self.kind {
             Kind::Gateway => "gateway",
             Kind::Sidecar => "sidecar",
         };
-        let mut all = vec!["--url", &url, "--name", "canary", "--namespace", &self.namespace, "--workload", workload];
+        let mut all =
+            vec!["--url", &self.image, "--name", "canary", "--namespace", &self.namespace, "--workload", workload];
         all.extend(["--selector", &selector]);
         all.extend_from_slice(flags);
         self.render(manifest.name(), document, &all)
     }
 
-    /// Renders and applies the native VirtualServices of a document in mode version, and the manifest that brings the filter.
+    /// Applies what carries out a document without the filter, and then the manifest that brings it. In mode version those are the
+    /// rendered VirtualServices; in mode cluster one that sends everything to the last version.
     ///
     /// # Panics
     /// If something is refused.
     pub fn deploy(&self, manifest: Manifest, document: &Value) {
-        if manifest != Manifest::EnvoyFilter {
+        if manifest == Manifest::EnvoyFilter {
+            let last = self.service.versions().last().expect("a version");
+            self.mesh.apply(&self.virtual_service(&json!([{"route": self.to(last.name())}])));
+        } else {
             self.mesh.apply_text(&self.render("virtualservice", document, &[]));
         }
         self.mesh.apply_text(&self.plugin(manifest, document, &[]));
     }
 
-    /// Waits until requests like this are served by a version.
+    /// Waits until requests like this are sent to a version, and told so by the filter.
     ///
     /// # Panics
-    /// After [`crate::wait::PATIENCE`].
-    pub async fn until_served_by(&self, version: &str, request: &Request) {
-        let what = format!("{} in {}: {version} serves", self.service.name, self.namespace);
-        self.proxy
-            .until(self.port(), &what, request, |answer| answer.status == 200 && answer.served_by == version)
-            .await;
+    /// After [`wait::PATIENCE`].
+    pub async fn until_picked(&self, version: &str, request: &Request) {
+        let request = request.clone().header(TEST_ID, "in force?");
+        let upstream = self.service.version(version);
+        wait::until(&format!("{version} in {} is picked by the filter", self.namespace), async || {
+            upstream.forget();
+            let mut connection = Connection::open(self.proxy.port(self.port()), Protocol::Http1).await.ok()?;
+            connection.send(&request).await.ok()?;
+            let recorded = upstream.recorded("in force?");
+            recorded.iter().any(|request| request.texts(VERSION_HEADER) == [version]).then_some(())
+        })
+        .await;
     }
+}
+
+/// What `canaryctl render` prints of a file with rules, with more flags.
+///
+/// # Panics
+/// If it fails.
+#[must_use]
+pub fn render(what: &str, rules: &Path, flags: &[&str]) -> String {
+    let mut command = Command::new(binaries::canaryctl());
+    let output = command.args(["render", what, "--config"]).arg(rules).args(flags).output().expect("run canaryctl");
+    assert!(output.status.success(), "canaryctl render {what}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
 }

@@ -46,18 +46,28 @@ pub fn blocks(markdown: &str) -> Vec<Block> {
     blocks
 }
 
-/// The numbers of the lines from a heading to the next of its level.
+/// The numbers of the lines from a heading to the next of its level or a higher one.
 ///
 /// # Panics
 /// If there is no such heading.
 #[must_use]
 pub fn lines_of_section(markdown: &str, heading: &str) -> Range<usize> {
-    let (level, _) = heading.split_once(' ').expect("a heading");
+    let level = level(heading).expect("a heading");
     let numbered = || (1..).zip(markdown.lines());
     let (begin, _) = numbered().find(|(_, line)| *line == heading).unwrap_or_else(|| panic!("no {heading:?}"));
-    let next = numbered()
-        .find(|(number, line)| *number > begin && line.strip_prefix(level).is_some_and(|rest| rest.starts_with(' ')));
+    let mut in_block = false;
+    let next = numbered().skip(begin).find(|(_, line)| {
+        in_block ^= line.starts_with(FENCE);
+        !in_block && self::level(line).is_some_and(|other| other <= level)
+    });
     begin..next.map_or(usize::MAX, |(number, _)| number)
+}
+
+/// Of a heading: the number of its `#`.
+fn level(line: &str) -> Option<usize> {
+    let title = line.trim_start_matches('#');
+    let level = line.len() - title.len();
+    (level > 0 && title.starts_with(' ')).then_some(level)
 }
 
 /// Everything but the fenced blocks.
@@ -101,7 +111,9 @@ fn the_parts_of_a_file_are_found() {
     };
     assert_eq!(steps(&found[0]), [step("f", &["g [h](i)"]), step("j", &[])]);
     assert_eq!(lines_of_section("# a\n## b\nc\n### d\n## e\n", "## b"), 2..5);
+    assert_eq!(lines_of_section("# a\n## b\nc\n### d\n## e\n", "### d"), 4..5);
     assert_eq!(lines_of_section("## b\nc\n", "## b"), 1..usize::MAX);
+    assert_eq!(lines_of_section("## b\n```\n# c\n```\n#d\n# e\n", "## b"), 1..6);
     let prose = prose(markdown);
     assert_eq!(links(&prose), ["c.md", "l#m"]);
     assert_eq!(words_of_code(&prose).collect::<Vec<_>>(), ["d/e", "p", "q", "r/s"]);

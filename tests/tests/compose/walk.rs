@@ -19,7 +19,7 @@ pub(crate) async fn every_command_has_the_output_that_is_shown(project: &Project
     project.take(&Project::shipped_rules()).await;
     let shipped = fs::read_to_string(workspace().join(RULES).join("canary.yaml")).expect("the shipped rules");
     project.write_rules(&shipped);
-    let steps = readme::steps(true);
+    let steps = readme::steps_of(readme::NEEDS_DOCKER);
     assert_eq!(steps.first().map(|step| step.command.as_str()), Some(IMAGES), "the walk begins with the images");
     assert_eq!(steps.last().map(|step| step.command.as_str()), Some(DOWN), "the walk ends with nothing left");
     for step in steps.iter().skip(1) {

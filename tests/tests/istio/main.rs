@@ -4,7 +4,13 @@
 //! `make test-istio`. One control plane serves all trials; each has a namespace and proxies of its own.
 
 mod differential;
-mod smoke;
+mod fallback;
+mod gateway_api;
+mod grpc;
+mod lifecycle;
+mod manifests;
+mod readme;
+mod routing;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -28,7 +34,24 @@ fn trials(runtime: &Handle, mesh: &Arc<Mesh>) -> Vec<Trial> {
     let mut trials = trials!(
         runtime,
         mesh,
-        smoke::a_gateway_routes_by_header,
+        routing::at_a_gateway_by_wasmplugin,
+        routing::at_a_gateway_by_trafficextension,
+        routing::at_a_gateway_by_envoyfilter,
+        routing::at_a_sidecar_by_wasmplugin,
+        routing::at_a_sidecar_by_trafficextension,
+        routing::at_a_sidecar_by_envoyfilter,
+        lifecycle::of_a_wasmplugin_at_a_gateway,
+        lifecycle::of_a_trafficextension_at_a_sidecar,
+        lifecycle::of_an_envoyfilter_at_a_gateway,
+        lifecycle::of_an_envoyfilter_at_a_sidecar,
+        fallback::loses_nothing_with_the_guard,
+        fallback::loses_few_without_it,
+        grpc::clients_name_their_version,
+        gateway_api::an_httproute_reads_what_the_plugin_picks,
+        manifests::every_manifest_is_valid,
+        manifests::what_is_rendered_of_every_example_is_valid,
+        manifests::what_is_wrong_is_found,
+        readme::every_command_has_the_output_that_is_shown,
         differential::a_planted_deviation_is_reported,
         differential::intended_differences_are_documented,
     );

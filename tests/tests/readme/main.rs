@@ -60,7 +60,7 @@ fn run_canaryctl(arguments: &[&str]) -> Output {
 #[test]
 fn every_command_has_the_output_that_is_shown() {
     let _alone = alone();
-    let steps = readme::steps(false);
+    let steps = readme::other_steps();
     let mut running: Option<Running> = None;
     let mut has_test = false;
     for step in &steps {
@@ -243,7 +243,7 @@ fn the_table_of_canaryctl_has_its_commands() {
     known.retain(|name| *name != "help");
     known.sort_unstable();
     named.sort();
-    // `render` has two rows, one for each thing that it prints.
+    // `render` has several rows, for what it prints.
     named.dedup();
     assert_eq!(named, known, "commands of the README and of canaryctl");
 }

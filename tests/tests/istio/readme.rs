@@ -1,0 +1,154 @@
+//! The README's way from pull to canary, carried out.
+
+use std::{fs, time::Instant};
+
+use e2e::{
+    binaries::{canaryctl, workspace},
+    canaryctl::Server,
+    example::read_yaml,
+    istio::{
+        istiod::ROOT_NAMESPACE,
+        manifests::{self, object},
+        mesh::Mesh,
+        proxy::{GATEWAY_PORT, Identity, Kind, Proxy},
+        service::PORT,
+    },
+    readme::{self, document::Step, pattern, process::Process},
+    wait::PATIENCE,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Where the README takes things to be.
+const NAMESPACE: &str = "default";
+const GATEWAY: &str = "bookinfo-gateway";
+const DEPLOYMENT: &str = "istio-ingressgateway";
+const IMAGE: &str = "oci://registry.example.com/canary-filter:0.1.0";
+const VERSIONS: [&str; 3] = ["v1", "v2", "v3"];
+
+pub(crate) async fn every_command_has_the_output_that_is_shown(mesh: &Mesh) {
+    let _ingress = mesh.ingress.lock().await;
+    let reader = Reader::start(mesh).await;
+    for section in readme::NEEDS_ISTIO {
+        let steps = readme::steps_of(section);
+        assert!(!steps.is_empty(), "{section} has commands");
+        for step in &steps {
+            reader.carry_out(step).await;
+        }
+    }
+    reader.gateway.envoy.assert_no_crash();
+}
+
+/// Somebody with Bookinfo's reviews, an ingress gateway and the README.
+struct Reader<'m> {
+    mesh: &'m Mesh,
+    gateway: Proxy,
+    folder: TempDir,
+    _versions: Vec<Server>,
+}
+
+impl<'m> Reader<'m> {
+    async fn start(mesh: &'m Mesh) -> Self {
+        let nowhere = ([127, 0, 0, 1], 1).into();
+        let versions: Vec<Server> =
+            VERSIONS.map(|version| Server::echo(&format!("reviews/{version}"), &[], nowhere)).into();
+        let who = Identity {
+            kind: Kind::Gateway,
+            namespace: ROOT_NAMESPACE,
+            name: DEPLOYMENT,
+            labels: &[("istio", "ingressgateway")],
+            ports: &[GATEWAY_PORT],
+            configuration: annotation(),
+        };
+        let gateway = mesh.proxy(&who).await;
+        let hosts = ["reviews.example.com"];
+        let mut objects = service(&versions);
+        objects.extend([
+            manifests::gateway(NAMESPACE, GATEWAY, gateway.address, GATEWAY_PORT, "ingressgateway", &hosts),
+            deployment(),
+        ]);
+        mesh.apply(&manifests::list(&objects));
+        Self { mesh, gateway, folder: tempfile::tempdir().expect("a temporary folder"), _versions: versions }
+    }
+
+    /// Until the output is as shown, where a command asks: what is applied is in force within a second, not at once.
+    async fn carry_out(&self, step: &Step) {
+        let begin = Instant::now();
+        let is_question = ["curl ", "istioctl "].iter().any(|command| step.command.starts_with(command));
+        loop {
+            let output = Process::start(&self.here(&step.command).await).wait_for_end();
+            if pattern::matches(&step.expected, &output) {
+                return;
+            }
+            assert!(
+                is_question && begin.elapsed() < PATIENCE,
+                "$ {}\n--- expected\n{}\n--- found\n{}\n---",
+                step.command,
+                step.expected.join("\n"),
+                output.join("\n"),
+            );
+        }
+    }
+
+    /// A command for this mesh. There is no Pod whose proxy `istioctl` could ask, so it gets what that would answer.
+    async fn here(&self, command: &str) -> String {
+        let dump = self.folder.path().join("config_dump.json");
+        fs::write(&dump, self.gateway.envoy.admin("/config_dump").await).expect("write a dump");
+        let program = |name: &str| format!("'{}'", self.mesh.tools.program(name).display());
+        let kubectl = format!("{} --kubeconfig '{}'", program("kubectl"), self.mesh.api.kubeconfig().display());
+        let pod = format!("deployment/{DEPLOYMENT} --namespace {ROOT_NAMESPACE}");
+        let mut here = command.to_owned();
+        if let Some(arguments) = command.strip_prefix("istioctl ") {
+            here =
+                format!("{} {}", program("istioctl"), arguments.replace(&pod, &format!("--file '{}'", dump.display())));
+        }
+        for (theirs, ours) in [
+            ("target/debug/canaryctl", format!("'{}'", canaryctl().display())),
+            ("| kubectl ", format!("| {kubectl} ")),
+            (IMAGE, self.mesh.image()),
+            ("$GATEWAY", self.gateway.port(GATEWAY_PORT).to_string()),
+        ] {
+            here = here.replace(theirs, &ours);
+        }
+        match here.strip_prefix("kubectl ") {
+            Some(arguments) => format!("{kubectl} {arguments}"),
+            None => here,
+        }
+    }
+}
+
+/// What the shipped annotation says of a proxy.
+fn annotation() -> Value {
+    let patch = read_yaml(&workspace().join("envoy-configs/istio/proxy-config.yaml"));
+    let text = patch.pointer("/spec/template/metadata/annotations/proxy.istio.io~1config").and_then(Value::as_str);
+    serde_saphyr::from_str(text.expect("an annotation")).expect("a ProxyConfig")
+}
+
+fn service(versions: &[Server]) -> Vec<Value> {
+    let endpoint = |(version, server): (&str, &Server)| json!({"address": "127.0.0.1", "ports": {"http": server.address().port()}, "labels": {"version": version}});
+    let host = format!("reviews.{NAMESPACE}.svc.cluster.local");
+    let entry = json!({
+        "hosts": [host],
+        "ports": [{"number": PORT, "name": "http", "protocol": "HTTP"}],
+        "location": "MESH_INTERNAL",
+        "resolution": "STATIC",
+        "endpoints": VERSIONS.into_iter().zip(versions).map(endpoint).collect::<Vec<_>>(),
+    });
+    let subsets = VERSIONS.map(|version| json!({"name": version, "labels": {"version": version}}));
+    let rule = json!({"host": "reviews", "subsets": subsets});
+    vec![
+        object("networking.istio.io/v1", "ServiceEntry", NAMESPACE, "reviews", entry),
+        object("networking.istio.io/v1", "DestinationRule", NAMESPACE, "reviews", rule),
+    ]
+}
+
+/// Nobody runs it here; it is there to be patched.
+fn deployment() -> Value {
+    let labels = json!({"istio": "ingressgateway"});
+    let container = json!({"name": "istio-proxy", "image": "istio/proxyv2"});
+    let spec = json!({
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+    });
+    object("apps/v1", "Deployment", ROOT_NAMESPACE, DEPLOYMENT, spec)
+}
