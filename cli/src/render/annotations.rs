@@ -26,7 +26,9 @@ const COMMENTS: [&str; 12] = [
 /// Prints the patch to standard output.
 pub(super) fn print() -> Result<(), Vec<String>> {
     let tags = LABELS.join(", ");
-    let config = format!("extraStatTags: [{tags}]\nproxyStatsMatcher:\n  inclusionPrefixes: [extension_config_discovery]\n  inclusionSuffixes: [membership_total]\n");
+    let config = format!(
+        "extraStatTags: [{tags}]\nproxyStatsMatcher:\n  inclusionPrefixes: [extension_config_discovery]\n  inclusionSuffixes: [membership_total]\n"
+    );
     let annotations = json!({"proxy.istio.io/config": config});
     let object = json!({"spec": {"template": {"metadata": {"annotations": annotations}}}});
     let comments = [command_line(), String::new()].into_iter().chain(COMMENTS.map(str::to_owned)).collect();
