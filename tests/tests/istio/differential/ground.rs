@@ -90,9 +90,8 @@ impl Ground {
             rendered.push_str("\n---\n");
         }
         // Listeners come last, so that there is none without its filter and its routes.
-        let gateway = |side: &Side| {
-            manifests::gateway(&namespace, side.name(), proxy.address, side.port(), &namespace, &["*"])
-        };
+        let gateway =
+            |side: &Side| manifests::gateway(&namespace, side.name(), proxy.address, side.port(), &namespace, &["*"]);
         let gateways = manifests::list(&sides.iter().map(gateway).collect::<Vec<_>>());
         mesh.apply_text(&format!("{}\n---\n{rendered}\n{gateways}", manifests::list(&objects)));
         Self { proxy, sides, upstreams }

@@ -101,13 +101,11 @@ fn of_host(base: &Draft, config: &Config) -> Vec<Draft> {
 
 /// Headers by which clients might steer a proxy, and others that must make no difference.
 fn from_clients(config: &Config) -> Vec<(&str, String)> {
-    let clusters = config
-        .destinations()
-        .into_iter()
-        .filter_map(|key| Some(config.clusters.name(&key.host, key.subset.as_deref(), key.port?)));
-    let subsets =
-        config.destination_rules.iter().flat_map(|rule| rule.subsets.iter().map(|subset| subset.name.clone()));
-    let (cluster, version) = (clusters.last().unwrap_or_default(), subsets.last().unwrap_or_default());
+    let destinations = config.destinations();
+    let named = destinations.last().and_then(|key| Some((key, key.port?)));
+    let cluster = named.map(|(key, port)| config.clusters.name(&key.host, key.subset.as_deref(), port));
+    let subset = config.destination_rules.last().and_then(|rule| rule.subsets.last()).map(|subset| subset.name.clone());
+    let (cluster, version) = (cluster.unwrap_or_default(), subset.unwrap_or_default());
     let control =
         config.headers.names().map(|name| (name, if name.ends_with("version") { &version } else { &cluster }));
     let others = [
