@@ -22,6 +22,9 @@ const RENDERED: [&str; 9] = [
     "version-mode/wasmplugin-sidecar.yaml",
 ];
 
+/// The version header among those that are removed before any filter.
+const NOBODYS_WISH: &str = "- remove: x-canary-reason\n              - remove: x-canary-version";
+
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
@@ -98,6 +101,10 @@ fn a_document_says_whom_it_is_for() {
                 "- mesh",
                 "mode: version",
                 "url: oci://reg",
+                "extensions.istio.io/trafficextension/shop.canary-sidecar~istio-translated-wasmplugin",
+                "context: SIDECAR_OUTBOUND",
+                "default_config",
+                NOBODYS_WISH,
             ],
             vec!["selector", "sha256", "imagePullSecret", "ports:\n    - number"],
         ),
@@ -114,8 +121,22 @@ fn a_document_says_whom_it_is_for() {
             "trafficextension",
             "mesh.yaml",
             &["--pull-secret", "login", "--pull-policy", "Always", "--priority", "-3"],
-            vec!["\n  wasm:\n", "\n    imagePullSecret: login", "imagePullPolicy: Always", "\n  priority: -3"],
+            vec![
+                "\n  wasm:\n",
+                "\n    imagePullSecret: login",
+                "imagePullPolicy: Always",
+                "\n  priority: -3",
+                "name: extensions.istio.io/trafficextension/shop.canary-sidecar\n",
+            ],
             vec!["\n  url:"],
+        ),
+        (
+            "somebody is trusted",
+            "wasmplugin",
+            "trusted.yaml",
+            &[],
+            vec!["any client picks among the versions", "default_config", "- remove: x-canary-reason"],
+            vec![NOBODYS_WISH],
         ),
         (
             "everything said",
@@ -147,7 +168,7 @@ fn a_document_says_whom_it_is_for() {
                 "failStrategy: FAIL_CLOSE",
                 "sha256: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
             ],
-            vec!["ingressgateway"],
+            vec!["ingressgateway", "EnvoyFilter"],
         ),
         (
             "a Gateway of the Gateway API",
@@ -167,6 +188,7 @@ fn a_document_says_whom_it_is_for() {
                 "name: web.shop.svc.cluster.local:8080",
                 "domainName: web.example.com",
                 "failure_policy: FAIL_OPEN",
+                "default_config",
                 "uri: oci://registry",
                 "timeout: 30s",
                 "priority: 10",
@@ -191,7 +213,7 @@ fn a_document_says_whom_it_is_for() {
                 "name: x-envoy-max-retries",
                 "priority: 20",
             ],
-            vec!["SIDECAR", "x-canary-host\n"],
+            vec!["SIDECAR", "x-canary-host\n", "default_config"],
         ),
         (
             "a file in the proxy",

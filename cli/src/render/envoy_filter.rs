@@ -83,7 +83,7 @@ fn filters(plugin: &Plugin, native: &NativePart) -> Vec<Patch> {
             extension(plugin, &plugin.name, PLUGIN, &document),
         ),
         (
-            "Before Istio's fault filter. RBAC stands among the types since the agent sends such a filter where the module\ncannot be had. default_config is in force where a proxy starts while the document is bad: one that allows everything.".to_owned(),
+            before_faults(plugin),
             insert_before(plugin, FAULT, &discovered(plugin, &plugin.name)),
         ),
     ];
@@ -108,6 +108,14 @@ fn filters(plugin: &Plugin, native: &NativePart) -> Vec<Patch> {
     }
     patches.push(without_clients_copies(plugin, native.reserved_headers()));
     patches.into_iter().flat_map(|patch| at_ports(plugin, patch)).collect()
+}
+
+fn before_faults(plugin: &Plugin) -> String {
+    let mut why = "Before Istio's fault filter. RBAC stands among the types since the agent sends such a filter where the module\ncannot be had.".to_owned();
+    if plugin.fail_strategy == FailStrategy::Open {
+        why.push_str(" default_config, in force where a proxy starts while the document is bad, allows everything.");
+    }
+    why
 }
 
 /// The headers of these names are removed before any filter.

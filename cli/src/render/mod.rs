@@ -41,7 +41,8 @@ enum What {
     /// The WasmPlugin that brings the filter into Istio's proxies, in mode version, for `kubectl apply`
     ///
     /// The document goes into its pluginConfig, with proxy.gateways as the proxies need it. A document that says nothing of
-    /// its mode is one of mode version. Comments say what to know before it is applied.
+    /// its mode is one of mode version. Comments say what to know before it is applied. With FAIL_OPEN an EnvoyFilter follows,
+    /// so that a proxy that starts while the document is bad serves by the native routes.
     #[command(name = "wasmplugin")]
     WasmPlugin(Box<PluginArgs>),
     /// The same as a TrafficExtension, for Istio 1.30 and later

@@ -360,6 +360,10 @@ impl<'m> Scene<'m> {
         let took = begin.elapsed();
         let (repaired, outcome) = (repaired.stop().await, load.stop().await);
 
+        if self.bad == Bad::Registry {
+            // What was repaired by the registry alone is news no more.
+            self.deploy(strategy, &self.good(strategy)).await;
+        }
         self.break_it(strategy).await;
         let late = mesh.restart(late, &who).await;
         let restarts = Does::now(&row, late.port(GATEWAY_PORT), &self.request).await;
