@@ -86,10 +86,16 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $rules | toJson -}}
 {{- end -}}
 
+{{/* The header by which the filter names the version to the native routes. Of each release another one: a filter takes its own header from
+     every request, so of two in one proxy the second would undo what the first has picked. */}}
+{{- define "canary.header" -}}
+{{- dig "headers" "version" (printf "x-canary-version-%s" (include "canary.name" .)) .Values.config -}}
+{{- end -}}
+
 {{/* The native rules of mode version: each rule once for each version, with a match of the header that the filter sets, then as it
      is. This is what `canaryctl render virtualservice` prints of the document. */}}
 {{- define "canary.nativeRules" -}}
-{{- $header := dig "headers" "version" "x-canary-version" .Values.config -}}
+{{- $header := include "canary.header" . -}}
 {{- $native := list -}}
 {{- range $rule := include "canary.rules" . | fromJsonArray -}}
 {{- range $rule.route -}}
@@ -137,8 +143,36 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $_ := set $document "destinationRules" (list (dict "metadata" $metadata "spec" $destinationRule)) -}}
 {{- $service := dict "host" $name "namespace" .Release.Namespace "ports" (list (int .Values.service.port)) -}}
 {{- $_ := set $document "services" (list $service) -}}
+{{- $headers := dict "version" (include "canary.header" .) -}}
+{{- $_ := set $document "headers" (merge $headers (dig "headers" dict .Values.config)) -}}
 {{- $_ := set $document "proxy" (dict "gateways" (include "canary.gateways" . | fromJsonArray)) -}}
 {{- merge $document .Values.config | toYaml -}}
+{{- end -}}
+
+{{/* The labels of the proxies' Pods. */}}
+{{- define "canary.selector" -}}
+{{- $gateway := eq .Values.workload "gateway" -}}
+{{- .Values.plugin.selector | default ($gateway | ternary (dict "istio" "ingressgateway") dict) | toJson -}}
+{{- end -}}
+
+{{/* As Istio names the plugin's filter from 1.30 on. */}}
+{{- define "canary.filterName" -}}
+{{- $translated := eq .Values.plugin.kind "WasmPlugin" | ternary "~istio-translated-wasmplugin" "" -}}
+extensions.istio.io/trafficextension/{{ include "canary.pluginNamespace" . }}.{{ include "canary.name" . }}-canary{{ $translated }}
+{{- end -}}
+
+{{/* The headers of which clients must not say anything, as removals: what steers, and the version's own where nobody is trusted. */}}
+{{- define "canary.removals" -}}
+{{- $headers := dig "headers" dict .Values.config -}}
+{{- $mirror := get $headers "mirror" | default "x-canary-mirror" -}}
+{{- $names := list (get $headers "cluster" | default "x-canary-cluster") (get $headers "host" | default "x-canary-host") -}}
+{{- $names = concat $names (list $mirror (printf "%s-2" $mirror) (printf "%s-3" $mirror) "x-canary-reason") -}}
+{{- if not (dig "overrides" "from" list .Values.config) -}}
+{{- $names = append $names (include "canary.header" .) -}}
+{{- end -}}
+{{- $removals := list -}}
+{{- range $names -}}{{- $removals = append $removals (dict "remove" .) -}}{{- end -}}
+{{- $removals | toJson -}}
 {{- end -}}
 
 {{/* The module, with the document: fields of a WasmPlugin, or of a TrafficExtension's `wasm`. */}}
