@@ -22,7 +22,7 @@ use crate::console;
 
 /// Print the JSON Schema (draft-07) of configuration documents and manifests, for editors
 ///
-/// Editors that use yaml-language-server take it from a comment in the first line of a file:
+/// Editors that use yaml-language-server take it from a comment in the first line of each YAML document:
 /// `# yaml-language-server: $schema=PATH`.
 #[derive(Debug, Parser)]
 pub struct Args {}
