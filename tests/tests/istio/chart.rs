@@ -10,13 +10,15 @@ use std::{
 
 use e2e::{
     binaries,
-    client::Answer,
+    client::{Answer, Request},
     istio::{
         mesh::Mesh,
         proxy::Kind,
+        service::Service,
         tools::Tools,
         world::{PROXY, World},
     },
+    upstream::TEST_ID,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -304,12 +306,12 @@ pub(crate) async fn refuses_wrong_values(mesh: &Mesh) {
 }
 
 /// `helm upgrade --install` in the mesh: what it tells.
-fn install(mesh: &Mesh, namespace: &str, values: &Value) -> String {
+fn install(mesh: &Mesh, release: &str, namespace: &str, values: &Value) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("values.json");
     fs::write(&file, values.to_string()).expect("write values");
     let [file, kubeconfig] = [file.as_path(), mesh.api.kubeconfig()].map(|path| path.display().to_string());
-    let release = ["upgrade", "--install", RELEASE, ".", "--namespace", namespace];
+    let release = ["upgrade", "--install", release, ".", "--namespace", namespace];
     let told = helm(&mesh.tools, &[&release[..], &["--values", &file, "--kubeconfig", &kubeconfig]].concat());
     told.unwrap_or_else(|error| panic!("{error}"))
 }
@@ -335,11 +337,11 @@ pub(crate) async fn works_at_a_gateway(mesh: &Mesh) {
     });
     // The chart brings its own.
     mesh.delete(&world.namespace, "destinationrule", &world.service.name);
-    let told = install(mesh, &world.namespace, &values);
+    let told = install(mesh, RELEASE, &world.namespace, &values);
     assert!(told.contains("has the versions v1, v2, v3; v1 is the default"), "the notes: {told}");
     assert!(told.contains("With `wanted: VERSION` it names one"), "the notes: {told}");
     let request = || world.request("/");
-    world.until_picked("v2", &request().header("wanted", "v2")).await;
+    world.until_served_by("v2", &request().header("wanted", "v2")).await;
     for (name, header, value, version) in [
         ("by header", "end-user", "jason", "v2"),
         ("named", "wanted", "v2", "v2"),
@@ -357,5 +359,28 @@ pub(crate) async fn works_at_a_gateway(mesh: &Mesh) {
         let serves = |answer: &Answer| answer.status == 200 && answer.served_by == "v1";
         world.proxy.until(world.port(), &format!("{name}: v1 serves for v3"), &request, serves).await;
     }
+    beside_another_release(mesh, &world, values).await;
     world.proxy.envoy.assert_no_crash();
+}
+
+/// Another service's release at the same gateway: neither takes the other's word from a request.
+async fn beside_another_release(mesh: &Mesh, world: &World<'_>, mut values: Value) {
+    let ratings = Service::start(&world.namespace, "ratings", &["v1", "v2"]).await;
+    mesh.apply(&ratings.entry(&["v1", "v2"]));
+    values["service"]["name"] = json!(ratings.name);
+    values["hosts"] = json!([ratings.host()]);
+    install(mesh, "other", &world.namespace, &values);
+    let of_ratings = || Request::new(&ratings.host(), "/");
+    let serves = |answer: &Answer| answer.status == 200 && answer.served_by == "v2";
+    world.proxy.until(world.port(), "v2 of ratings", &of_ratings().header("wanted", "v2"), serves).await;
+    for (name, request, service, header) in [
+        ("the first", world.request("/"), &world.service, "x-canary-version-reviews"),
+        ("the second", of_ratings(), &ratings, "x-canary-version-ratings"),
+    ] {
+        let answer = world.send(&request.header("wanted", "v2").header(TEST_ID, name)).await;
+        assert_eq!((answer.status, answer.served_by.as_str()), (200, "v2"), "{name}");
+        let recorded = service.version("v2").recorded(name);
+        assert_eq!(recorded.len(), 1, "{name}");
+        assert_eq!(recorded[0].texts(header), ["v2"], "{name}");
+    }
 }
