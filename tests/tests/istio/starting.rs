@@ -16,7 +16,9 @@ use e2e::{
         world::{Manifest, PROXY, SERVICE, VERSION_HEADER, World},
     },
     load::{Kind as Traffic, Load, Outcome},
-    ports, wait,
+    ports,
+    registry::raw,
+    wait,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -317,11 +319,12 @@ impl<'m> Scene<'m> {
             Bad::Tag => self.render(&document, strategy, &self.url().replace("0.1.0", "none"), &[]),
             Bad::Digest => self.render(&document, strategy, &self.url(), &["--sha256", &none]),
             Bad::Module => {
-                let folder = tempfile::tempdir().expect("a temporary folder");
-                let file = folder.path().join("plugin.wasm");
-                std::fs::write(&file, "no module").expect("write a file");
-                self.world.mesh.registry.push(&file, "no-module:0.1.0");
-                self.render(&document, strategy, &self.url().replace("canary-filter", "no-module"), &[])
+                let layers: [(&str, &[u8]); 2] = [
+                    ("application/vnd.module.wasm.config.v1+json", b"{}"),
+                    ("application/vnd.module.wasm.content.layer.v1+wasm", b"no module"),
+                ];
+                raw::push(self.world.mesh.registry.address(), "no-module", &layers);
+                self.render(&document, strategy, &self.url().replace("0.1.0", "no-module"), &[])
             }
         }
     }

@@ -8,7 +8,6 @@ mod https;
 mod interruptions;
 mod pull;
 mod push;
-mod raw;
 mod relay;
 mod tool;
 mod walk;

@@ -2,12 +2,9 @@
 
 use std::fs;
 
-use e2e::registry::Registry;
+use e2e::registry::{Registry, raw};
 
-use crate::{
-    raw,
-    tool::{self, Tool, image},
-};
+use crate::tool::{self, Tool, image};
 
 pub(crate) fn a_digest_names_one_image() {
     let (registry, tool) = (Registry::start(), Tool::new());

@@ -11,15 +11,22 @@ use sha2::{Digest as _, Sha256};
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// Pushes an image with layers of these kinds and contents as `canary-filter:TAG`; its digest.
-pub(crate) fn push(registry: SocketAddr, tag: &str, layers: &[(&str, &[u8])]) -> String {
+///
+/// # Panics
+/// If it fails.
+pub fn push(registry: SocketAddr, tag: &str, layers: &[(&str, &[u8])]) -> String {
     let config = push_blob(registry, "application/vnd.oci.image.config.v1+json", b"{}");
     let layers: Vec<_> = layers.iter().map(|(kind, content)| push_blob(registry, kind, content)).collect();
     let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers});
     push_manifest(registry, tag, MANIFEST, &manifest)
 }
 
-/// Pushes an index of one image.
-pub(crate) fn push_index(registry: SocketAddr, tag: &str, image: &str, size: usize) -> String {
+/// Pushes an index of one image; its digest.
+///
+/// # Panics
+/// If it fails.
+#[must_use]
+pub fn push_index(registry: SocketAddr, tag: &str, image: &str, size: usize) -> String {
     const INDEX: &str = "application/vnd.oci.image.index.v1+json";
     let platform = json!({"architecture": "amd64", "os": "linux"});
     let manifests = json!([{"mediaType": MANIFEST, "digest": image, "size": size, "platform": platform}]);
@@ -44,7 +51,9 @@ fn push_blob(registry: SocketAddr, kind: &str, content: &[u8]) -> Value {
     json!({"mediaType": kind, "digest": digest, "size": content.len()})
 }
 
-pub(crate) fn digest(content: &[u8]) -> String {
+/// As registries name a content.
+#[must_use]
+pub fn digest(content: &[u8]) -> String {
     let digits: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{digits}")
 }

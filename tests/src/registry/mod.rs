@@ -1,5 +1,7 @@
 //! A real OCI registry: docker-registry as a child process.
 
+pub mod raw;
+
 use std::{
     env, fs,
     io::{BufRead, BufReader},
