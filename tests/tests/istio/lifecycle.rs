@@ -15,6 +15,7 @@ use e2e::{
 };
 use serde_json::Value;
 
+const TAG: &str = "0.1.0";
 const CONNECTIONS: u64 = 4;
 const PAUSE: Duration = Duration::from_millis(2);
 /// Requests that show something to be in force.
@@ -38,18 +39,19 @@ pub(crate) async fn of_an_envoyfilter_at_a_sidecar(mesh: &Mesh) {
 
 async fn of_a_plugin(mesh: &Mesh, namespace: &str, kind: Kind, manifest: Manifest) {
     let mut world = World::start(mesh, namespace, kind, &["v1", "v2"]).await;
-    world.image = push(&world, &[]);
+    world.image = push(&world, TAG, &[]);
     let course = Course::start(world, manifest).await;
     course.edited("changed", &course.manifest("v2"), "v2").await;
     course.broken().await;
     course.edited("repaired", &course.manifest("v1"), "v1").await;
+    course.updated().await;
     course.moved().await;
     course.removed().await;
     course.end().await;
 }
 
-/// Pushes the filter, with these bytes as a section that says nothing, under the one tag of this namespace.
-fn push(world: &World<'_>, section: &[u8]) -> String {
+/// Pushes the filter, with these bytes as a section that says nothing, under a tag of this namespace.
+fn push(world: &World<'_>, tag: &str, section: &[u8]) -> String {
     let mut module = fs::read(binaries::wasm()).expect("the filter");
     if !section.is_empty() {
         // A custom section: 0, its length, the length of its name, the name.
@@ -60,7 +62,7 @@ fn push(world: &World<'_>, section: &[u8]) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("canary_filter.wasm");
     fs::write(&file, module).expect("write a module");
-    let image = format!("{}:moving", world.namespace);
+    let image = format!("{}:{tag}", world.namespace);
     world.mesh.registry.push(&file, &image);
     world.mesh.registry.url(&image)
 }
@@ -131,6 +133,18 @@ impl<'m> Course<'m> {
         self.world.proxy.envoy.log().matches("configuration refused").count()
     }
 
+    /// Another tag with another module, and the first one again; another version serves, to tell when it is in force.
+    async fn updated(&self) {
+        let first = self.world.proxy.modules().await;
+        let next = push(&self.world, "next", b"next");
+        let manifest = self.manifest("v2").replace(&self.world.image, &next);
+        self.edited("another tag", &manifest, "v2").await;
+        let second = self.world.proxy.modules().await;
+        assert!(second.is_disjoint(&first), "another module: {first:?}, then {second:?}");
+        self.edited("rolled back", &self.manifest("v1"), "v1").await;
+        assert_eq!(self.world.proxy.modules().await, first, "the first module again");
+    }
+
     /// Another image takes its tag. Where Istio pulls always, it does so when the object changes: its `spec`, or an annotation with
     /// istio.io in its name. Other annotations are no change to istiod.
     async fn moved(&self) {
@@ -149,13 +163,13 @@ impl<'m> Course<'m> {
         };
         let old = self.world.proxy.modules().await;
         assert_eq!(old.len(), 1, "{old:?}");
-        push(&self.world, b"moved");
+        push(&self.world, TAG, b"moved");
         patch(spec);
         wait::until("the new image", async || (self.world.proxy.modules().await != old).then_some(())).await;
         self.until_only("v1").await;
         self.tell("tag moved, pulled always", &before);
         let (before, second) = (self.load.so_far(), self.world.proxy.modules().await);
-        push(&self.world, b"moved again");
+        push(&self.world, TAG, b"moved again");
         self.load.go_on_for(ENOUGH).await;
         assert_eq!(self.world.proxy.modules().await, second, "nobody looks at the registry until the object changes");
         patch(r#"{"metadata": {"annotations": {"canary.istio.io/pulled": "again"}}}"#);
