@@ -232,8 +232,10 @@ fn the_table_of_canaryctl_has_its_commands() {
             row.split([' ', '`']).take_while(is_subcommand).filter(|word| !word.is_empty()).collect();
         let output = run_canaryctl(&[subcommands.as_slice(), &["--help"]].concat());
         assert!(output.status.success(), "{subcommands:?}: {}", String::from_utf8_lossy(&output.stderr));
-        let usage = format!("Usage: canaryctl {} ", subcommands.join(" "));
-        assert!(String::from_utf8_lossy(&output.stdout).contains(&usage), "{usage:?} is in the help");
+        let usage = format!("Usage: canaryctl {}", subcommands.join(" "));
+        let help = String::from_utf8_lossy(&output.stdout);
+        let is_it = |line: &str| line.strip_prefix(&usage).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
+        assert!(help.lines().any(is_it), "{usage:?} is in the help");
         named.extend(subcommands.first().map(|name| (*name).to_owned()));
     }
     let help = run_canaryctl(&["--help"]);
