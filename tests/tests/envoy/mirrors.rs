@@ -150,28 +150,34 @@ pub(crate) async fn copies_are_marked_and_say_nothing_of_the_filter(subject: &Su
 }
 
 pub(crate) async fn that_hangs_slows_nobody(subject: &Subject) {
-    const REQUESTS: u64 = 1000;
+    const ROUNDS: u64 = 5;
+    const REQUESTS: u64 = 200;
     let canary = start(subject).await;
     canary.upstream("v2").hang(true);
     let load = |host: &str| Load::start(canary.address, Protocol::Http2, &Request::new(host, "/"), 2, REQUESTS);
-    let (mirrored, plain) = (load("all.example"), load("plain.example"));
-    let (mirrored, plain) = (mirrored.finish().await, plain.finish().await);
-    for outcome in [&mirrored, &plain] {
-        assert_eq!((outcome.failures.len(), outcome.served("v1")), (0, REQUESTS));
+    let (mut mirrored, mut plain) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let together = [(load("all.example"), &mut mirrored), (load("plain.example"), &mut plain)];
+        for (load, p99s) in together {
+            let outcome = load.finish().await;
+            assert_eq!((outcome.failures.len(), outcome.served("v1")), (0, REQUESTS));
+            p99s.push(outcome.p99());
+        }
     }
-    let waiting = format!("cluster.{}.upstream_rq_active", cluster_name("v2"));
-    assert_eq!(canary.envoy.stat(&waiting).await, REQUESTS, "every copy hangs");
-    println!(
-        "{}: p99 {:?} with a mirror that hangs, {:?} without",
-        subject.binary.version,
-        mirrored.p99(),
-        plain.p99()
-    );
+    let active = format!("cluster.{}.upstream_rq_active", cluster_name("v2"));
+    wait::until("every copy hangs", async || (canary.envoy.stat(&active).await == ROUNDS * REQUESTS).then_some(()))
+        .await;
+    let (mirrored, plain) = (median(mirrored), median(plain));
+    println!("{}: p99 {mirrored:?} with a mirror that hangs, {plain:?} without", subject.binary.version);
     // Twice is what a busy machine makes of equal ones; a request that waited for its mirror would never end.
     assert!(
-        mirrored.p99() < plain.p99() * 2 + Duration::from_millis(5),
-        "p99 {:?} with a mirror that hangs, {:?} without",
-        mirrored.p99(),
-        plain.p99(),
+        mirrored < plain * 2 + Duration::from_millis(5),
+        "p99 {mirrored:?} with a mirror that hangs, {plain:?} without"
     );
+}
+
+/// So that one round in which the machine was busy says nothing.
+fn median(mut durations: Vec<Duration>) -> Duration {
+    durations.sort();
+    durations[durations.len() / 2]
 }
