@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::binaries;
+use crate::{binaries, child};
 
 /// A server of canaryctl's. It is killed when this is dropped.
 #[derive(Debug)]
@@ -69,6 +69,17 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// What `canaryctl render` prints of a document, with more flags.
+///
+/// # Errors
+/// What it says against it.
+pub fn render(what: &str, document: &Value, flags: &[&str]) -> Result<String, String> {
+    let mut command = Command::new(binaries::canaryctl());
+    let output = child::run(command.args(["render", what, "--config", "-"]).args(flags), &document.to_string());
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
 }
 
 /// The clusters that `canaryctl render bootstrap` makes of a configuration whose versions, `SERVICE[/VERSION]`, are served

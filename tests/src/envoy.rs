@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::{
     binaries::EnvoyBinary,
+    child,
     client::{Connection, Protocol, Request},
     wait,
 };
@@ -221,13 +222,7 @@ impl Envoy {
     }
 
     fn print_log(&self) {
-        let log = self.log();
-        let lines: Vec<_> = log.lines().collect();
-        eprintln!("--- the end of Envoy's log");
-        for line in &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..] {
-            eprintln!("{line}");
-        }
-        eprintln!("---");
+        child::show_end("Envoy", &self.log(), LOG_LINES_SHOWN);
     }
 }
 

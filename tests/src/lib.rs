@@ -4,7 +4,7 @@
 //! picks, and ends with the test that started it. The harness panics with a reason when the world is not as a test
 //! needs it.
 //!
-//! - [`binaries`]: which Envoys, which .wasm and which canaryctl the tests are about
+//! - [`binaries`]: which Envoys, which .wasm and which canaryctl the tests are about; [`child`]: running programs
 //! - [`envoy`]: a running Envoy and what it says of itself
 //! - [`bootstrap`], [`canary`]: the Envoy with the filter, its configuration and upstreams that most tests use
 //! - [`example`]: the examples of `envoy-configs/examples`
@@ -25,6 +25,7 @@ pub mod bootstrap;
 pub mod browser;
 pub mod canary;
 pub mod canaryctl;
+pub mod child;
 pub mod client;
 pub mod costs;
 pub mod directives;

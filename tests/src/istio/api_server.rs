@@ -2,14 +2,14 @@
 
 use std::{
     fs,
-    io::Write,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
 };
 
 use serde_json::json;
 
 use crate::{
+    child,
     istio::{
         server::{Server, command},
         tools::Tools,
@@ -85,20 +85,8 @@ impl ApiServer {
     /// If it does not run.
     #[must_use]
     pub fn kubectl(&self, arguments: &[&str], input: &str) -> Output {
-        let mut kubectl = Command::new(self.tools.program("kubectl"))
-            .arg("--kubeconfig")
-            .arg(&self.kubeconfig)
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("run kubectl");
-        let mut stdin = kubectl.stdin.take().expect("its standard input");
-        // One that ends without reading it says why.
-        let _ = stdin.write_all(input.as_bytes());
-        drop(stdin);
-        kubectl.wait_with_output().expect("the output of kubectl")
+        let mut kubectl = Command::new(self.tools.program("kubectl"));
+        child::run(kubectl.arg("--kubeconfig").arg(&self.kubeconfig).args(arguments), input)
     }
 
     /// The same, which must succeed: what it prints.

@@ -1,7 +1,5 @@
 //! A control plane with a registry, and what is asked of it.
 
-use std::net::Ipv4Addr;
-
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
@@ -12,7 +10,6 @@ use crate::{
         api_server::ApiServer,
         istiod::{Istiod, ROOT_NAMESPACE},
         manifests,
-        proxy::{Identity, Proxy},
         tools::Tools,
     },
     registry::Registry,
@@ -85,29 +82,5 @@ impl Mesh {
     /// If there is none.
     pub fn delete(&self, namespace: &str, kind: &str, name: &str) {
         self.api.must(&["--namespace", namespace, "delete", kind, name], "");
-    }
-
-    /// Starts a proxy.
-    ///
-    /// # Panics
-    /// If it does not start.
-    pub async fn proxy(&self, who: &Identity<'_>) -> Proxy {
-        Proxy::start(&self.tools, &self.istiod, &self.registry, &self.envoy, who).await
-    }
-
-    /// Starts a proxy at an address that manifests name already, with what they say.
-    ///
-    /// # Panics
-    /// If it does not start.
-    pub async fn proxy_at(&self, address: Ipv4Addr, who: &Identity<'_>) -> Proxy {
-        Proxy::start_at(address, &self.tools, &self.istiod, &self.registry, &self.envoy, who).await
-    }
-
-    /// Ends a proxy and starts it anew, as the kubelet does with a container.
-    ///
-    /// # Panics
-    /// If it does not start.
-    pub async fn restart(&self, proxy: Proxy, who: &Identity<'_>) -> Proxy {
-        proxy.restart(&self.tools, &self.istiod, &self.registry, &self.envoy, who).await
     }
 }

@@ -13,17 +13,14 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    binaries::EnvoyBinary,
     client::{self, Answer, Connection, Protocol, Request},
     envoy::Envoy,
     istio::{
-        istiod::Istiod,
+        mesh::Mesh,
         server::{command, spawn},
         tools::Tools,
     },
-    ports,
-    registry::Registry,
-    wait,
+    ports, wait,
 };
 
 /// Where a gateway listens, on its own address.
@@ -78,67 +75,38 @@ impl Proxy {
     ///
     /// # Panics
     /// If it does not start.
-    pub async fn start(
-        tools: &Tools,
-        istiod: &Istiod,
-        registry: &Registry,
-        envoy: &EnvoyBinary,
-        who: &Identity<'_>,
-    ) -> Self {
-        let address = ports::loopback(who.ports);
-        Self::start_at(address, tools, istiod, registry, envoy, who).await
+    pub async fn start(mesh: &Mesh, who: &Identity<'_>) -> Self {
+        Self::start_at(mesh, ports::loopback(who.ports), who).await
     }
 
     /// The same at an address that manifests name already.
     ///
     /// # Panics
     /// If it does not start.
-    pub async fn start_at(
-        address: Ipv4Addr,
-        tools: &Tools,
-        istiod: &Istiod,
-        registry: &Registry,
-        envoy: &EnvoyBinary,
-        who: &Identity<'_>,
-    ) -> Self {
+    pub async fn start_at(mesh: &Mesh, address: Ipv4Addr, who: &Identity<'_>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::create_dir(folder.path().join(OWN_MODULES)).expect("a folder for modules");
-        Self::start_in(folder, address, tools, istiod, registry, envoy, who).await
+        Self::start_in(mesh, folder, address, who).await
     }
 
     /// Ends it and starts it anew, as the kubelet does with a container: the files of its Pod are still there.
     ///
     /// # Panics
     /// If it does not start.
-    pub async fn restart(
-        self,
-        tools: &Tools,
-        istiod: &Istiod,
-        registry: &Registry,
-        envoy: &EnvoyBinary,
-        who: &Identity<'_>,
-    ) -> Self {
-        let Self { envoy: running, address, folder } = self;
-        drop(running);
-        Self::start_in(folder, address, tools, istiod, registry, envoy, who).await
+    pub async fn restart(self, mesh: &Mesh, who: &Identity<'_>) -> Self {
+        let Self { envoy, address, folder } = self;
+        drop(envoy);
+        Self::start_in(mesh, folder, address, who).await
     }
 
-    async fn start_in(
-        folder: TempDir,
-        address: Ipv4Addr,
-        tools: &Tools,
-        istiod: &Istiod,
-        registry: &Registry,
-        envoy: &EnvoyBinary,
-        who: &Identity<'_>,
-    ) -> Self {
+    async fn start_in(mesh: &Mesh, folder: TempDir, address: Ipv4Addr, who: &Identity<'_>) -> Self {
         let [admin, metrics, status, agent_status] = ports::free();
         let template = folder.path().join("envoy_bootstrap.json");
-        write_template(tools, &template);
+        write_template(&mesh.tools, &template);
         let mut configuration = json!({
-            "discoveryAddress": istiod.discovery().to_string(),
+            "discoveryAddress": mesh.istiod.discovery().to_string(),
             "controlPlaneAuthPolicy": "NONE",
-            "binaryPath": envoy.path,
+            "binaryPath": mesh.envoy.path,
             "configPath": folder.path().join("etc"),
             "proxyBootstrapTemplatePath": template,
             "proxyAdminPort": admin.port(),
@@ -158,7 +126,7 @@ impl Proxy {
         };
         let mut agent = in_own_namespaces();
         agent
-            .arg(tools.program("pilot-agent"))
+            .arg(mesh.tools.program("pilot-agent"))
             .args(["proxy", role, "--domain", &format!("{}.svc.cluster.local", who.namespace)])
             .args(["--proxyLogLevel=warning", "--proxyComponentLogLevel=wasm:info", "--log_output_level=default:info"])
             .env("PROXY_CONFIG", configuration.to_string())
@@ -173,7 +141,7 @@ impl Proxy {
             .env("FILE_MOUNTED_CERTS", "true")
             .env("ENVOY_PROMETHEUS_PORT", metrics.port().to_string())
             .env("ENVOY_STATUS_PORT", status.port().to_string())
-            .env("WASM_INSECURE_REGISTRIES", registry.address().to_string())
+            .env("WASM_INSECURE_REGISTRIES", mesh.registry.address().to_string())
             .current_dir(folder.path());
         if who.kind == Kind::Sidecar {
             agent.env("ISTIO_META_INTERCEPTION_MODE", "NONE");

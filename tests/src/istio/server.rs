@@ -12,7 +12,7 @@ use std::{
 
 use tokio::net::TcpStream;
 
-use crate::wait;
+use crate::{child, wait};
 
 const LOG_LINES_SHOWN: usize = 30;
 
@@ -95,11 +95,7 @@ impl Drop for Server {
             let _ = process.wait();
         }
         if thread::panicking() {
-            let log = self.log();
-            let lines: Vec<_> = log.lines().collect();
-            eprintln!("--- the end of the log of {}", self.name);
-            lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].iter().for_each(|line| eprintln!("{line}"));
-            eprintln!("---");
+            child::show_end(&self.name, &self.log(), LOG_LINES_SHOWN);
         }
     }
 }

@@ -1,12 +1,9 @@
 //! A namespace of a mesh with a service and the proxy that its clients ask.
 
-use std::{fs, path::Path, process::Command};
-
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::{
-    binaries,
+    canaryctl,
     client::{Answer, Connection, Protocol, Request},
     istio::{
         manifests::{self, object},
@@ -63,7 +60,6 @@ pub struct World<'m> {
     pub proxy: Proxy,
     /// The URL of the image with the filter.
     pub image: String,
-    folder: TempDir,
 }
 
 impl<'m> World<'m> {
@@ -96,15 +92,14 @@ impl<'m> World<'m> {
             ports: &[GATEWAY_PORT, SECOND_GATEWAY_PORT, PORT],
             configuration,
         };
-        let proxy = mesh.proxy(&who).await;
+        let proxy = Proxy::start(mesh, &who).await;
         let mut objects = service.manifests();
         objects.push(match kind {
             Kind::Gateway => manifests::gateway(namespace, PROXY, proxy.address, GATEWAY_PORT, namespace, &["*"]),
             Kind::Sidecar => manifests::sidecar(namespace, PROXY, proxy.address),
         });
         mesh.apply(&manifests::list(&objects));
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        Self { mesh, namespace: namespace.to_owned(), kind, service, proxy, image: mesh.image(), folder }
+        Self { mesh, namespace: namespace.to_owned(), kind, service, proxy, image: mesh.image() }
     }
 
     /// The port of the proxy that clients ask.
@@ -166,17 +161,6 @@ impl<'m> World<'m> {
         json!([{"destination": {"host": self.service.host(), "subset": subset}}])
     }
 
-    /// What `canaryctl render` prints of a document, with more flags.
-    ///
-    /// # Panics
-    /// If it fails.
-    #[must_use]
-    pub fn render(&self, what: &str, document: &Value, flags: &[&str]) -> String {
-        let file = self.folder.path().join("rules.json");
-        fs::write(&file, document.to_string()).expect("write rules");
-        render(what, &file, flags)
-    }
-
     /// The rendered manifest that brings the filter into the proxy, with more flags.
     ///
     /// # Panics
@@ -192,7 +176,7 @@ impl<'m> World<'m> {
             vec!["--url", &self.image, "--name", "canary", "--namespace", &self.namespace, "--workload", workload];
         all.extend(["--selector", &selector]);
         all.extend_from_slice(flags);
-        self.render(manifest.name(), document, &all)
+        render(manifest.name(), document, &all)
     }
 
     /// Applies what carries out a document without the filter, and then the manifest that brings it. In mode version those are the
@@ -205,7 +189,7 @@ impl<'m> World<'m> {
             let last = self.service.versions().last().expect("a version");
             self.mesh.apply(&self.virtual_service(&json!([{"route": self.to(last.name())}])));
         } else {
-            self.mesh.apply_text(&self.render("virtualservice", document, &[]));
+            self.mesh.apply_text(&render("virtualservice", document, &[]));
         }
         self.mesh.apply_text(&self.plugin(manifest, document, &[]));
     }
@@ -228,14 +212,11 @@ impl<'m> World<'m> {
     }
 }
 
-/// What `canaryctl render` prints of a file with rules, with more flags.
+/// What `canaryctl render` prints of a document, with more flags.
 ///
 /// # Panics
 /// If it fails.
 #[must_use]
-pub fn render(what: &str, rules: &Path, flags: &[&str]) -> String {
-    let mut command = Command::new(binaries::canaryctl());
-    let output = command.args(["render", what, "--config"]).arg(rules).args(flags).output().expect("run canaryctl");
-    assert!(output.status.success(), "canaryctl render {what}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("text")
+pub fn render(what: &str, document: &Value, flags: &[&str]) -> String {
+    canaryctl::render(what, document, flags).unwrap_or_else(|said| panic!("canaryctl render {what}: {said}"))
 }

@@ -3,6 +3,7 @@
 pub mod document;
 pub mod pattern;
 pub mod process;
+pub mod walk;
 
 use std::fs;
 

@@ -1,11 +1,10 @@
 //! The README's walk-through, carried out.
 
-use std::{fs, time::Instant};
+use std::fs;
 
 use e2e::{
     binaries::workspace,
-    readme::{self, document::Step, pattern, process::Process},
-    wait::PATIENCE,
+    readme::{self, walk},
 };
 
 use crate::project::{Project, RULES};
@@ -23,26 +22,8 @@ pub(crate) async fn every_command_has_the_output_that_is_shown(project: &Project
     assert_eq!(steps.first().map(|step| step.command.as_str()), Some(IMAGES), "the walk begins with the images");
     assert_eq!(steps.last().map(|step| step.command.as_str()), Some(DOWN), "the walk ends with nothing left");
     for step in steps.iter().skip(1) {
-        carry_out(project, step);
+        let is_question = step.command.contains("curl ") || step.command.contains(" logs ");
+        walk::carry_out(step, is_question, async || project.shell(&step.command)).await;
     }
     assert_eq!(project.left(), [""; 0], "containers, networks and volumes after {DOWN}");
-}
-
-/// Until the output is as shown: an edit, a container that comes or goes is in force within a second, not at once.
-fn carry_out(project: &Project, step: &Step) {
-    let begin = Instant::now();
-    let is_question = step.command.contains("curl ") || step.command.contains(" logs ");
-    loop {
-        let output = Process::start(&project.shell(&step.command)).wait_for_end();
-        if pattern::matches(&step.expected, &output) {
-            return;
-        }
-        assert!(
-            is_question && begin.elapsed() < PATIENCE,
-            "$ {}\n--- expected\n{}\n--- found\n{}\n---",
-            step.command,
-            step.expected.join("\n"),
-            output.join("\n"),
-        );
-    }
 }

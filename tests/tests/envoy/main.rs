@@ -178,12 +178,8 @@ where
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let binaries = match binaries::envoys() {
-        Ok(binaries) => binaries,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::FAILURE;
-        }
+    let Ok(binaries) = binaries::envoys().inspect_err(|error| eprintln!("error: {error}")) else {
+        return ExitCode::FAILURE;
     };
     let runtime = Runtime::new().expect("a tokio runtime");
     let last = binaries.len().saturating_sub(1);

@@ -5,7 +5,7 @@ use e2e::{
     istio::{
         manifests::{self, object},
         mesh::Mesh,
-        proxy::{Identity, Kind},
+        proxy::{Identity, Kind, Proxy},
         service::{PORT, Service},
         world::{VERSION_HEADER, render},
     },
@@ -87,14 +87,11 @@ pub(crate) async fn an_httproute_reads_what_the_plugin_picks(mesh: &Mesh) {
     objects.extend(gateway(listener.port()));
     objects.push(route(&v1, &v2));
     mesh.apply(&manifests::list(&objects));
-    let proxy = mesh.proxy(&who).await;
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let rules = folder.path().join("rules.json");
-    std::fs::write(&rules, document().to_string()).expect("write rules");
+    let proxy = Proxy::start(mesh, &who).await;
     for what in ["wasmplugin", "trafficextension"] {
         let target = format!("Gateway/{GATEWAY}");
         let flags = ["--url", &mesh.image(), "--name", "canary", "--namespace", NAMESPACE, "--target-ref", &target];
-        mesh.apply_text(&render(what, &rules, &flags));
+        mesh.apply_text(&render(what, &document(), &flags));
         let request = |user: &str| Request::new(HOST, "/").header("end-user", user).header(TEST_ID, what);
         wait::until(&format!("{what} picks the version"), async || {
             let mut connection = Connection::open(listener, Protocol::Http1).await.ok()?;

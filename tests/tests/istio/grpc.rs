@@ -35,7 +35,7 @@ pub(crate) async fn clients_name_their_version(mesh: &Mesh) {
         ports: &[GATEWAY_PORT],
         configuration: json!({}),
     };
-    let gateway = mesh.proxy(&who).await;
+    let gateway = Proxy::start(mesh, &who).await;
     mesh.apply(&manifests::list(&[
         manifests::gateway(NAMESPACE, "grpc-gateway", gateway.address, GATEWAY_PORT, "ingressgateway", &[HOST]),
         labelled(service.entry(&VERSIONS)),
@@ -73,15 +73,12 @@ async fn check(mesh: &Mesh, gateway: &Proxy, service: &Service, example: &Exampl
         manifests::list(&objects.collect::<Vec<_>>())
     };
     mesh.apply(&native("destinationRules", "DestinationRule"));
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let rules = folder.path().join("rules.json");
-    std::fs::write(&rules, document.to_string()).expect("write rules");
     match mode {
-        "version" => mesh.apply_text(&render("virtualservice", &rules, &[])),
+        "version" => mesh.apply_text(&render("virtualservice", &document, &[])),
         _ => mesh.apply(&native("virtualServices", "VirtualService")),
     }
     let flags = ["--url", &mesh.image(), "--name", "engines", "--namespace", ROOT_NAMESPACE];
-    mesh.apply_text(&render(what, &rules, &flags));
+    mesh.apply_text(&render(what, &document, &flags));
     let listener = gateway.port(GATEWAY_PORT);
     wait::until(&format!("{id}: an unknown version becomes v1"), async || {
         let mut client = grpc::Client::open(listener, HOST).await.ok()?;

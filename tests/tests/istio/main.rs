@@ -97,13 +97,10 @@ fn main() -> ExitCode {
         eprintln!("the trials are known once the control plane is up: run them");
         return ExitCode::FAILURE;
     }
-    let envoy = match binaries::envoys() {
-        Ok(mut envoys) => envoys.pop().expect("an Envoy"),
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::FAILURE;
-        }
+    let Ok(mut envoys) = binaries::envoys().inspect_err(|error| eprintln!("error: {error}")) else {
+        return ExitCode::FAILURE;
     };
+    let envoy = envoys.pop().expect("an Envoy");
     let runtime = Runtime::new().expect("a tokio runtime");
     // By this thread, which ends last: the kernel ends what a thread has started when the thread ends.
     let mesh = Arc::new(runtime.block_on(Mesh::start(envoy)));

@@ -3,13 +3,12 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use e2e::{
-    binaries::{canaryctl, workspace},
+    binaries::workspace,
     example::read_yaml,
-    istio::mesh::Mesh,
+    istio::{mesh::Mesh, world::render},
 };
 
 const URL: &str = "oci://registry.example.com/canary-filter:0.1.0";
@@ -80,29 +79,18 @@ pub(crate) async fn every_manifest_is_valid(mesh: &Mesh) {
     }
 }
 
-/// `canaryctl render` of a document, or what it says against it.
-fn render(what: &str, config: &Path, flags: &[&str]) -> Result<String, String> {
-    let mut command = Command::new(canaryctl());
-    command.args(["render", what, "--config"]).arg(config).args(flags);
-    if what != "virtualservice" {
-        command.args(["--url", URL]);
-    }
-    let output = command.output().expect("run canaryctl");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
-}
-
 pub(crate) async fn what_is_rendered_of_every_example_is_valid(mesh: &Mesh) {
     let target = tempfile::tempdir().expect("a temporary folder");
     let mut files = Vec::new();
     for config in configurations(&workspace().join("envoy-configs/examples")) {
-        let mode = read_yaml(&config)["mode"].as_str().unwrap_or("cluster").to_owned();
-        let kinds: &[&str] = match mode.as_str() {
-            "version" => &["virtualservice", "wasmplugin", "trafficextension"],
-            _ => &["envoyfilter"],
+        let document = read_yaml(&config);
+        let url = ["--url", URL];
+        let kinds: &[(&str, &[&str])] = match document["mode"].as_str() {
+            Some("version") => &[("virtualservice", &[]), ("wasmplugin", &url), ("trafficextension", &url)],
+            _ => &[("envoyfilter", &url)],
         };
-        for kind in kinds {
-            let rendered = render(kind, &config, &[]).unwrap_or_else(|problem| panic!("{kind}: {problem}"));
+        for (kind, flags) in kinds {
+            let rendered = render(kind, &document, flags);
             let file = format!("{}-{kind}.yaml", files.len());
             fs::write(target.path().join(&file), rendered).expect("write a manifest");
             files.push((config.clone(), file));

@@ -1,6 +1,6 @@
 //! The README's way from pull to canary, carried out.
 
-use std::{fs, time::Instant};
+use std::fs;
 
 use e2e::{
     binaries::{canaryctl, workspace},
@@ -13,8 +13,7 @@ use e2e::{
         proxy::{GATEWAY_PORT, Identity, Kind, Proxy},
         service::PORT,
     },
-    readme::{self, document::Step, pattern, process::Process},
-    wait::PATIENCE,
+    readme::{self, document::Step, walk},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -60,7 +59,7 @@ impl<'m> Reader<'m> {
             ports: &[GATEWAY_PORT],
             configuration: annotation(),
         };
-        let gateway = mesh.proxy(&who).await;
+        let gateway = Proxy::start(mesh, &who).await;
         let hosts = ["reviews.example.com"];
         let mut objects = service(&versions);
         objects.extend([
@@ -71,23 +70,9 @@ impl<'m> Reader<'m> {
         Self { mesh, gateway, folder: tempfile::tempdir().expect("a temporary folder"), _versions: versions }
     }
 
-    /// Until the output is as shown, where a command asks: what is applied is in force within a second, not at once.
     async fn carry_out(&self, step: &Step) {
-        let begin = Instant::now();
         let is_question = ["curl ", "istioctl "].iter().any(|command| step.command.starts_with(command));
-        loop {
-            let output = Process::start(&self.here(&step.command).await).wait_for_end();
-            if pattern::matches(&step.expected, &output) {
-                return;
-            }
-            assert!(
-                is_question && begin.elapsed() < PATIENCE,
-                "$ {}\n--- expected\n{}\n--- found\n{}\n---",
-                step.command,
-                step.expected.join("\n"),
-                output.join("\n"),
-            );
-        }
+        walk::carry_out(step, is_question, async || self.here(&step.command).await).await;
     }
 
     /// A command for this mesh. There is no Pod whose proxy `istioctl` could ask, so it gets what that would answer.

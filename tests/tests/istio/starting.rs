@@ -13,7 +13,7 @@ use e2e::{
         mesh::Mesh,
         proxy::{GATEWAY_PORT, Identity, Kind, Proxy},
         service::Service,
-        world::{Manifest, PROXY, SERVICE, VERSION_HEADER, World},
+        world::{Manifest, PROXY, SERVICE, VERSION_HEADER, World, render},
     },
     load::{Kind as Traffic, Load, Outcome},
     ports,
@@ -260,7 +260,7 @@ impl<'m> Scene<'m> {
         let mut all = vec!["--name", "canary", "--namespace", &self.world.namespace, "--workload", "gateway"];
         all.extend(["--selector", &selector, "--fail-strategy", strategy, "--url", url]);
         all.extend(flags);
-        let text = self.world.render(self.manifest.name(), document, &all);
+        let text = render(self.manifest.name(), document, &all);
         let mut objects: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
         if self.net == Net::Without {
             objects.truncate(1);
@@ -350,7 +350,7 @@ impl<'m> Scene<'m> {
             ports: &[GATEWAY_PORT],
             configuration: json!({}),
         };
-        let late = mesh.proxy_at(address, &who).await;
+        let late = Proxy::start_at(mesh, address, &who).await;
         let ready = begin.elapsed();
         let starts = Does::now(&row, late.port(GATEWAY_PORT), &self.request).await;
 
@@ -368,7 +368,7 @@ impl<'m> Scene<'m> {
             self.deploy(strategy, &self.good(strategy)).await;
         }
         self.break_it(strategy).await;
-        let late = mesh.restart(late, &who).await;
+        let late = late.restart(mesh, &who).await;
         let restarts = Does::now(&row, late.port(GATEWAY_PORT), &self.request).await;
         assert_eq!(restarts, starts, "{row}: a restart is a start");
         self.gate.open().await;

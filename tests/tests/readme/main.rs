@@ -17,8 +17,8 @@ use e2e::{
     readme::{
         self,
         document::{self, Block, Step},
-        pattern,
         process::Process,
+        walk::assert_matches,
     },
     wait::PATIENCE,
 };
@@ -104,15 +104,6 @@ fn every_command_has_the_output_that_is_shown() {
 
 fn check_output(command: &str, expected: &[String]) {
     assert_matches(command, expected, &Process::start(command).wait_for_end());
-}
-
-fn assert_matches(command: &str, expected: &[String], output: &[String]) {
-    assert!(
-        pattern::matches(expected, output),
-        "$ {command}\n--- expected\n{}\n--- found\n{}\n---",
-        expected.join("\n"),
-        output.join("\n"),
-    );
 }
 
 /// The `make run` of the first terminal.

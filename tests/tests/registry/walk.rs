@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use e2e::{
     binaries,
-    readme::{self, document::Step, pattern, process::Process},
+    readme::{self, document::Step, process::Process, walk::assert_matches},
 };
 
 use crate::{https::Secure, tool::Tool};
@@ -49,10 +49,5 @@ pub(crate) fn carry_out(command: &str, step: &Step, registry: SocketAddr) {
     }
     let output = process.wait_for_end();
     let expected: Vec<_> = step.expected.iter().map(|line| line.replace(REGISTRY, &registry)).collect();
-    assert!(
-        pattern::matches(&expected, &output),
-        "$ {command}\n--- expected\n{}\n--- found\n{}\n---",
-        expected.join("\n"),
-        output.join("\n"),
-    );
+    assert_matches(command, &expected, &output);
 }

@@ -1,14 +1,11 @@
 //! The published bucket: every Envoy version, and the README's own program, give a user the same version.
 
-use std::{
-    fs,
-    io::Write,
-    process::{Command, Stdio},
-};
+use std::{fs, process::Command};
 
 use e2e::{
     binaries::{self, EnvoyBinary},
     canary::{Canary, Delivery, UPSTREAMS},
+    child,
 };
 use serde_json::json;
 
@@ -43,14 +40,7 @@ async fn by_envoy(binary: &EnvoyBinary, users: &[String]) -> Vec<String> {
 fn by_the_readme(users: &[String]) -> Vec<String> {
     let readme = fs::read_to_string(binaries::workspace().join("README.md")).expect("the README");
     let program = readme.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a program");
-    let mut python = Command::new("python3")
-        .args(["-c", program])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python3 runs");
-    python.stdin.take().expect("its input").write_all(users.join("\n").as_bytes()).expect("it reads");
-    let output = python.wait_with_output().expect("it ends");
+    let output = child::run(Command::new("python3").args(["-c", program]), &users.join("\n"));
     assert!(output.status.success(), "{output:?}");
     let printed = String::from_utf8(output.stdout).expect("text");
     printed.lines().map(|line| line.split(' ').nth(1).expect("a version").to_owned()).collect()

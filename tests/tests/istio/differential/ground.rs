@@ -2,19 +2,18 @@
 
 use std::{
     collections::BTreeMap,
-    io::Write,
-    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use canary_routing::{Config, config::DestinationKey};
 use e2e::{
-    binaries,
+    canaryctl,
     client::Request,
     istio::{
         manifests::{self, object},
         mesh::Mesh,
         proxy::{Identity, Kind, Proxy},
+        world::render,
     },
     upstream::{Recorded, TEST_ID, Upstream},
 };
@@ -63,7 +62,7 @@ impl Ground {
             ports: &ports,
             configuration: json!({}),
         };
-        let proxy = mesh.proxy(&who).await;
+        let proxy = Proxy::start(mesh, &who).await;
         let mut upstreams = Vec::new();
         let mut objects = Vec::new();
         let endpoints = endpoints(&config);
@@ -83,8 +82,7 @@ impl Ground {
                 Side::Version => {
                     rendered.push_str(&plugin(mesh, "wasmplugin", *side, &namespace, document));
                     rendered.push_str("\n---\n");
-                    rendered
-                        .push_str(&render("virtualservice", document, &[]).unwrap_or_else(|error| panic!("{error}")));
+                    rendered.push_str(&render("virtualservice", document, &[]));
                 }
             }
             rendered.push_str("\n---\n");
@@ -130,31 +128,14 @@ impl Ground {
 
 /// Whether `canaryctl render virtualservice` can express a document, else what it says.
 pub(crate) fn in_mode_version(document: &Value) -> Result<(), String> {
-    render("virtualservice", document, &[]).map(drop)
+    canaryctl::render("virtualservice", document, &[]).map(drop)
 }
 
 fn plugin(mesh: &Mesh, kind: &str, side: Side, namespace: &str, document: &Value) -> String {
     let (url, port, selector) = (mesh.image(), side.port().to_string(), format!("istio={namespace}"));
     let flags = ["--url", &url, "--name", side.name(), "--namespace", namespace, "--workload", "gateway"];
     let flags = [&flags[..], &["--selector", &selector, "--port", &port]].concat();
-    render(kind, document, &flags).unwrap_or_else(|error| panic!("{error}"))
-}
-
-fn render(kind: &str, document: &Value, flags: &[&str]) -> Result<String, String> {
-    let mut canaryctl = Command::new(binaries::canaryctl())
-        .args(["render", kind, "--config", "-"])
-        .args(flags)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("run canaryctl");
-    let mut stdin = canaryctl.stdin.take().expect("its standard input");
-    stdin.write_all(document.to_string().as_bytes()).expect("write a document");
-    drop(stdin);
-    let output = canaryctl.wait_with_output().expect("the output of canaryctl");
-    let said = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    if output.status.success() { Ok(said(&output.stdout)) } else { Err(said(&output.stderr)) }
+    render(kind, document, &flags)
 }
 
 /// The objects of a list of the document, for `kubectl`.
