@@ -30,7 +30,7 @@ BENCH_ARGS ?=
 STATIC := $(shell uname -m)-unknown-linux-musl
 
 .DEFAULT_GOAL := help
-.PHONY: help toolchain build envoy envoys run test bench-guard bench-routing test-wasm lint check-long clean ci test-board board-picture images manifests test-compose istio-tools test-istio check-reproducible bench bench-short bench-pages bench-envoy crates size push test-registry
+.PHONY: help toolchain build filter envoy envoys run test bench-guard bench-routing test-wasm lint check-long clean ci test-board board-picture images manifests test-compose istio-tools test-istio check-reproducible bench bench-short bench-pages bench-envoy crates size push test-registry
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,10 +46,12 @@ toolchain: ## Install the Rust toolchain and targets that are missing, by rustup
 crates:
 	@$(CARGO) fetch --locked
 
-build: toolchain crates ## Build the filter into dist/canary_filter.wasm, and canaryctl
+build: filter ## Build the filter into dist/canary_filter.wasm, and canaryctl
+	$(CARGO) build --locked -p canaryctl
+
+filter: toolchain crates ## Build the filter alone
 	CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS='$(WASM_FLAGS)' \
 		$(CARGO) build --locked --profile wasm --target wasm32-wasip1 -p canary-filter
-	$(CARGO) build --locked -p canaryctl
 	@mkdir -p dist && $(PYTHON) scripts/shrink-wasm $(TARGET_DIR)/wasm32-wasip1/wasm/canary_filter.wasm $(WASM)
 	@echo "$(WASM): $$(wc -c < $(WASM)) bytes, $$(gzip -9c $(WASM) | wc -c) gzipped"
 

@@ -4,16 +4,18 @@ use std::{error::Error, fmt, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::{Request, Response, client::conn::http1};
+use hyper::{Request, Response, client::conn::http1, header::HOST};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, ToSocketAddrs};
 
 /// The longest body that [`send`] reads, in bytes.
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
-/// Why [`send`] brought no answer.
+/// Why there is no answer from [`send`] or [`get`].
 #[derive(Debug)]
 pub(crate) enum SendError {
+    /// There is no such request.
+    Request(hyper::http::Error),
     /// No TCP connection.
     Connect(std::io::Error),
     /// The exchange broke.
@@ -27,6 +29,7 @@ pub(crate) enum SendError {
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Request(error) => write!(f, "cannot ask: {error}"),
             Self::Connect(error) => write!(f, "cannot connect: {error}"),
             Self::Exchange(error) => write!(f, "no answer: {error}"),
             Self::Body(error) => write!(f, "incomplete answer: {error}"),
@@ -36,6 +39,17 @@ impl fmt::Display for SendError {
 }
 
 impl Error for SendError {}
+
+/// The answer to `GET path` of the server that calls itself `host`, as by [`send`].
+pub(crate) async fn get(
+    address: impl ToSocketAddrs,
+    host: &str,
+    path: &str,
+    limit: Duration,
+) -> Result<Response<Bytes>, SendError> {
+    let request = Request::get(path).header(HOST, host).body(Empty::new()).map_err(SendError::Request)?;
+    send(address, request, limit).await
+}
 
 /// Connects to `address`, sends a request without a body, and reads the answer to its end within `limit`.
 pub(crate) async fn send(

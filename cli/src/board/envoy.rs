@@ -4,8 +4,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use bytes::Bytes;
 use canary_routing::fingerprint;
-use http_body_util::Empty;
-use hyper::{Request, Response, StatusCode, Uri, header::HOST};
+use hyper::{Response, StatusCode, Uri};
 use serde_json::Value;
 
 use super::stats::{self, Reading};
@@ -108,9 +107,7 @@ impl EnvoyUrl {
     }
 
     async fn ask(&self, path: &str) -> Result<Response<Bytes>, String> {
-        let request = Request::get(path).header(HOST, self.0.to_string()).body(Empty::new());
-        let request = request.map_err(|error| error.to_string())?;
-        let answer = http::send((self.0.host(), self.0.port()), request, TIMEOUT).await;
+        let answer = http::get((self.0.host(), self.0.port()), &self.0.to_string(), path, TIMEOUT).await;
         answer.map_err(|error| format!("{self}: {error}"))
     }
 }

@@ -3,8 +3,7 @@
 use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use http_body_util::Empty;
-use hyper::{Request, StatusCode, header::HOST};
+use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -84,8 +83,8 @@ impl Admin {
     }
 
     async fn get(&self, path: &str) -> Option<Bytes> {
-        let request = Request::get(path).header(HOST, "admin").body(Empty::new()).ok()?;
-        let answer = http::send((self.address.host(), self.address.port()), request, TIMEOUT).await.ok()?;
+        let address = (self.address.host(), self.address.port());
+        let answer = http::get(address, &self.address.to_string(), path, TIMEOUT).await.ok()?;
         (answer.status() == StatusCode::OK).then(|| answer.into_body())
     }
 }

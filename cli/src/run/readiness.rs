@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use bytes::Bytes;
-use http_body_util::Empty;
-use hyper::{Request, StatusCode, header::HOST};
+use hyper::StatusCode;
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -86,9 +84,8 @@ fn tell(sender: &watch::Sender<Ready>, upstream: &HostPort, found: Option<Socket
 async fn look(upstream: &HostPort) -> Result<Option<SocketAddr>, Elapsed> {
     let ask = async {
         let address = tokio::net::lookup_host((upstream.host(), upstream.port())).await.ok()?.min()?;
-        let request = Request::get(HEALTH).header(HOST, upstream.to_string()).body(Empty::<Bytes>::new()).ok()?;
         // The limit around all of this comes first.
-        let answer = http::send(address, request, LIMIT.saturating_mul(2)).await.ok()?;
+        let answer = http::get(address, &upstream.to_string(), HEALTH, LIMIT.saturating_mul(2)).await.ok()?;
         (answer.status() != StatusCode::SERVICE_UNAVAILABLE).then_some(address)
     };
     timeout(LIMIT, ask).await
