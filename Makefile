@@ -17,6 +17,8 @@ CARGO_HOME ?= $(HOME)/.cargo
 WASM_FLAGS = $(foreach crates,$(wildcard $(CARGO_HOME)/registry/src/*),--remap-path-prefix=$(crates)=crates) \
 	--cfg sha2_backend_soft="compact"
 CANARYCTL := $(TARGET_DIR)/debug/canaryctl
+# One target of the end-to-end tests: chosen out of the workspace, it takes the crates as `make test` has built them.
+E2E := --workspace
 # Only test-board and board-picture need it.
 CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 CONFIG ?= envoy-configs/examples/bookinfo/03-jason/config.yaml
@@ -77,22 +79,22 @@ test: build envoys ## Test everything that needs neither root, Docker nor Node, 
 test-board: build ## Test the board's page in a headless Chromium (CHROMIUM=/path; Envoy ENVOY_VERSION)
 	@test -n "$(CHROMIUM)" || { echo "make: no Chromium found: install one, or set CHROMIUM=/path" >&2; exit 1; }
 	@test -n "$$ENVOY" || $(PYTHON) scripts/get-envoy $(ENVOY_VERSION) >/dev/null
-	CHROMIUM="$(CHROMIUM)" ENVOY_VERSIONS=$(ENVOY_VERSION) $(CARGO) test --locked -p e2e --test board -- page::
+	CHROMIUM="$(CHROMIUM)" ENVOY_VERSIONS=$(ENVOY_VERSION) $(CARGO) test --locked $(E2E) --test board -- page::
 
 board-picture: build ## Take the README's picture of the board anew, docs/board.png (CHROMIUM=/path; a minute of traffic)
 	@test -n "$(CHROMIUM)" || { echo "make: no Chromium found: install one, or set CHROMIUM=/path" >&2; exit 1; }
 	@test -n "$$ENVOY" || $(PYTHON) scripts/get-envoy $(ENVOY_VERSION) >/dev/null
 	BOARD_PICTURE="$(CURDIR)/docs/board.png" CHROMIUM="$(CHROMIUM)" ENVOY_VERSIONS=$(ENVOY_VERSION) \
-		$(CARGO) test --locked -p e2e --test board -- picture
+		$(CARGO) test --locked $(E2E) --test board -- picture
 
 bench: build bench-envoy ## Measure what a request costs, beside what else could do the work, and write docs/benchmarks (ROUNDS=n, REQUESTS=n)
 	ENVOY_VERSIONS=$(ENVOY_VERSION) $(CARGO) bench --locked -p e2e --bench costs
 
 bench-short: build bench-envoy ## Check every answer of the benchmark, and write nothing
-	ENVOY_VERSIONS=$(ENVOY_VERSION) ROUNDS=2 REQUESTS=200 $(CARGO) test --locked -p e2e --bench costs
+	ENVOY_VERSIONS=$(ENVOY_VERSION) ROUNDS=2 REQUESTS=200 $(CARGO) test --locked $(E2E) --bench costs
 
 bench-pages: ## Write docs/benchmarks anew from the results that are kept there
-	$(CARGO) test --locked -p e2e --bench costs -- pages
+	$(CARGO) test --locked $(E2E) --bench costs -- pages
 
 bench-envoy:
 	@test -n "$$ENVOY" || $(PYTHON) scripts/get-envoy $(ENVOY_VERSION) >/dev/null
@@ -125,10 +127,10 @@ manifests: crates ## Write the manifests of envoy-configs/istio anew, each by th
 
 test-registry: build ## Test `canaryctl push` and `pull` against a real docker-registry, and what Docker pushes where it answers
 	@registry="$$($(PYTHON) scripts/get-registry)" && \
-		REGISTRY="$$registry" $(CARGO) test --locked -p e2e --features registry --test registry
+		REGISTRY="$$registry" $(CARGO) test --locked $(E2E) --features e2e/registry --test registry
 
 test-compose: build ## Test docker-compose.yml in Docker, and what Prometheus and Grafana show; starts dockerd if none runs (as root)
-	@$(PYTHON) scripts/with-docker sh -ec '$(MAKE) images; $(CARGO) test --locked -p e2e --features compose --test compose'
+	@$(PYTHON) scripts/with-docker sh -ec '$(MAKE) images; $(CARGO) test --locked $(E2E) --features e2e/compose --test compose'
 
 istio-tools: ## Build Istio's control plane, its agent and an API server into the cache (some ten minutes, once), and print where
 	@$(PYTHON) scripts/get-istio
@@ -136,7 +138,7 @@ istio-tools: ## Build Istio's control plane, its agent and an API server into th
 test-istio: build ## Test the filter under a real control plane of Istio, without a cluster (root, or user namespaces; Envoy ENVOY_VERSION)
 	@test -n "$$ENVOY" || $(PYTHON) scripts/get-envoy $(ENVOY_VERSION) >/dev/null
 	@tools="$$($(PYTHON) scripts/get-istio)" && registry="$$($(PYTHON) scripts/get-registry)" && \
-		ISTIO_TOOLS="$$tools" REGISTRY="$$registry" ENVOY_VERSIONS=$(ENVOY_VERSION) $(CARGO) test --locked -p e2e --features istio --test istio
+		ISTIO_TOOLS="$$tools" REGISTRY="$$registry" ENVOY_VERSIONS=$(ENVOY_VERSION) $(CARGO) test --locked $(E2E) --features e2e/istio --test istio
 
 lint: toolchain ## Check format, lints, documentation, and who may depend on whom
 	$(CARGO) fmt --all --check

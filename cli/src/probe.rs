@@ -2,10 +2,6 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use bytes::Bytes;
-use http_body_util::Empty;
-use hyper::{Request, header::HOST};
-
 use crate::{echo::CallUrl, http, runtime};
 
 /// How long the answer may take.
@@ -22,11 +18,7 @@ impl Args {
     /// Exit code 0 if the answer's status is 2xx, 1 after any other answer, or none within 2 s.
     pub fn run(self) -> ExitCode {
         runtime::block_on(async {
-            let request = Request::get(self.url.target())
-                .header(HOST, self.url.authority())
-                .body(Empty::<Bytes>::new())
-                .map_err(|error| error.to_string())?;
-            let sent = http::send(self.url.address(), request, LIMIT).await;
+            let sent = http::get(self.url.address(), self.url.authority(), &self.url.target().to_string(), LIMIT).await;
             let status = sent.map_err(|error| format!("{}: {error}", self.url))?.status();
             if status.is_success() { Ok(ExitCode::SUCCESS) } else { Err(format!("{}: {status}", self.url)) }
         })
