@@ -11,7 +11,6 @@ use crate::host_index::HostIndex;
 use crate::overrides::{Permission, Permissions};
 use crate::request::{Claim, RequestView};
 use crate::route::Destination;
-use crate::sorted::sorted;
 use crate::timestamp::Timestamp;
 
 /// What a policy says for one host.
@@ -95,16 +94,9 @@ impl HostPolicy {
     }
 
     fn compile(policy: &Policy, host: &str, config: &Config) -> Self {
-        let known = config.known_versions(policy, host);
-        let mut named: Vec<&String> = sorted(policy.fallback.iter().chain(&known).collect(), Ord::cmp);
-        named.dedup();
-        let destinations = named.into_iter().map(|subset| {
-            let destination = ConfigDestination {
-                at: policy.at.clone(),
-                host: host.to_owned(),
-                subset: Some(subset.clone()),
-                port: None,
-            };
+        let destinations = config.versions_of(policy, host).into_iter().map(|subset| {
+            let destination =
+                ConfigDestination { at: policy.at.clone(), host: host.to_owned(), subset: Some(subset), port: None };
             Destination::compile(&destination, 0, "", config)
         });
         Self {
@@ -119,7 +111,7 @@ impl HostPolicy {
             header: policy.version_header.as_ref().map(|header| VersionHeader {
                 name: header.name.clone(),
                 protocol: header.protocol,
-                versions: known.clone(),
+                versions: config.known_versions(policy, host),
             }),
         }
     }

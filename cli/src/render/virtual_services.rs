@@ -12,11 +12,7 @@ use super::{
     manifest::{Manifest, command_line},
     plugin::RUN_ON,
 };
-use crate::{
-    bootstrap::{Remark, picked_by_policy},
-    console,
-    documents::Document,
-};
+use crate::{bootstrap::Remark, console, documents::Document};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct VirtualServiceArgs {
@@ -248,7 +244,7 @@ fn versions(rule: &HttpRoute, service: &VirtualService, config: &Config) -> Vec<
     });
     let picked = rule.route.iter().enumerate().flat_map(|(index, target)| {
         let host = host(target);
-        let subsets = picked_by_policy(config, &host).into_iter();
+        let subsets = config.versions_picked(&host).into_iter();
         subsets.map(move |subset| PickedVersion { subset, host: host.clone(), index, by_policy: true })
     });
     named.chain(picked).collect()

@@ -247,6 +247,26 @@ impl Config {
         versions
     }
 
+    /// Every version that a policy can pick for one of its hosts, whatever a rule names: what its header may name or an override
+    /// force, its default, and its fallback order.
+    #[must_use]
+    pub fn versions_of(&self, policy: &Policy, host: &str) -> Vec<String> {
+        let mut versions = self.known_versions(policy, host);
+        for subset in &policy.fallback {
+            if !versions.contains(subset) {
+                versions.push(subset.clone());
+            }
+        }
+        versions
+    }
+
+    /// The same of the host's policy; none where it has no policy.
+    #[must_use]
+    pub fn versions_picked(&self, host: &str) -> Vec<String> {
+        let policy = self.policies.iter().find(|policy| policy.hosts.iter().any(|own| own == host));
+        policy.map(|policy| self.versions_of(policy, host)).unwrap_or_default()
+    }
+
     /// Two policies for one host contradict each other, and so do a version header and a control header of one name.
     pub(super) fn check_policies(&self, node: &Node<'_>) {
         let mut seen: Vec<(&str, &str)> = Vec::new();
