@@ -74,8 +74,7 @@ impl Policies {
 const LONGEST_NAME: usize = 63;
 
 impl HostPolicy {
-    /// The policies of a document by host. Where versions can be forced, hosts without a policy have an empty one, which
-    /// knows their versions.
+    /// The policies of a document by host, destinations without one included where something holds for them, too.
     pub(crate) fn compile_all(config: &Config) -> Policies {
         let mut policies = Policies::default();
         for policy in &config.policies {
@@ -83,10 +82,10 @@ impl HostPolicy {
                 policies.add(Self::compile(policy, host, config));
             }
         }
-        if !config.overrides.from.is_empty() {
+        if let Some(policy) = config.policy_of_others() {
             for key in config.destinations() {
                 if policies.get(&key.host).is_none() {
-                    policies.add(Self::compile(&Policy::default(), &key.host, config));
+                    policies.add(Self::compile(&policy, &key.host, config));
                 }
             }
         }

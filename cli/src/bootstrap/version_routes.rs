@@ -247,6 +247,16 @@ mod tests {
                 ],
                 0,
             ),
+            (
+                "what a trusted client can force",
+                json!([at(json!(["web.io"]), &json!([{"route": [to("web", Some("v1"))]}]))]),
+                gateway(json!({
+                    "overrides": {"from": [{"cidr": "10.0.0.0/8"}]},
+                    "destinationRules": [{"spec": {"host": "web", "subsets": [{"name": "v1"}, {"name": "v2"}]}}],
+                })),
+                vec![("web.io".to_owned(), vec!["v1 → web-v1", "v2 → web-v2", "any → web-v1"]), rest.clone()],
+                0,
+            ),
             ("nothing to forward", json!([{"hosts": ["web"], "http": redirect}]), named(), vec![rest.clone()], 0),
             (
                 "one name for versions of two services",

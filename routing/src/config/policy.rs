@@ -260,11 +260,23 @@ impl Config {
         versions
     }
 
-    /// The same of the host's policy; none where it has no policy.
+    /// Every version that can be picked for a host, whatever a rule names: by its policy, or by who may force a version.
     #[must_use]
     pub fn versions_picked(&self, host: &str) -> Vec<String> {
-        let policy = self.policies.iter().find(|policy| policy.hosts.iter().any(|own| own == host));
+        let empty = self.policy_of_others();
+        let policy = self.policy_of(host).or(empty.as_ref());
         policy.map(|policy| self.versions_of(policy, host)).unwrap_or_default()
+    }
+
+    /// The policy that names a host.
+    #[must_use]
+    pub fn policy_of(&self, host: &str) -> Option<&Policy> {
+        self.policies.iter().find(|policy| policy.hosts.iter().any(|own| own == host))
+    }
+
+    /// What holds for hosts that no policy names: where versions can be forced an empty one, which knows their versions.
+    pub(crate) fn policy_of_others(&self) -> Option<Policy> {
+        (!self.overrides.from.is_empty()).then(Policy::default)
     }
 
     /// Two policies for one host contradict each other, and so do a version header and a control header of one name.
