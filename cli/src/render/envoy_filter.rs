@@ -41,20 +41,31 @@ pub(super) fn print(args: PluginArgs) -> Result<(), Vec<String>> {
     let Some(cluster) = native.headers.cluster() else {
         return Err(plugin.refuse("/headers/cluster", "the route follows this header; it cannot be turned off"));
     };
-    let mut spec = plugin.target("workloadSelector", "labels");
-    if let Some(fields) = spec.as_object_mut() {
-        fields.insert("priority".to_owned(), json!(plugin.priority.unwrap_or(PRIORITY)));
-    }
     let mut patches = filters(&plugin, &native);
     patches.extend(routes(&plugin, &native, cluster));
+    let priority = plugin.priority.unwrap_or(PRIORITY);
+    envoy_filter(&plugin, comments(&plugin), metadata(&plugin), priority, patches).print()
+}
+
+/// An EnvoyFilter for the plugin's proxies.
+pub(super) fn envoy_filter(
+    plugin: &Plugin,
+    comments: Vec<String>,
+    metadata: Value,
+    priority: i32,
+    patches: Vec<Patch>,
+) -> Manifest {
+    let mut spec = plugin.target("workloadSelector", "labels");
+    if let Some(fields) = spec.as_object_mut() {
+        fields.insert("priority".to_owned(), json!(priority));
+    }
     let object = json!({
         "apiVersion": "networking.istio.io/v1alpha3",
         "kind": "EnvoyFilter",
-        "metadata": metadata(&plugin),
+        "metadata": metadata,
         "spec": spec,
     });
-    let list = Some(CommentedList { field: "configPatches", elements: patches });
-    Manifest { comments: comments(&plugin), object, list }.print()
+    Manifest { comments, object, list: Some(CommentedList { field: "configPatches", elements: patches }) }
 }
 
 fn metadata(plugin: &Plugin) -> Value {
