@@ -314,8 +314,9 @@ fn comments(plugin: &Plugin) -> Vec<String> {
         String::new(),
         format!("canary-filter for {}, mode cluster: it carries out the whole rule, and a route follows it to the", plugin.proxies()),
         "cluster that it names. What it leaves alone, and everything where it is not there, is served by the native routes.".to_owned(),
-        format!("{RUN_ON} Proxies of other versions may have other filters: look at"),
-        "`istioctl proxy-config listeners` and `routes` after an upgrade.".to_owned(),
+        RUN_ON.to_owned(),
+        "Proxies of other versions may have other filters: look at `istioctl proxy-config listeners` and `routes` after an upgrade."
+            .to_owned(),
         String::new(),
     ];
     lines.extend(match plugin.workload {

@@ -13,8 +13,8 @@ use crate::{console, documents::Document};
 
 /// The name that all filters of the manifests have in Envoy: their `root_id`, and in its log.
 pub(super) const PLUGIN: &str = "canary";
-/// What the manifests were run on.
-pub(super) const RUN_ON: &str = "Run on Istio 1.31 (control plane and agent) with stock Envoy 1.40.0.";
+/// What manifests were run on: those of the tests, not those of whoever prints one.
+pub(super) const RUN_ON: &str = "Objects of this kind were run on Istio 1.31 (control plane and agent) with stock Envoy 1.40.0; with rules of yours none was.";
 /// The label that an ingress gateway has by Istio's own installers.
 const INGRESS_GATEWAY: (&str, &str) = ("istio", "ingressgateway");
 
