@@ -193,8 +193,23 @@ fn a_document_says_whom_it_is_for() {
                 "timeout: 30s",
                 "priority: 10",
             ],
-            // No fallback order, no fault filter, no retries of its own.
-            vec!["guard", "header_abort", "x-envoy-max-retries", "referenced-services", "context: GATEWAY"],
+            // No fallback order, no fault filter, no retries of its own, no rewrite of the authority.
+            vec![
+                "upstream_http_filters",
+                "guard",
+                "header_abort",
+                "x-envoy-max-retries",
+                "referenced-services",
+                "context: GATEWAY",
+            ],
+        ),
+        (
+            "another authority for one destination",
+            "envoyfilter",
+            "authority.yaml",
+            &[],
+            vec!["upstream_http_filters", "Istio appends one list to the other"],
+            vec![],
         ),
         (
             "an EnvoyFilter with everything",

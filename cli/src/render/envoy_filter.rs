@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use canary_routing::config::{FaultDelayer, Mode};
+use canary_routing::{
+    Config,
+    config::{FaultDelayer, Mode},
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -111,14 +114,24 @@ fn filters(plugin: &Plugin, native: &NativePart) -> Vec<Patch> {
         ));
         patches.push((String::new(), insert_before(plugin, ROUTER, &discovered(plugin, &guard_name))));
     }
-    if native.headers.host().is_some() {
+    if native.headers.host().is_some() && rewrites_authority(&plugin.config) {
         patches.push((
-            "The route has read this header by then; it is not for upstreams.".to_owned(),
+            "The route has read this header by then; it is not for upstreams. No other EnvoyFilter may add upstream filters to the\nrouter of these proxies: Istio appends one list to the other, and Envoy refuses the listener, since it takes\nupstream_codec at the end only. Without a rewrite of the authority in the rules this patch is not needed, nor printed.".to_owned(),
             http_filter(plugin, ROUTER, "MERGE", &listener::router(&native.headers)),
         ));
     }
     patches.push(without_clients_copies(plugin, native.reserved_headers()));
     patches.into_iter().flat_map(|patch| at_ports(plugin, patch)).collect()
+}
+
+/// Whether a rule or a destination changes the authority, for which the filter sets the host header.
+fn rewrites_authority(config: &Config) -> bool {
+    config.virtual_services.iter().flat_map(|service| &service.http).any(|rule| {
+        let own = rule.route.iter().map(|target| target.headers.as_deref());
+        let mut changes = own.chain([rule.headers.as_deref()]).flatten();
+        rule.rewrite.as_ref().is_some_and(|rewrite| rewrite.authority.is_some())
+            || changes.any(|headers| headers.authority.is_some())
+    })
 }
 
 fn before_faults(plugin: &Plugin) -> String {
