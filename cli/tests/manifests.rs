@@ -193,8 +193,23 @@ fn a_document_says_whom_it_is_for() {
                 "timeout: 30s",
                 "priority: 10",
             ],
-            // No fallback order, no fault filter, no retries of its own.
-            vec!["guard", "header_abort", "x-envoy-max-retries", "referenced-services", "context: GATEWAY"],
+            // No fallback order, no fault filter, no retries of its own, no rewrite of the authority.
+            vec![
+                "upstream_http_filters",
+                "guard",
+                "header_abort",
+                "x-envoy-max-retries",
+                "referenced-services",
+                "context: GATEWAY",
+            ],
+        ),
+        (
+            "another authority for one destination",
+            "envoyfilter",
+            "authority.yaml",
+            &[],
+            vec!["upstream_http_filters", "Istio appends one list to the other"],
+            vec![],
         ),
         (
             "an EnvoyFilter with everything",
@@ -222,6 +237,14 @@ fn a_document_says_whom_it_is_for() {
             &["--url", "file:///etc/canary/filter.wasm"],
             vec!["filename: /etc/canary/filter.wasm"],
             vec!["http_uri"],
+        ),
+        (
+            "an image by its digest, without a registry",
+            "wasmplugin",
+            "mesh.yaml",
+            &["--url", "canary-filter@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"],
+            vec!["oci://canary-filter@sha256:0123"],
+            vec![],
         ),
         ("rules for both", "wasmplugin", "both.yaml", &gateway, vec!["- default/web"], vec!["- mesh\n      labels"]),
     ] {
@@ -251,6 +274,14 @@ fn what_istio_could_not_carry_out_is_refused() {
         ("a secret of an EnvoyFilter", "envoyfilter", "mesh.yaml", &["--pull-secret", "x"], "--pull-secret: an Envoy"),
         ("a policy of an EnvoyFilter", "envoyfilter", "mesh.yaml", &["--pull-policy", "Always"], "--pull-policy: an"),
         ("a scheme", "wasmplugin", "mesh.yaml", &["--url", "ftp://x/y"], "not ftp://"),
+        (
+            "a password",
+            "wasmplugin",
+            "mesh.yaml",
+            &["--url", "https://u:word@x/y.wasm"],
+            "--url: a user's name or password",
+        ),
+        ("a user", "envoyfilter", "mesh.yaml", &["--url", "u@registry.example.com/x:1"], "by --pull-secret (imagePull"),
         ("a digest", "wasmplugin", "mesh.yaml", &["--sha256", "abc"], "64 hexadecimal digits"),
         ("a label", "wasmplugin", "mesh.yaml", &["--selector", "abc"], "not KEY=VALUE"),
         ("a waypoint", "wasmplugin", "mesh.yaml", &["--target-ref", "Service/web"], "is not Gateway/NAME"),
@@ -265,5 +296,6 @@ fn what_istio_could_not_carry_out_is_refused() {
         let (done, text, problems) = render(kind, config, flags);
         assert!(!done && text.is_empty(), "{name}: {text}");
         assert!(problems.contains(error), "{name}: {problems}");
+        assert!(!problems.contains("u:word"), "{name}: a password in {problems}");
     }
 }

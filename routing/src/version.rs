@@ -11,7 +11,6 @@ use crate::host_index::HostIndex;
 use crate::overrides::{Permission, Permissions};
 use crate::request::{Claim, RequestView};
 use crate::route::Destination;
-use crate::sorted::sorted;
 use crate::timestamp::Timestamp;
 
 /// What a policy says for one host.
@@ -75,8 +74,7 @@ impl Policies {
 const LONGEST_NAME: usize = 63;
 
 impl HostPolicy {
-    /// The policies of a document by host. Where versions can be forced, hosts without a policy have an empty one, which
-    /// knows their versions.
+    /// The policies of a document by host, destinations without one included where something holds for them, too.
     pub(crate) fn compile_all(config: &Config) -> Policies {
         let mut policies = Policies::default();
         for policy in &config.policies {
@@ -84,10 +82,10 @@ impl HostPolicy {
                 policies.add(Self::compile(policy, host, config));
             }
         }
-        if !config.overrides.from.is_empty() {
+        if let Some(policy) = config.policy_of_others() {
             for key in config.destinations() {
                 if policies.get(&key.host).is_none() {
-                    policies.add(Self::compile(&Policy::default(), &key.host, config));
+                    policies.add(Self::compile(&policy, &key.host, config));
                 }
             }
         }
@@ -95,16 +93,9 @@ impl HostPolicy {
     }
 
     fn compile(policy: &Policy, host: &str, config: &Config) -> Self {
-        let known = config.known_versions(policy, host);
-        let mut named: Vec<&String> = sorted(policy.fallback.iter().chain(&known).collect(), Ord::cmp);
-        named.dedup();
-        let destinations = named.into_iter().map(|subset| {
-            let destination = ConfigDestination {
-                at: policy.at.clone(),
-                host: host.to_owned(),
-                subset: Some(subset.clone()),
-                port: None,
-            };
+        let destinations = config.versions_of(policy, host).into_iter().map(|subset| {
+            let destination =
+                ConfigDestination { at: policy.at.clone(), host: host.to_owned(), subset: Some(subset), port: None };
             Destination::compile(&destination, 0, "", config)
         });
         Self {
@@ -119,7 +110,7 @@ impl HostPolicy {
             header: policy.version_header.as_ref().map(|header| VersionHeader {
                 name: header.name.clone(),
                 protocol: header.protocol,
-                versions: known.clone(),
+                versions: config.known_versions(policy, host),
             }),
         }
     }

@@ -22,7 +22,7 @@ pub(crate) use statistics::LABELS;
 pub(crate) use traffic_policy::TrafficPolicy;
 pub(crate) use upstream::Upstream;
 pub(crate) use upstream::{Serving, addresses as upstream_addresses, check as check_upstreams, serving};
-pub(crate) use versions::{Version, picked_by_policy};
+pub(crate) use versions::Version;
 
 use self::{listener::Routes, versions::Versions};
 use crate::{address::HostPort, documents::Document};

@@ -9,7 +9,7 @@ use canary_routing::{
 };
 use serde_json::{Value, json};
 
-use super::{ANY_HOST, NATIVE_CLUSTER, Remark, Version, picked_by_policy};
+use super::{ANY_HOST, NATIVE_CLUSTER, Remark, Version};
 
 /// A host of the VirtualServices.
 #[derive(Debug)]
@@ -65,20 +65,16 @@ fn domains(config: &Config, name: &str) -> Vec<String> {
 /// What the rules name comes first: it decides where requests without a version go.
 fn targets(config: &Config, service: &VirtualService, versions: &[Version]) -> Vec<Target> {
     let rules = config.rules_of(service);
-    let named =
-        rules.iter().flat_map(|resolved| resolved.rule.route.iter().map(|to| (&to.destination, resolved.namespace)));
-    let picked = named.clone().flat_map(|(to, namespace)| {
-        let key = config.destination_key(to, namespace);
-        let subsets = picked_by_policy(config, &key.host).into_iter();
-        subsets
-            .filter_map(move |subset| target(config, DestinationKey { subset: Some(subset), ..key.clone() }, versions))
+    let destinations = rules.iter().flat_map(|resolved| {
+        resolved.rule.route.iter().map(|to| config.destination_key(&to.destination, resolved.namespace))
+    });
+    let named: Vec<DestinationKey> = destinations.collect();
+    let picked = named.iter().flat_map(|key| {
+        let subsets = config.versions_picked(&key.host).into_iter();
+        subsets.map(|subset| DestinationKey { subset: Some(subset), ..key.clone() })
     });
     let mut targets: Vec<Target> = Vec::new();
-    for target in named
-        .clone()
-        .filter_map(|(to, namespace)| target(config, config.destination_key(to, namespace), versions))
-        .chain(picked)
-    {
+    for target in named.iter().cloned().chain(picked).filter_map(|key| target(config, key, versions)) {
         if !targets.contains(&target) {
             targets.push(target);
         }
@@ -249,6 +245,16 @@ mod tests {
                     ("web.io".to_owned(), vec!["v1 → web-v1", "v2 → web-v2", "v3 → web-v3", "any → web-v1"]),
                     rest.clone(),
                 ],
+                0,
+            ),
+            (
+                "what a trusted client can force",
+                json!([at(json!(["web.io"]), &json!([{"route": [to("web", Some("v1"))]}]))]),
+                gateway(json!({
+                    "overrides": {"from": [{"cidr": "10.0.0.0/8"}]},
+                    "destinationRules": [{"spec": {"host": "web", "subsets": [{"name": "v1"}, {"name": "v2"}]}}],
+                })),
+                vec![("web.io".to_owned(), vec!["v1 → web-v1", "v2 → web-v2", "any → web-v1"]), rest.clone()],
                 0,
             ),
             ("nothing to forward", json!([{"hosts": ["web"], "http": redirect}]), named(), vec![rest.clone()], 0),

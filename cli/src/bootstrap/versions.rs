@@ -43,21 +43,6 @@ impl Version {
     }
 }
 
-/// The subsets that the policy of a host can send requests to, whatever the rule names: what its version header may ask for or
-/// an override force, its fallback order and its default.
-pub(crate) fn picked_by_policy(config: &Config, host: &str) -> Vec<String> {
-    let Some(policy) = config.policies.iter().find(|policy| policy.hosts.iter().any(|own| own == host)) else {
-        return Vec::new();
-    };
-    let mut subsets = config.known_versions(policy, host);
-    for subset in &policy.fallback {
-        if !subsets.contains(subset) {
-            subsets.push(subset.clone());
-        }
-    }
-    subsets
-}
-
 /// What a configuration comes to, as far as clusters go.
 #[derive(Debug, Default)]
 pub(super) struct Versions {

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use canary_routing::config::{FaultDelayer, Mode};
+use canary_routing::{
+    Config,
+    config::{FaultDelayer, Mode},
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -41,20 +44,31 @@ pub(super) fn print(args: PluginArgs) -> Result<(), Vec<String>> {
     let Some(cluster) = native.headers.cluster() else {
         return Err(plugin.refuse("/headers/cluster", "the route follows this header; it cannot be turned off"));
     };
-    let mut spec = plugin.target("workloadSelector", "labels");
-    if let Some(fields) = spec.as_object_mut() {
-        fields.insert("priority".to_owned(), json!(plugin.priority.unwrap_or(PRIORITY)));
-    }
     let mut patches = filters(&plugin, &native);
     patches.extend(routes(&plugin, &native, cluster));
+    let priority = plugin.priority.unwrap_or(PRIORITY);
+    envoy_filter(&plugin, comments(&plugin), metadata(&plugin), priority, patches).print()
+}
+
+/// An EnvoyFilter for the plugin's proxies.
+pub(super) fn envoy_filter(
+    plugin: &Plugin,
+    comments: Vec<String>,
+    metadata: Value,
+    priority: i32,
+    patches: Vec<Patch>,
+) -> Manifest {
+    let mut spec = plugin.target("workloadSelector", "labels");
+    if let Some(fields) = spec.as_object_mut() {
+        fields.insert("priority".to_owned(), json!(priority));
+    }
     let object = json!({
         "apiVersion": "networking.istio.io/v1alpha3",
         "kind": "EnvoyFilter",
-        "metadata": metadata(&plugin),
+        "metadata": metadata,
         "spec": spec,
     });
-    let list = Some(CommentedList { field: "configPatches", elements: patches });
-    Manifest { comments: comments(&plugin), object, list }.print()
+    Manifest { comments, object, list: Some(CommentedList { field: "configPatches", elements: patches }) }
 }
 
 fn metadata(plugin: &Plugin) -> Value {
@@ -100,14 +114,24 @@ fn filters(plugin: &Plugin, native: &NativePart) -> Vec<Patch> {
         ));
         patches.push((String::new(), insert_before(plugin, ROUTER, &discovered(plugin, &guard_name))));
     }
-    if native.headers.host().is_some() {
+    if native.headers.host().is_some() && rewrites_authority(&plugin.config) {
         patches.push((
-            "The route has read this header by then; it is not for upstreams.".to_owned(),
+            "The route has read this header by then; it is not for upstreams. No other EnvoyFilter may add upstream filters to the\nrouter of these proxies: Istio appends one list to the other, and Envoy refuses the listener, since it takes\nupstream_codec at the end only. Without a rewrite of the authority in the rules this patch is not needed, nor printed.".to_owned(),
             http_filter(plugin, ROUTER, "MERGE", &listener::router(&native.headers)),
         ));
     }
     patches.push(without_clients_copies(plugin, native.reserved_headers()));
     patches.into_iter().flat_map(|patch| at_ports(plugin, patch)).collect()
+}
+
+/// Whether a rule or a destination changes the authority, for which the filter sets the host header.
+fn rewrites_authority(config: &Config) -> bool {
+    config.virtual_services.iter().flat_map(|service| &service.http).any(|rule| {
+        let own = rule.route.iter().map(|target| target.headers.as_deref());
+        let mut changes = own.chain([rule.headers.as_deref()]).flatten();
+        rule.rewrite.as_ref().is_some_and(|rewrite| rewrite.authority.is_some())
+            || changes.any(|headers| headers.authority.is_some())
+    })
 }
 
 fn before_faults(plugin: &Plugin) -> String {
@@ -303,8 +327,9 @@ fn comments(plugin: &Plugin) -> Vec<String> {
         String::new(),
         format!("canary-filter for {}, mode cluster: it carries out the whole rule, and a route follows it to the", plugin.proxies()),
         "cluster that it names. What it leaves alone, and everything where it is not there, is served by the native routes.".to_owned(),
-        format!("{RUN_ON} Proxies of other versions may have other filters: look at"),
-        "`istioctl proxy-config listeners` and `routes` after an upgrade.".to_owned(),
+        RUN_ON.to_owned(),
+        "Proxies of other versions may have other filters: look at `istioctl proxy-config listeners` and `routes` after an upgrade."
+            .to_owned(),
         String::new(),
     ];
     lines.extend(match plugin.workload {

@@ -1,11 +1,10 @@
 //! What catches requests where a plugin that is open to failure is not there: an EnvoyFilter beside it.
 
 use canary_routing::Config;
-use serde_json::json;
 
 use super::{
-    envoy_filter::{PRIORITY, discovered_or, http_filter, without_clients_copies},
-    manifest::{CommentedList, Manifest},
+    envoy_filter::{PRIORITY, discovered_or, envoy_filter, http_filter, without_clients_copies},
+    manifest::Manifest,
     plugin::Plugin,
     wasm::Kind,
 };
@@ -27,18 +26,8 @@ pub(super) fn net(kind: Kind, plugin: &Plugin) -> Manifest {
     // Where nobody is trusted, nobody's wish is lost.
     let wish = version.filter(|_| plugin.config.overrides.from.is_empty());
     let stripped = without_clients_copies(plugin, native.reserved_headers().chain(wish));
-    let mut spec = plugin.target("workloadSelector", "labels");
-    if let Some(fields) = spec.as_object_mut() {
-        fields.insert("priority".to_owned(), json!(PRIORITY));
-    }
-    let object = json!({
-        "apiVersion": "networking.istio.io/v1alpha3",
-        "kind": "EnvoyFilter",
-        "metadata": plugin.metadata(),
-        "spec": spec,
-    });
-    let list = CommentedList { field: "configPatches", elements: vec![(why.to_owned(), replaced), stripped] };
-    Manifest { comments: comments(&plugin.config), object, list: Some(list) }
+    let patches = vec![(why.to_owned(), replaced), stripped];
+    envoy_filter(plugin, comments(&plugin.config), plugin.metadata(), PRIORITY, patches)
 }
 
 /// As Istio names the filter from 1.30 on.

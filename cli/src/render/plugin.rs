@@ -13,8 +13,8 @@ use crate::{console, documents::Document};
 
 /// The name that all filters of the manifests have in Envoy: their `root_id`, and in its log.
 pub(super) const PLUGIN: &str = "canary";
-/// What the manifests were run on.
-pub(super) const RUN_ON: &str = "Run on Istio 1.31 (control plane and agent) with stock Envoy 1.40.0.";
+/// What manifests were run on: those of the tests, not those of whoever prints one.
+pub(super) const RUN_ON: &str = "Objects of this kind were run on Istio 1.31 (control plane and agent) with stock Envoy 1.40.0; with rules of yours none was.";
 /// The label that an ingress gateway has by Istio's own installers.
 const INGRESS_GATEWAY: (&str, &str) = ("istio", "ingressgateway");
 
@@ -137,6 +137,14 @@ impl ModuleUrl {
         self.0.strip_prefix("file://")
     }
 
+    /// Whether a user's name, and maybe a password, stand before its host. What follows the @ of an image without a registry is
+    /// its digest.
+    fn has_credentials(&self) -> bool {
+        let (_, rest) = self.0.split_once("://").unwrap_or_default();
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        self.file().is_none() && authority.split_once('@').is_some_and(|(_, host)| !host.starts_with("sha256:"))
+    }
+
     /// Whether it is an image.
     pub(super) fn is_image(&self) -> bool {
         self.0.starts_with("oci://")
@@ -237,6 +245,10 @@ pub(super) struct Plugin {
 impl PluginArgs {
     /// Reads the document as one of `mode`, for the proxies that the flags name. Warnings are told.
     pub(super) fn plugin(self, mode: Mode) -> Result<Plugin, Vec<String>> {
+        if self.url.has_credentials() {
+            let why = "--url: a user's name or password in it would stand in the object for all to read; push the module as an image and name the Secret with the registry's credentials by --pull-secret (imagePullSecret)";
+            return Err(vec![format!("error: {why}")]);
+        }
         let mut document = Document::load(&self.config).map_err(|problem| vec![problem])?;
         let (config, _) = document.read()?;
         let wrong = |at: &str, why: String| vec![format!("{}: {why}", document.origin(at))];

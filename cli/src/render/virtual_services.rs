@@ -12,11 +12,7 @@ use super::{
     manifest::{Manifest, command_line},
     plugin::RUN_ON,
 };
-use crate::{
-    bootstrap::{Remark, picked_by_policy},
-    console,
-    documents::Document,
-};
+use crate::{bootstrap::Remark, console, documents::Document};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct VirtualServiceArgs {
@@ -217,14 +213,14 @@ struct PickedVersion {
     host: String,
     /// The destination of the rule with this host, and with this subset if one has it.
     index: usize,
-    /// Whether only the host's policy names the subset.
-    by_policy: bool,
+    /// Whether the rule does not name the subset: only the host's policy or an override picks it.
+    is_bare: bool,
 }
 
 impl PickedVersion {
-    /// The destination alone, which takes everything; what only a policy names has none of the operations on headers of another.
+    /// The destination alone, which takes everything; what the rule does not name has none of the operations on headers of another.
     fn target(&self, mut written: Value) -> Value {
-        if self.by_policy {
+        if self.is_bare {
             let mut destination = written.get("destination").cloned().unwrap_or_default();
             if let Some(fields) = destination.as_object_mut() {
                 fields.insert("subset".to_owned(), json!(self.subset));
@@ -238,33 +234,38 @@ impl PickedVersion {
     }
 }
 
-/// First those that the rule names, then those of its hosts' policies.
+/// First those that the rule names, then those that policies and overrides pick of its hosts.
 fn versions(rule: &HttpRoute, service: &VirtualService, config: &Config) -> Vec<PickedVersion> {
     let host =
         |target: &HttpRouteDestination| config.destination_key(&target.destination, &service.metadata.namespace).host;
     let named = rule.route.iter().enumerate().filter_map(|(index, target)| {
         let subset = target.destination.subset.clone()?;
-        Some(PickedVersion { subset, host: host(target), index, by_policy: false })
+        Some(PickedVersion { subset, host: host(target), index, is_bare: false })
     });
     let picked = rule.route.iter().enumerate().flat_map(|(index, target)| {
         let host = host(target);
-        let subsets = picked_by_policy(config, &host).into_iter();
-        subsets.map(move |subset| PickedVersion { subset, host: host.clone(), index, by_policy: true })
+        let subsets = config.versions_picked(&host).into_iter();
+        subsets.map(move |subset| PickedVersion { subset, host: host.clone(), index, is_bare: true })
     });
     named.chain(picked).collect()
 }
 
-/// Versions of policies that the header cannot name, as it names that of another host.
+/// Versions that the header cannot name, as it names that of another host. Where no policy names the host, nobody picks its
+/// version but an override, which takes the first host that has one of the name.
 fn hidden(config: &Config) -> Vec<Remark> {
     let mut remarks = Vec::new();
     for service in &config.virtual_services {
         for rule in &service.http {
             let versions = versions(rule, service, config);
-            for (index, version) in versions.iter().enumerate().filter(|(_, version)| version.by_policy) {
+            for (index, version) in versions.iter().enumerate().filter(|(_, version)| version.is_bare) {
                 let before = versions.iter().take(index).find(|before| before.subset == version.subset);
-                if let Some(other) = before.filter(|other| other.host != version.host) {
+                let is_picked = |other: &&PickedVersion| {
+                    other.host != version.host
+                        && (version.index < other.index || config.policy_of(&version.host).is_some())
+                };
+                if let Some(other) = before.filter(is_picked) {
                     let text = format!(
-                        "note: {} of {} is what the version header means here: a policy that picks {} of {} for this rule is not followed",
+                        "note: {} of {} is what the version header means here: a policy or an override that picks {} of {} for this rule is not followed",
                         version.subset, other.host, version.subset, version.host
                     );
                     remarks.push(Remark::new(&rule.at, text));
@@ -406,62 +407,77 @@ mod tests {
 
     /// The versions that have a native rule of their own, and their hosts, besides the rule itself.
     #[test]
-    fn what_a_policy_can_pick_has_a_native_rule() {
+    fn what_the_filter_can_pick_has_a_native_rule() {
         let subsets =
             |host: &str| json!({"spec": {"host": host, "subsets": [{"name": "v1"}, {"name": "v2"}, {"name": "v3"}]}});
         let policy = |host: &str, more: Value| {
             let mut policy = json!({"hosts": [host], "defaultSubset": "v1"});
             policy.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-            policy
+            json!({"policies": [policy]})
         };
+        let trusted = || json!({"overrides": {"from": [{"cidr": "10.0.0.0/8"}]}});
         let two = || json!([destination("reviews", Some("v2"), 1), destination("ratings", Some("v1"), 1)]);
-        for (name, route, policies, expected, notes) in [
-            ("no policy", json!([destination("reviews", Some("v2"), 1)]), json!([]), vec!["reviews v2"], 0),
+        for (name, route, more, expected, notes) in [
+            ("no policy", json!([destination("reviews", Some("v2"), 1)]), json!({}), vec!["reviews v2"], 0),
             (
-                "every subset, for who may force one",
+                "every subset, for a policy without a list",
                 json!([destination("reviews", Some("v2"), 1)]),
-                json!([policy("reviews", json!({}))]),
+                policy("reviews", json!({})),
                 vec!["reviews v2", "reviews v1", "reviews v3"],
                 0,
             ),
             (
                 "a version header's list, the fallback order, the default",
                 json!([destination("reviews", Some("v2"), 1)]),
-                json!([policy(
+                policy(
                     "reviews",
-                    json!({"versionHeader": {"name": "v", "versions": ["v3"]}, "fallback": ["v2", "v1"]})
-                )]),
+                    json!({"versionHeader": {"name": "v", "versions": ["v3"]}, "fallback": ["v2", "v1"]}),
+                ),
                 vec!["reviews v2", "reviews v3", "reviews v1"],
                 0,
             ),
             (
                 "a rule without subsets",
                 json!([destination("reviews", None, 1)]),
-                json!([policy("reviews", json!({}))]),
+                policy("reviews", json!({})),
                 vec!["reviews v1", "reviews v2", "reviews v3"],
                 0,
             ),
             (
                 "a policy of another host",
                 json!([destination("reviews", Some("v2"), 1)]),
-                json!([policy("ratings", json!({}))]),
+                policy("ratings", json!({})),
                 vec!["reviews v2"],
                 0,
             ),
             (
                 "a version that is another host's here",
                 two(),
-                json!([policy(
+                policy(
                     "reviews",
-                    json!({"fallback": ["v2", "v1"], "versionHeader": {"name": "v", "versions": ["v2"]}})
-                )]),
+                    json!({"fallback": ["v2", "v1"], "versionHeader": {"name": "v", "versions": ["v2"]}}),
+                ),
                 vec!["reviews v2", "ratings v1"],
+                1,
+            ),
+            (
+                "no policy, but clients that may force every subset",
+                json!([destination("reviews", Some("v2"), 1)]),
+                trusted(),
+                vec!["reviews v2", "reviews v1", "reviews v3"],
+                0,
+            ),
+            (
+                "of two hosts, one whose version an override picks, and the other's has the name: reviews v1",
+                two(),
+                trusted(),
+                vec!["reviews v2", "ratings v1", "reviews v3"],
                 1,
             ),
         ] {
             let mut document = document(json!({"route": route}));
             let fields = document.as_object_mut().unwrap();
-            fields.insert("policies".to_owned(), policies);
+            fields.extend(more.as_object().unwrap().clone());
             fields.insert("destinationRules".to_owned(), json!([subsets("reviews"), subsets("ratings")]));
             let config = Config::read(&document).unwrap().0;
             let objects = render(&document, &config).unwrap();

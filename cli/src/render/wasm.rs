@@ -92,7 +92,8 @@ fn comments(kind: Kind, plugin: &Plugin) -> Vec<String> {
         "Apply what `canaryctl render virtualservice` prints of the same rules first: its routes read that header, and"
             .to_owned(),
         "without them nothing does. DestinationRules stay as they are.".to_owned(),
-        format!("{RUN_ON} {since}"),
+        RUN_ON.to_owned(),
+        since.to_owned(),
         String::new(),
     ];
     lines.extend(super::advice::module(plugin));

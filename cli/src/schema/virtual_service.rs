@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use canary_routing::config::{GRPC_CONDITIONS, HTTP_CONDITIONS};
 use schemars::JsonSchema;
 use serde_json::Value;
 
@@ -355,28 +356,9 @@ pub struct HeaderOperations {
     pub remove: Option<Vec<String>>,
 }
 
-/// Conditions of retries, Envoy's for HTTP and for gRPC.
-const RETRY_CONDITIONS: [&str; 16] = [
-    "5xx",
-    "gateway-error",
-    "reset",
-    "reset-before-request",
-    "connect-failure",
-    "retriable-4xx",
-    "refused-stream",
-    "retriable-status-codes",
-    "retriable-headers",
-    "envoy-ratelimited",
-    "http3-post-connect-failure",
-    "cancelled",
-    "deadline-exceeded",
-    "internal",
-    "resource-exhausted",
-    "unavailable",
-];
-
 /// The pattern of `retryOn`: conditions and status codes, joined by commas, or nothing.
 fn retry_on() -> String {
-    let condition = format!("({}|[1-5][0-9][0-9])", RETRY_CONDITIONS.join("|"));
+    let conditions = [HTTP_CONDITIONS.as_slice(), &GRPC_CONDITIONS].concat().join("|");
+    let condition = format!("({conditions}|[1-5][0-9][0-9])");
     format!("^({condition}(,{condition})*)?$")
 }

@@ -235,3 +235,19 @@ fn version_mode_routes_by_the_version_alone() {
     desk.complains("canary.yaml: /mode: it is part of the bootstrap: restart run; configuration 2 stays in force");
     assert_eq!(client.get("reviews", "/", jason).who(), "reviews v3");
 }
+
+#[test]
+fn version_mode_serves_what_a_trusted_client_forces() {
+    let rules = "destinationRules: [{host: reviews, subsets: [{name: v1}, {name: v2}, {name: v3}]}]\n\
+                 overrides: {from: [{cidr: 127.0.0.0/8}]}\n";
+    let desk = Desk::start(&format!("{RULES}{rules}mode: version\n"), &[]);
+    let mut client = desk.connect();
+    for (name, headers, who) in [
+        ("no version", "", "reviews v1"),
+        ("a version of another rule", "x-canary-version: v2\r\n", "reviews v2"),
+        ("a version of no rule", "x-canary-version: v3\r\n", "reviews v3"),
+    ] {
+        let answer = client.get("reviews", "/", headers);
+        assert_eq!((answer.status, answer.who().as_str()), (200, who), "{name}");
+    }
+}

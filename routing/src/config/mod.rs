@@ -65,7 +65,7 @@ pub use policy::{Policy, Protocol, VersionFault, VersionHeader};
 pub use proxy::Proxy;
 pub use ramp::Ramp;
 pub use redirect::{DirectResponse, Redirect, RedirectPath, RedirectPort};
-pub use retries::Retries;
+pub use retries::{GRPC_CONDITIONS, HTTP_CONDITIONS, Retries};
 pub use rewrite::{PathRewrite, Rewrite};
 pub use service::Service;
 pub use sticky::{IssueCookie, SameSite, Sticky, StickyKey};

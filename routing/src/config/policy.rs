@@ -247,6 +247,38 @@ impl Config {
         versions
     }
 
+    /// Every version that a policy can pick for one of its hosts, whatever a rule names: what its header may name or an override
+    /// force, its default, and its fallback order.
+    #[must_use]
+    pub fn versions_of(&self, policy: &Policy, host: &str) -> Vec<String> {
+        let mut versions = self.known_versions(policy, host);
+        for subset in &policy.fallback {
+            if !versions.contains(subset) {
+                versions.push(subset.clone());
+            }
+        }
+        versions
+    }
+
+    /// Every version that can be picked for a host, whatever a rule names: by its policy, or by who may force a version.
+    #[must_use]
+    pub fn versions_picked(&self, host: &str) -> Vec<String> {
+        let empty = self.policy_of_others();
+        let policy = self.policy_of(host).or(empty.as_ref());
+        policy.map(|policy| self.versions_of(policy, host)).unwrap_or_default()
+    }
+
+    /// The policy that names a host.
+    #[must_use]
+    pub fn policy_of(&self, host: &str) -> Option<&Policy> {
+        self.policies.iter().find(|policy| policy.hosts.iter().any(|own| own == host))
+    }
+
+    /// What holds for hosts that no policy names: where versions can be forced an empty one, which knows their versions.
+    pub(crate) fn policy_of_others(&self) -> Option<Policy> {
+        (!self.overrides.from.is_empty()).then(Policy::default)
+    }
+
     /// Two policies for one host contradict each other, and so do a version header and a control header of one name.
     pub(super) fn check_policies(&self, node: &Node<'_>) {
         let mut seen: Vec<(&str, &str)> = Vec::new();

@@ -22,7 +22,8 @@ pub struct Retries {
 const DEFAULT_RETRY_ON: [&str; 5] =
     ["connect-failure", "refused-stream", "unavailable", "cancelled", "retriable-status-codes"];
 
-const HTTP_CONDITIONS: [&str; 11] = [
+/// The conditions of `retryOn` that Envoy's `x-envoy-retry-on` takes.
+pub const HTTP_CONDITIONS: [&str; 11] = [
     "5xx",
     "gateway-error",
     "reset",
@@ -36,7 +37,9 @@ const HTTP_CONDITIONS: [&str; 11] = [
     "http3-post-connect-failure",
 ];
 
-const GRPC_CONDITIONS: [&str; 5] = ["cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable"];
+/// The conditions of `retryOn` that Envoy's `x-envoy-retry-grpc-on` takes.
+pub const GRPC_CONDITIONS: [&str; 5] =
+    ["cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable"];
 
 const RETRIABLE_STATUS_CODES: &str = "retriable-status-codes";
 
