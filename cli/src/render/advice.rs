@@ -43,6 +43,16 @@ pub(super) fn module(plugin: &Plugin) -> Vec<String> {
     lines.into_iter().map(str::to_owned).collect()
 }
 
+/// What becomes of an object that is there, and how to keep it.
+pub(super) fn whose_place(plugin: &Plugin) -> Vec<String> {
+    vec![
+        format!("What is called {} in {} is replaced when this is applied, with its rules. A proxy has one", plugin.name, plugin.namespace),
+        "canary-filter, so keep all rules for these proxies in one document; other proxies take another object, by --name or by"
+            .to_owned(),
+        "what tells them apart: --selector, --target-ref or --port.".to_owned(),
+    ]
+}
+
 /// What somebody who may write the object can do.
 pub(super) fn who_may(plugin: &Plugin) -> Vec<String> {
     vec![

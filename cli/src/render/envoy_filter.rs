@@ -345,6 +345,7 @@ fn comments(plugin: &Plugin) -> Vec<String> {
     lines.push(
         "A DestinationRule's consistentHash has no effect on the steered route, which has no hash policy.".to_owned(),
     );
+    lines.extend(advice::whose_place(plugin));
     lines.extend(advice::module(plugin));
     lines.extend(advice::who_may(plugin));
     lines

@@ -29,9 +29,10 @@ pub(super) struct PluginArgs {
     /// The digest: of an image its manifest's, which `canaryctl push` prints; of a file by http(s) its own
     #[arg(long, value_name = "DIGEST")]
     sha256: Option<Digest>,
-    /// The object's name [default: canary-gateway or canary-sidecar]
+    /// The object's name; what has it in the namespace is replaced, rules and all [default: canary-gateway or canary-sidecar,
+    /// with what --target-ref, --selector and --port say behind it: one for the same proxies, whoever renders it]
     #[arg(long)]
-    name: Option<String>,
+    name: Option<ObjectName>,
     /// The object's namespace, that of the proxies, or Istio's root namespace for those of all namespaces [default: that of the
     /// document's proxy, else of its first VirtualService]
     #[arg(long)]
@@ -188,6 +189,25 @@ impl FromStr for Digest {
     }
 }
 
+/// The name of an object of a custom resource: a DNS subdomain as of RFC 1123, of up to 253 characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ObjectName(String);
+
+impl FromStr for ObjectName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_outer = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let is_label = |label: &str| {
+            label.starts_with(is_outer) && label.ends_with(is_outer) && label.chars().all(|c| is_outer(c) || c == '-')
+        };
+        if text.len() > 253 || !text.split('.').all(is_label) {
+            return Err(format!("{text:?} is not up to 253 lower-case letters, digits, inner hyphens and dots"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
 /// A label of Pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Label {
@@ -274,12 +294,10 @@ impl PluginArgs {
             _ => self.selectors,
         };
         let of_rules = config.virtual_services.first().map(|service| service.metadata.namespace.clone());
-        let kind = match workload {
-            Workload::Gateway => "gateway",
-            Workload::Sidecar => "sidecar",
-        };
+        let made = || default_name(workload, &self.target_refs, &selectors, &self.ports);
+        let ObjectName(name) = self.name.map_or_else(made, Ok).map_err(|why| vec![format!("error: {why}")])?;
         Ok(Plugin {
-            name: self.name.unwrap_or_else(|| format!("{PLUGIN}-{kind}")),
+            name,
             namespace: self.namespace.or_else(|| config.proxy.namespace.clone()).or(of_rules).unwrap_or_default(),
             workload,
             selectors,
@@ -333,6 +351,30 @@ impl PluginArgs {
         }
         Ok(named.into_iter().collect())
     }
+}
+
+/// Proxies have one canary-filter, so the name is made of what tells them from others: that one is replaced, and no other.
+fn default_name(
+    workload: Workload,
+    target_refs: &[TargetRef],
+    selectors: &[Label],
+    ports: &[u16],
+) -> Result<ObjectName, String> {
+    let kind = match workload {
+        Workload::Gateway => "gateway",
+        Workload::Sidecar => "sidecar",
+    };
+    let references: BTreeSet<&str> = target_refs.iter().map(|TargetRef(name)| name.as_str()).collect();
+    let is_usual = |label: &Label| (label.key.as_str(), label.value.as_str()) == INGRESS_GATEWAY;
+    let labels: BTreeSet<(&str, &str)> = match selectors {
+        [only] if workload == Workload::Gateway && is_usual(only) => BTreeSet::new(),
+        _ => selectors.iter().map(|label| (label.key.as_str(), label.value.as_str())).collect(),
+    };
+    let ports: BTreeSet<u16> = ports.iter().copied().collect();
+    let mut parts = vec![PLUGIN.to_owned(), kind.to_owned()];
+    parts.extend(references.into_iter().chain(labels.into_iter().map(|(_, value)| value)).map(str::to_owned));
+    parts.extend(ports.iter().map(u16::to_string));
+    parts.join("-").parse().map_err(|why| format!("no name can be made of the labels, say --name: {why}"))
 }
 
 /// The way out where a document is of the other mode.

@@ -4,6 +4,7 @@ use canary_routing::config::{FaultDelayer, Mode};
 use serde_json::{Value, json};
 
 use super::{
+    advice,
     manifest::{Manifest, command_line},
     net::net,
     plugin::{FailStrategy, PLUGIN, Plugin, PluginArgs, RUN_ON, Workload},
@@ -96,9 +97,10 @@ fn comments(kind: Kind, plugin: &Plugin) -> Vec<String> {
         since.to_owned(),
         String::new(),
     ];
-    lines.extend(super::advice::module(plugin));
+    lines.extend(advice::whose_place(plugin));
+    lines.extend(advice::module(plugin));
     lines.extend(where_it_runs(plugin).into_iter().map(str::to_owned));
-    lines.extend(super::advice::who_may(plugin));
+    lines.extend(advice::who_may(plugin));
     lines
 }
 
