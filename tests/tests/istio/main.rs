@@ -62,7 +62,7 @@ fn trials(runtime: &Handle, mesh: &Arc<Mesh>) -> Vec<Trial> {
         readme::every_command_has_the_output_that_is_shown,
         runbook::loses_nothing,
         runbook::in_the_wrong_order_loses_requests,
-        runbook::in_the_wrong_order_loses_hardly_any_with_the_guard,
+        runbook::in_the_wrong_order_loses_nothing_with_the_guard,
         runbook::in_the_wrong_order_loses_few_in_mode_version,
         starting::with_a_document_that_is_refused,
         starting::with_a_document_that_other_manifests_bring,
