@@ -40,11 +40,11 @@ pub struct Istiod {
 }
 
 impl Istiod {
-    /// Starts it in `folder` and waits until proxies can ask it.
+    /// Starts it in `folder`, with these variables, too, and waits until proxies can ask it.
     ///
     /// # Panics
     /// If it does not start.
-    pub async fn start(tools: &Tools, api: &ApiServer, folder: &Path) -> Self {
+    pub async fn start(tools: &Tools, api: &ApiServer, folder: &Path, variables: &[(&str, &str)]) -> Self {
         let [discovery, debug, monitoring] = ports::free();
         let mesh = json!({
             "enableAutoMtls": false,
@@ -67,7 +67,8 @@ impl Istiod {
                     format!("--monitoringAddr={monitoring}"),
                 ])
                 .args(["--secureGRPCAddr=", "--httpsAddr=", "--ctrlz_port=0", "--shutdownDuration=0s"])
-                .envs(ENVIRONMENT),
+                .envs(ENVIRONMENT)
+                .envs(variables.iter().copied()),
         );
         server.listens(discovery).await;
         Self { server, discovery, debug }

@@ -51,7 +51,7 @@ impl Mesh {
         let registry = Registry::start();
         registry.push(&binaries::wasm(), IMAGE);
         let api = ApiServer::start(&tools, folder.path()).await;
-        let istiod = Istiod::start(&tools, &api, folder.path()).await;
+        let istiod = Istiod::start(&tools, &api, folder.path(), &[]).await;
         let mesh = Self { tools, envoy, api, istiod, registry, ingress: Mutex::default(), _folder: folder };
         mesh.apply(&manifests::list(&[manifests::namespace(ROOT_NAMESPACE), manifests::no_mtls()]));
         mesh
@@ -79,6 +79,14 @@ impl Mesh {
         self.api.must(&["apply", "--server-side", "--force-conflicts", "--filename", "-"], manifests);
     }
 
+    /// `kubectl delete` of what a document holds, YAML or JSON.
+    ///
+    /// # Panics
+    /// If something of it is not there.
+    pub fn delete_text(&self, manifests: &str) {
+        self.api.must(&["delete", "--filename", "-"], manifests);
+    }
+
     /// `kubectl delete` of an object.
     ///
     /// # Panics
@@ -92,7 +100,15 @@ impl Mesh {
     /// # Panics
     /// If it does not start.
     pub async fn proxy(&self, who: &Identity<'_>) -> Proxy {
-        Proxy::start(&self.tools, &self.istiod, &self.registry, &self.envoy, who).await
+        self.proxy_of(&self.istiod, who).await
+    }
+
+    /// Starts a proxy that asks another istiod.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn proxy_of(&self, istiod: &Istiod, who: &Identity<'_>) -> Proxy {
+        Proxy::start(&self.tools, istiod, &self.registry, &self.envoy, who).await
     }
 
     /// Starts a proxy at an address that manifests name already, with what they say.

@@ -9,6 +9,7 @@ use crate::{
     binaries,
     client::{Answer, Connection, Protocol, Request},
     istio::{
+        istiod::Istiod,
         manifests::{self, object},
         mesh::Mesh,
         proxy::{GATEWAY_PORT, Identity, Kind, Proxy, SECOND_GATEWAY_PORT},
@@ -87,6 +88,21 @@ impl<'m> World<'m> {
         service: Service,
         configuration: Value,
     ) -> Self {
+        Self::start_under(&mesh.istiod, mesh, namespace, kind, service, configuration).await
+    }
+
+    /// The same with a proxy that asks another istiod.
+    ///
+    /// # Panics
+    /// If the proxy does not start.
+    pub async fn start_under(
+        istiod: &Istiod,
+        mesh: &'m Mesh,
+        namespace: &str,
+        kind: Kind,
+        service: Service,
+        configuration: Value,
+    ) -> Self {
         mesh.apply(&manifests::namespace(namespace));
         let who = Identity {
             kind,
@@ -96,7 +112,7 @@ impl<'m> World<'m> {
             ports: &[GATEWAY_PORT, SECOND_GATEWAY_PORT, PORT],
             configuration,
         };
-        let proxy = mesh.proxy(&who).await;
+        let proxy = mesh.proxy_of(istiod, &who).await;
         let mut objects = service.manifests();
         objects.push(match kind {
             Kind::Gateway => manifests::gateway(namespace, PROXY, proxy.address, GATEWAY_PORT, namespace, &["*"]),

@@ -7,6 +7,7 @@ mod chart;
 mod differential;
 mod fallback;
 mod gateway_api;
+mod gateway_clusters;
 mod grpc;
 mod lifecycle;
 mod manifests;
@@ -56,6 +57,7 @@ fn trials(runtime: &Handle, mesh: &Arc<Mesh>) -> Vec<Trial> {
         fallback::loses_few_without_it,
         grpc::clients_name_their_version,
         gateway_api::an_httproute_reads_what_the_plugin_picks,
+        gateway_clusters::are_those_of_the_rules_too,
         manifests::every_manifest_is_valid,
         manifests::what_is_rendered_of_every_example_is_valid,
         manifests::what_is_wrong_is_found,
