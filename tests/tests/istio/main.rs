@@ -14,6 +14,7 @@ mod manifests;
 mod readme;
 mod routing;
 mod runbook;
+mod shipped;
 mod starting;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
@@ -58,6 +59,9 @@ fn trials(runtime: &Handle, mesh: &Arc<Mesh>) -> Vec<Trial> {
         grpc::clients_name_their_version,
         gateway_api::an_httproute_reads_what_the_plugin_picks,
         gateway_clusters::are_those_of_the_rules_too,
+        shipped::for_sidecars_steer_them,
+        shipped::for_gateways_steer_them,
+        shipped::for_the_gateway_api_steer_its_gateways,
         manifests::every_manifest_is_valid,
         manifests::what_is_rendered_of_every_example_is_valid,
         manifests::what_is_wrong_is_found,
