@@ -9,6 +9,7 @@ mod fallback;
 mod gateway_api;
 mod gateway_clusters;
 mod grpc;
+mod leaving;
 mod lifecycle;
 mod manifests;
 mod readme;
@@ -54,6 +55,8 @@ fn trials(runtime: &Handle, mesh: &Arc<Mesh>) -> Vec<Trial> {
         lifecycle::of_a_trafficextension_at_a_sidecar,
         lifecycle::of_an_envoyfilter_at_a_gateway,
         lifecycle::of_an_envoyfilter_at_a_sidecar,
+        leaving::mode_version_loses_nothing,
+        leaving::mode_version_the_wrong_way_round_tells_upstreams_a_wrong_version,
         fallback::loses_nothing_with_the_guard,
         fallback::loses_few_without_it,
         grpc::clients_name_their_version,
