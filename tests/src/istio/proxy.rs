@@ -157,7 +157,9 @@ impl Proxy {
             Kind::Sidecar => "sidecar",
         };
         let mut agent = in_own_namespaces();
+        // By `env`, since a shell drops variables of such a name.
         agent
+            .args(["env", &format!("XDS_HEADER_x-forwarded-client-cert={}", identity(who))])
             .arg(tools.program("pilot-agent"))
             .args(["proxy", role, "--domain", &format!("{}.svc.cluster.local", who.namespace)])
             .args(["--proxyLogLevel=warning", "--proxyComponentLogLevel=wasm:info", "--log_output_level=default:info"])
@@ -229,6 +231,11 @@ impl Proxy {
 fn write_template(tools: &Tools, target: &Path) {
     let template = fs::read_to_string(tools.bootstrap_template()).expect("Istio's template of a bootstrap");
     fs::write(target, template.replace("{{ .wildcard }}", "{{ .localhost }}")).expect("write a template");
+}
+
+/// Who a proxy is to istiod, in place of a certificate: what a gateway before istiod would say.
+fn identity(who: &Identity<'_>) -> String {
+    format!("URI=spiffe://cluster.local/ns/{}/sa/{}", who.namespace, who.name)
 }
 
 /// A command whose arguments are run with a file system of its own at [`MODULES`], and whose children end with it.

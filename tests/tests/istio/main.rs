@@ -12,6 +12,7 @@ mod grpc;
 mod leaving;
 mod lifecycle;
 mod manifests;
+mod pull_secret;
 mod readme;
 mod routing;
 mod runbook;
@@ -62,6 +63,7 @@ fn trials(runtime: &Handle, mesh: &Arc<Mesh>) -> Vec<Trial> {
         grpc::clients_name_their_version,
         gateway_api::an_httproute_reads_what_the_plugin_picks,
         gateway_clusters::are_those_of_the_rules_too,
+        pull_secret::opens_a_registry_with_a_password,
         shipped::for_sidecars_steer_them,
         shipped::for_gateways_steer_them,
         shipped::for_the_gateway_api_steer_its_gateways,
