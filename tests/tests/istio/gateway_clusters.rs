@@ -35,16 +35,15 @@ pub(crate) async fn are_those_of_the_rules_too(mesh: &Mesh) {
         mesh.apply(&manifests::list(&other.manifests()));
     }
     let envoy = &world.proxy.envoy;
-    let clusters = async |row: &str, ratings_are_there: bool| {
+    let clusters = async |row: &str, others_are_there: bool| {
         envoy.wait_for_endpoints(&cluster(&world.service, "v2"), Some(1)).await;
         for service in [&ratings, &copies] {
-            eprintln!("{row}: {} {ratings_are_there}", service.name);
-            envoy.wait_for_endpoints(&cluster(service, "v1"), ratings_are_there.then_some(1)).await;
+            envoy.wait_for_endpoints(&cluster(service, "v1"), others_are_there.then_some(1)).await;
         }
         assert_eq!(envoy.endpoints(&cluster(&nobody, "v1")).await, None, "{row}: a service that nobody names");
     };
 
-    // Mode cluster: its own VirtualService names reviews alone.
+    // Mode cluster: one's own VirtualService names reviews alone.
     let rules = |mode: &str| document(&world, mode, &ratings, &copies);
     mesh.apply(&world.virtual_service(&json!([{"route": world.to("v2")}])));
     let is_native = |answer: &Answer| answer.served_by == "v2";
