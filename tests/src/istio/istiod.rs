@@ -16,8 +16,9 @@ use crate::{
 /// Istio's own namespace, whose objects are for all.
 pub const ROOT_NAMESPACE: &str = "istio-system";
 
-/// Without certificates, injection and ambient; otherwise as it comes. It waits less than by default before it pushes a change.
-const ENVIRONMENT: [(&str, &str); 11] = [
+/// Without certificates, injection and ambient; otherwise as it comes. It believes proxies on loopback who they say they are, since
+/// secrets are for those alone whom it knows, and waits less than by default before it pushes a change.
+const ENVIRONMENT: [(&str, &str); 13] = [
     ("POD_NAMESPACE", ROOT_NAMESPACE),
     ("PILOT_ENABLE_AMBIENT", "false"),
     ("ENABLE_CA_SERVER", "false"),
@@ -27,6 +28,8 @@ const ENVIRONMENT: [(&str, &str); 11] = [
     ("INJECT_ENABLED", "false"),
     ("PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER", "false"),
     ("VALIDATION_WEBHOOK_CONFIG_NAME", ""),
+    ("XDS_AUTH_PLAINTEXT", "true"),
+    ("TRUSTED_GATEWAY_CIDR", "127.0.0.0/8"),
     ("PILOT_DEBOUNCE_AFTER", "10ms"),
     ("PILOT_DEBOUNCE_MAX", "100ms"),
 ];
@@ -40,11 +43,11 @@ pub struct Istiod {
 }
 
 impl Istiod {
-    /// Starts it in `folder` and waits until proxies can ask it.
+    /// Starts it in `folder`, with these variables, too, and waits until proxies can ask it.
     ///
     /// # Panics
     /// If it does not start.
-    pub async fn start(tools: &Tools, api: &ApiServer, folder: &Path) -> Self {
+    pub async fn start(tools: &Tools, api: &ApiServer, folder: &Path, variables: &[(&str, &str)]) -> Self {
         let [discovery, debug, monitoring] = ports::free();
         let mesh = json!({
             "enableAutoMtls": false,
@@ -67,7 +70,8 @@ impl Istiod {
                     format!("--monitoringAddr={monitoring}"),
                 ])
                 .args(["--secureGRPCAddr=", "--httpsAddr=", "--ctrlz_port=0", "--shutdownDuration=0s"])
-                .envs(ENVIRONMENT),
+                .envs(ENVIRONMENT)
+                .envs(variables.iter().copied()),
         );
         server.listens(discovery).await;
         Self { server, discovery, debug }

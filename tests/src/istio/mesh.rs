@@ -48,7 +48,7 @@ impl Mesh {
         let registry = Registry::start();
         registry.push(&binaries::wasm(), IMAGE);
         let api = ApiServer::start(&tools, folder.path()).await;
-        let istiod = Istiod::start(&tools, &api, folder.path()).await;
+        let istiod = Istiod::start(&tools, &api, folder.path(), &[]).await;
         let mesh = Self { tools, envoy, api, istiod, registry, ingress: Mutex::default(), _folder: folder };
         mesh.apply(&manifests::list(&[manifests::namespace(ROOT_NAMESPACE), manifests::no_mtls()]));
         mesh
@@ -74,6 +74,14 @@ impl Mesh {
     /// If it is refused.
     pub fn apply_text(&self, manifests: &str) {
         self.api.must(&["apply", "--server-side", "--force-conflicts", "--filename", "-"], manifests);
+    }
+
+    /// `kubectl delete` of what a document holds, YAML or JSON.
+    ///
+    /// # Panics
+    /// If something of it is not there.
+    pub fn delete_text(&self, manifests: &str) {
+        self.api.must(&["delete", "--filename", "-"], manifests);
     }
 
     /// `kubectl delete` of an object.

@@ -16,6 +16,7 @@ use crate::{
     client::{self, Answer, Connection, Protocol, Request},
     envoy::Envoy,
     istio::{
+        istiod::Istiod,
         mesh::Mesh,
         server::{command, spawn},
         tools::Tools,
@@ -79,14 +80,20 @@ impl Proxy {
         Self::start_at(mesh, ports::loopback(who.ports), who).await
     }
 
+    /// The same, asking another istiod than the mesh's.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn start_of(mesh: &Mesh, istiod: &Istiod, who: &Identity<'_>) -> Self {
+        Self::start_in(mesh, istiod, new_folder(), ports::loopback(who.ports), who).await
+    }
+
     /// The same at an address that manifests name already.
     ///
     /// # Panics
     /// If it does not start.
     pub async fn start_at(mesh: &Mesh, address: Ipv4Addr, who: &Identity<'_>) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        fs::create_dir(folder.path().join(OWN_MODULES)).expect("a folder for modules");
-        Self::start_in(mesh, folder, address, who).await
+        Self::start_in(mesh, &mesh.istiod, new_folder(), address, who).await
     }
 
     /// Ends it and starts it anew, as the kubelet does with a container: the files of its Pod are still there.
@@ -96,15 +103,15 @@ impl Proxy {
     pub async fn restart(self, mesh: &Mesh, who: &Identity<'_>) -> Self {
         let Self { envoy, address, folder } = self;
         drop(envoy);
-        Self::start_in(mesh, folder, address, who).await
+        Self::start_in(mesh, &mesh.istiod, folder, address, who).await
     }
 
-    async fn start_in(mesh: &Mesh, folder: TempDir, address: Ipv4Addr, who: &Identity<'_>) -> Self {
+    async fn start_in(mesh: &Mesh, istiod: &Istiod, folder: TempDir, address: Ipv4Addr, who: &Identity<'_>) -> Self {
         let [admin, metrics, status, agent_status] = ports::free();
         let template = folder.path().join("envoy_bootstrap.json");
         write_template(&mesh.tools, &template);
         let mut configuration = json!({
-            "discoveryAddress": mesh.istiod.discovery().to_string(),
+            "discoveryAddress": istiod.discovery().to_string(),
             "controlPlaneAuthPolicy": "NONE",
             "binaryPath": mesh.envoy.path,
             "configPath": folder.path().join("etc"),
@@ -125,7 +132,9 @@ impl Proxy {
             Kind::Sidecar => "sidecar",
         };
         let mut agent = in_own_namespaces();
+        // By `env`, since a shell drops variables of such a name.
         agent
+            .args(["env", &format!("XDS_HEADER_x-forwarded-client-cert={}", identity(who))])
             .arg(mesh.tools.program("pilot-agent"))
             .args(["proxy", role, "--domain", &format!("{}.svc.cluster.local", who.namespace)])
             .args(["--proxyLogLevel=warning", "--proxyComponentLogLevel=wasm:info", "--log_output_level=default:info"])
@@ -193,10 +202,22 @@ impl Proxy {
     }
 }
 
+/// The files of a new Pod.
+fn new_folder() -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::create_dir(folder.path().join(OWN_MODULES)).expect("a folder for modules");
+    folder
+}
+
 /// The template with every listener on loopback: the one for the kubelet's questions would be for everybody.
 fn write_template(tools: &Tools, target: &Path) {
     let template = fs::read_to_string(tools.bootstrap_template()).expect("Istio's template of a bootstrap");
     fs::write(target, template.replace("{{ .wildcard }}", "{{ .localhost }}")).expect("write a template");
+}
+
+/// Who a proxy is to istiod, in place of a certificate: what a gateway before istiod would say.
+fn identity(who: &Identity<'_>) -> String {
+    format!("URI=spiffe://cluster.local/ns/{}/sa/{}", who.namespace, who.name)
 }
 
 /// A command whose arguments are run with a file system of its own at [`MODULES`], and whose children end with it.

@@ -6,6 +6,7 @@ use crate::{
     canaryctl,
     client::{Answer, Connection, Protocol, Request},
     istio::{
+        istiod::Istiod,
         manifests::{self, object},
         mesh::Mesh,
         proxy::{GATEWAY_PORT, Identity, Kind, Proxy, SECOND_GATEWAY_PORT},
@@ -83,6 +84,21 @@ impl<'m> World<'m> {
         service: Service,
         configuration: Value,
     ) -> Self {
+        Self::start_under(&mesh.istiod, mesh, namespace, kind, service, configuration).await
+    }
+
+    /// The same with a proxy that asks another istiod.
+    ///
+    /// # Panics
+    /// If the proxy does not start.
+    pub async fn start_under(
+        istiod: &Istiod,
+        mesh: &'m Mesh,
+        namespace: &str,
+        kind: Kind,
+        service: Service,
+        configuration: Value,
+    ) -> Self {
         mesh.apply(&manifests::namespace(namespace));
         let who = Identity {
             kind,
@@ -92,7 +108,7 @@ impl<'m> World<'m> {
             ports: &[GATEWAY_PORT, SECOND_GATEWAY_PORT, PORT],
             configuration,
         };
-        let proxy = Proxy::start(mesh, &who).await;
+        let proxy = Proxy::start_of(mesh, istiod, &who).await;
         let mut objects = service.manifests();
         objects.push(match kind {
             Kind::Gateway => manifests::gateway(namespace, PROXY, proxy.address, GATEWAY_PORT, namespace, &["*"]),

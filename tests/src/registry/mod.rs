@@ -11,6 +11,7 @@ use std::{
     thread,
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -22,6 +23,9 @@ pub const USER: &str = "canary";
 pub const PASSWORD: &str = "let me push";
 /// Both, as `htpasswd -nbB -C 4` notes them.
 const HTPASSWD: &str = "canary:$2y$04$1NyfX8Fmj4n1iS1JHMw77uvP7Uc5roPBMp8ZDWIITtTClYxqi3Rcm\n";
+
+/// What the registry calls what the password is for: an address, as Istio's agent takes no other name. Nobody asks there.
+const REALM: &str = "https://registry.example.com/";
 
 /// How a registry is set up; by default everybody may do everything, by plain HTTP.
 #[derive(Debug, Clone, Default)]
@@ -57,7 +61,7 @@ impl Registry {
     #[must_use]
     pub fn start_with(options: &Options) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let file = folder.path().join("config.json");
+        let file = folder.path().join("config.yml");
         fs::write(&file, configuration(folder.path(), options).to_string()).expect("write its configuration");
         let binary = binary();
         let mut process = Command::new(&binary)
@@ -77,6 +81,8 @@ impl Registry {
         });
         let address = address.unwrap_or_else(|| panic!("docker-registry does not start:\n{}", told.join("\n")));
         thread::spawn(move || lines.for_each(drop));
+        let login = if options.asks_who_it_is { credentials(address, PASSWORD) } else { json!({}) };
+        fs::write(folder.path().join("config.json"), login.to_string()).expect("write credentials");
         Self { process, address, folder }
     }
 
@@ -92,7 +98,7 @@ impl Registry {
         format!("oci://{}/{image}", self.address)
     }
 
-    /// Pushes a module by `canaryctl push` as an image `NAME:TAG`.
+    /// Pushes a module by `canaryctl push` as an image `NAME:TAG`, as somebody who may.
     ///
     /// # Panics
     /// If it fails.
@@ -101,6 +107,7 @@ impl Registry {
             .args(["push", "--plain-http"])
             .arg(wasm)
             .arg(self.url(image))
+            .env("DOCKER_CONFIG", self.folder.path())
             .stdin(Stdio::null())
             .output()
             .expect("run canaryctl");
@@ -123,6 +130,13 @@ impl Drop for Registry {
     }
 }
 
+/// A password for a registry, as `docker login` notes it, and as a Secret of Kubernetes holds it.
+#[must_use]
+pub fn credentials(registry: SocketAddr, password: &str) -> Value {
+    let auth = STANDARD.encode(format!("{USER}:{password}"));
+    json!({"auths": {registry.to_string(): {"auth": auth}}})
+}
+
 /// `$REGISTRY`, which `make` sets to what `scripts/get-registry` prints, else the one in `$PATH`.
 fn binary() -> PathBuf {
     let named = env::var_os("REGISTRY").filter(|path| !path.is_empty());
@@ -143,7 +157,7 @@ fn configuration(folder: &Path, options: &Options) -> Value {
     if options.asks_who_it_is {
         let file = folder.join("htpasswd");
         fs::write(&file, HTPASSWD).expect("write htpasswd");
-        configuration["auth"] = json!({"htpasswd": {"realm": "canary-filter", "path": file}});
+        configuration["auth"] = json!({"htpasswd": {"realm": REALM, "path": file}});
     }
     if let Some(realm) = &options.token_realm {
         configuration["auth"] = json!({"silly": {"realm": realm, "service": "canary-filter"}});

@@ -7,12 +7,16 @@ mod chart;
 mod differential;
 mod fallback;
 mod gateway_api;
+mod gateway_clusters;
 mod grpc;
+mod leaving;
 mod lifecycle;
 mod manifests;
+mod pull_secret;
 mod readme;
 mod routing;
 mod runbook;
+mod shipped;
 mod starting;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
@@ -52,17 +56,24 @@ fn trials(runtime: &Handle, mesh: &Arc<Mesh>) -> Vec<Trial> {
         lifecycle::of_a_trafficextension_at_a_sidecar,
         lifecycle::of_an_envoyfilter_at_a_gateway,
         lifecycle::of_an_envoyfilter_at_a_sidecar,
+        leaving::mode_version_loses_nothing,
+        leaving::mode_version_the_wrong_way_round_tells_upstreams_a_wrong_version,
         fallback::loses_nothing_with_the_guard,
         fallback::loses_few_without_it,
         grpc::clients_name_their_version,
         gateway_api::an_httproute_reads_what_the_plugin_picks,
+        gateway_clusters::are_those_of_the_rules_too,
+        pull_secret::opens_a_registry_with_a_password,
+        shipped::for_sidecars_steer_them,
+        shipped::for_gateways_steer_them,
+        shipped::for_the_gateway_api_steer_its_gateways,
         manifests::every_manifest_is_valid,
         manifests::what_is_rendered_of_every_example_is_valid,
         manifests::what_is_wrong_is_found,
         readme::every_command_has_the_output_that_is_shown,
         runbook::loses_nothing,
         runbook::in_the_wrong_order_loses_requests,
-        runbook::in_the_wrong_order_loses_hardly_any_with_the_guard,
+        runbook::in_the_wrong_order_loses_nothing_with_the_guard,
         runbook::in_the_wrong_order_loses_few_in_mode_version,
         starting::with_a_document_that_is_refused,
         starting::with_a_document_that_other_manifests_bring,

@@ -7,9 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use e2e::{binaries, registry};
-use serde_json::json;
+use e2e::{binaries, registry::credentials};
 use tempfile::TempDir;
 
 /// A folder in which canaryctl runs, and what it finds there.
@@ -40,8 +38,7 @@ impl Tool {
 
     /// With credentials for a registry, as `docker login` notes them.
     pub(crate) fn logged_in(self, registry: SocketAddr, password: &str) -> Self {
-        let auth = STANDARD.encode(format!("{}:{password}", registry::USER));
-        self.configured(&json!({"auths": {registry.to_string(): {"auth": auth}}}))
+        self.configured(&credentials(registry, password))
     }
 
     /// With this configuration of Docker's.
