@@ -53,6 +53,11 @@ impl Credentials {
         }
     }
 
+    /// Whether there is a password, which is not for others to read.
+    pub(crate) fn are_secret(&self) -> bool {
+        matches!(self.auth, RegistryAuth::Basic(..))
+    }
+
     /// What is wrong where a registry does not let these in.
     pub(crate) fn refused_by(&self, host: &str) -> String {
         let file =

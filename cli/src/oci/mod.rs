@@ -12,6 +12,7 @@ pub mod pull;
 pub mod push;
 mod reference;
 mod registry;
+mod token;
 
 /// How every WebAssembly module starts.
 const WASM_MAGIC: &[u8] = b"\0asm";
