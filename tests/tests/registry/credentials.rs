@@ -97,7 +97,7 @@ pub(crate) fn from_a_helper_that_fails_tell_no_secret() {
         ),
         ("answers no JSON", "echo s3cret", "`docker-credential-tested get`: it answers something else"),
         ("says what no terminal should see", r"printf 'a\033[2Jb\0c\nd' >&2; exit 1", "exit status: 1: a [2Jb c d"),
-        ("says too much", "head -c 100000 /dev/zero | tr '\0' x >&2; exit 1", "xxx…"),
+        ("says too much", r"head -c 100000 /dev/zero | tr '\0' x >&2; exit 1", "xxx…"),
     ] {
         let tool = Tool::new().configured(&json!({"credsStore": "tested"}));
         let folder = tool.path("bin");
