@@ -101,11 +101,11 @@ fn large_module() -> Vec<u8> {
 pub(crate) fn what_is_slow_is_waited_for() {
     let (registry, tool) = (Registry::start(), Tool::new());
     fs::write(tool.path("large.wasm"), large_module()).expect("write a module");
-    let relay = Relay::pausing(registry.address(), Duration::from_millis(400));
+    let relay = Relay::pausing(registry.address(), Duration::from_millis(700));
     let to = image(relay.address, ":1");
     let began = Instant::now();
-    let pushed = tool.run(&["push", "large.wasm", &to, "--plain-http", "--layout", "artifact", "--timeout", "2s"]);
-    assert!(began.elapsed() > Duration::from_secs(3), "the relay is not slow");
+    let pushed = tool.run(&["push", "large.wasm", &to, "--plain-http", "--layout", "artifact", "--timeout", "4s"]);
+    assert!(began.elapsed() > Duration::from_secs(5), "the relay is not slow");
     assert!(pushed.succeeded && !pushed.told.contains("trying again"), "{pushed:?}");
     assert_eq!(relay.cuts(), 0);
 }
