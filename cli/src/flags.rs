@@ -1,10 +1,20 @@
-//! The flags that `canaryctl run` and `canaryctl render bootstrap` share.
+//! What the flags of several subcommands have in common.
 
-use std::{net::Ipv4Addr, path::PathBuf};
+use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
+
+use canary_routing::duration;
 
 use crate::bootstrap::{Guarding, Ports, Upstream};
 
-/// A configuration, and the Envoy that is to run it.
+/// A duration as the configuration writes it.
+///
+/// # Errors
+/// When it is none.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    duration::parse(text).ok_or_else(|| "give a duration, such as 2s or 500ms".to_owned())
+}
+
+/// The flags that `canaryctl run` and `canaryctl render bootstrap` share: a configuration, and the Envoy that is to run it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct EnvoyFlags {
     /// The configuration file, YAML or JSON

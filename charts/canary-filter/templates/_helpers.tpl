@@ -4,25 +4,22 @@
 {{- end -}}
 
 {{- define "canary.labels" -}}
-app.kubernetes.io/name: {{ include "canary.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{ include "canary.selectorLabels" . }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
 {{- end -}}
 
 {{/* What all Pods of the service have in common. */}}
 {{- define "canary.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "canary.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "canary.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
-{{/* The versions with their names and labels filled in, as a JSON list. */}}
+{{/* The versions with their labels filled in, as a JSON list. */}}
 {{- define "canary.versions" -}}
 {{- $versions := list -}}
-{{- range $index, $version := .Values.versions -}}
-{{- $name := $version.name | default (printf "v%d" (add1 $index)) -}}
-{{- $labels := $version.labels | default (dict "version" $name) -}}
-{{- $versions = append $versions (merge (dict "name" $name "labels" $labels) $version) -}}
+{{- range .Values.versions -}}
+{{- $versions = append $versions (merge (dict "labels" (.labels | default (dict "version" .name))) .) -}}
 {{- end -}}
 {{- $versions | toJson -}}
 {{- end -}}
@@ -177,14 +174,14 @@ extensions.istio.io/trafficextension/{{ include "canary.pluginNamespace" . }}.{{
 
 {{/* The module, with the document: fields of a WasmPlugin, or of a TrafficExtension's `wasm`. */}}
 {{- define "canary.module" -}}
-url: {{ .Values.plugin.url }}
+url: {{ .Values.plugin.url | quote }}
 {{- with .Values.plugin.sha256 }}
 sha256: {{ . | quote }}
 {{- end }}
 pluginName: canary
 imagePullPolicy: {{ .Values.plugin.pullPolicy }}
 {{- with .Values.plugin.pullSecret }}
-imagePullSecret: {{ . }}
+imagePullSecret: {{ . | quote }}
 {{- end }}
 failStrategy: {{ .Values.plugin.failStrategy }}
 pluginConfig:
@@ -200,16 +197,74 @@ pluginConfig:
 {{- end -}}
 {{- end -}}
 
+{{/* Fails where the service's name is none that a Service may have; the release's may be one of many more. */}}
+{{- define "canary.checkName" -}}
+{{- $name := include "canary.name" . -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) -}}
+{{- fail (printf "service.name: the release's name makes it %q, which is no name of a Service: lower-case letters, digits and -, a letter first; say another" $name) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Fails where a value repeats a field that the chart sets itself. */}}
+{{- define "canary.checkOwn" -}}
+{{- range $field, $why := .own -}}
+{{- if hasKey $.value $field -}}
+{{- fail (printf "%s.%s: the chart sets this field: %s" $.at $field $why) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Fails where labels of a version repeat those of all. */}}
+{{- define "canary.checkOwnLabels" -}}
+{{- $own := include "canary.labels" . | fromYaml -}}
+{{- range $index, $version := .Values.versions -}}
+{{- range $label, $_ := $version.labels -}}
+{{- if hasKey $own $label -}}
+{{- fail (printf "versions[%d].labels: the chart sets the label %s itself" $index $label) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Fails where a subset would choose the Pods of two versions: all labels of one are among those of the other. */}}
+{{- define "canary.checkLabels" -}}
+{{- $versions := include "canary.versions" . | fromJsonArray -}}
+{{- range $one, $chosen := $versions -}}
+{{- range $other, $version := $versions -}}
+{{- if ne $one $other -}}
+{{- $differs := false -}}
+{{- range $label, $value := $chosen.labels -}}
+{{- if or (not (hasKey $version.labels $label)) (ne (get $version.labels $label) $value) -}}{{- $differs = true -}}{{- end -}}
+{{- end -}}
+{{- if not $differs -}}
+{{- fail (printf "versions[%d].labels: they choose the Pods of %s as well as those of %s (%s): give each version a label of its own" $one $version.name $chosen.name ($chosen.labels | toJson)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* What the schema cannot say: versions that are named have to be there, and somebody gets a share. */}}
 {{- define "canary.check" -}}
 {{- include "canary.checkShares" (dict "at" "weights" "weights" .Values.weights) -}}
 {{- range $index, $rule := .Values.rules -}}
 {{- include "canary.checkShares" (dict "at" (printf "rules[%d].weights" $index) "weights" $rule.weights) -}}
 {{- end -}}
+{{- include "canary.checkName" . -}}
+{{- include "canary.checkOwn" (dict "at" "pod" "value" (.Values.pod | default dict) "own" (dict
+  "containers" "fields of the service's container go into `container`; others run as pod.initContainers with restartPolicy: Always"
+  "imagePullSecrets" "it is a value of its own, `imagePullSecrets`")) -}}
+{{- include "canary.checkOwn" (dict "at" "container" "value" (.Values.container | default dict) "own" (dict
+  "name" "it is that of the service"
+  "image" "it is made of image.repository and the version's tag"
+  "imagePullPolicy" "it is image.pullPolicy"
+  "ports" "it is made of service.targetPort and service.portName; the container may listen on others without")) -}}
+{{- if .Values.deploy -}}{{- include "canary.checkOwnLabels" . -}}{{- end -}}
 {{- $names := include "canary.versionNames" . | fromJsonArray -}}
 {{- if ne (len $names) (len (uniq $names)) -}}
 {{- fail (printf "versions: two of them have one name: %s" (join ", " $names)) -}}
 {{- end -}}
+{{- include "canary.checkLabels" . -}}
 {{- $named := list (dict "at" "defaultVersion" "version" (include "canary.defaultVersion" .)) -}}
 {{- range .Values.fallback -}}{{- $named = append $named (dict "at" "fallback" "version" .) -}}{{- end -}}
 {{- range $version, $_ := .Values.weights -}}{{- $named = append $named (dict "at" "weights" "version" $version) -}}{{- end -}}

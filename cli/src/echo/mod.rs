@@ -27,9 +27,7 @@ use std::{process::ExitCode, time::Duration};
 pub use calls::CallUrl;
 pub use server::{Echo, Server};
 
-use canary_routing::duration;
-
-use crate::{address::HostPort, console, runtime};
+use crate::{address::HostPort, console, flags, runtime};
 
 /// Where an echo server says whether it takes requests.
 pub(crate) const HEALTH: &str = "/healthz";
@@ -56,12 +54,8 @@ pub struct Args {
     #[arg(long)]
     log: bool,
     /// How long to answer new requests after being told to stop, while /healthz says 503, such as 2s
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = drain)]
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = flags::duration)]
     drain: Duration,
-}
-
-fn drain(text: &str) -> Result<Duration, String> {
-    duration::parse(text).ok_or_else(|| "give a duration, such as 2s or 500ms".to_owned())
 }
 
 impl Args {

@@ -1,17 +1,16 @@
 //! Who pushes and pulls: what `docker login` has noted, in the configuration or with the helpers that it names.
 
 use std::{
-    env, fmt,
-    fs::File,
-    io::{self, BufReader},
+    env, fmt, fs, io,
     path::{Path, PathBuf},
 };
 
 use docker_credential::{CredentialRetrievalError, DockerCredential, get_credential_from_reader};
 use oci_client::secrets::RegistryAuth;
+use serde_json::{Map, Value};
 
-/// What helpers of Docker's say where they have nothing for a host.
-const NOT_IN_HELPER: &str = "credentials not found";
+use super::helper::Helpers;
+
 /// The key by which Docker keeps the credentials of Docker Hub.
 const DOCKER_HUB: (&str, &str) = ("docker.io", "https://index.docker.io/v1/");
 
@@ -34,27 +33,29 @@ impl Credentials {
         let Some(directory) = directory else { return Ok(none(None)) };
         let path = directory.join("config.json");
         let wrong = |why: &dyn fmt::Display| format!("{}: {why}", path.display());
-        let file = match File::open(&path) {
-            Ok(file) => file,
+        let configuration = match fs::read(&path) {
+            Ok(configuration) => configuration,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(none(Some(path))),
             Err(error) => return Err(wrong(&error)),
         };
         let (hub, key_of_hub) = DOCKER_HUB;
         let key = if host == hub { key_of_hub } else { host };
-        match get_credential_from_reader(BufReader::new(file), key) {
-            Ok(DockerCredential::UsernamePassword(user, password)) => {
+        let found =
+            look_up(&configuration, key).map_err(|why| wrong(&format_args!("credentials for {host}: {why}")))?;
+        match found {
+            Some(DockerCredential::UsernamePassword(user, password)) => {
                 Ok(Self { auth: RegistryAuth::Basic(user, password), file: Some(path) })
             }
-            Ok(DockerCredential::IdentityToken(_)) => Err(wrong(&format_args!(
+            Some(DockerCredential::IdentityToken(_)) => Err(wrong(&format_args!(
                 "for {host} it has an identity token, which cannot be used here: `docker login {host}` with a user and an access token"
             ))),
-            Err(CredentialRetrievalError::NoCredentialConfigured) => Ok(none(Some(path))),
-            Err(CredentialRetrievalError::HelperFailure { stdout, .. }) if stdout.contains(NOT_IN_HELPER) => {
-                Ok(none(Some(path)))
-            }
-            Err(CredentialRetrievalError::ConfigReadError) => Err(wrong(&"it is no configuration of Docker (JSON)")),
-            Err(error) => Err(wrong(&format_args!("credentials for {host}: {error}"))),
+            None => Ok(none(Some(path))),
         }
+    }
+
+    /// Whether there is a password, which is not for others to read.
+    pub(crate) fn are_secret(&self) -> bool {
+        matches!(self.auth, RegistryAuth::Basic(..))
     }
 
     /// What is wrong where a registry does not let these in.
@@ -72,6 +73,31 @@ impl Credentials {
     }
 }
 
+/// What a configuration has for a registry, in Docker's order: by the host's own helper, in the file, by the helper of all.
+fn look_up(configuration: &[u8], key: &str) -> Result<Option<DockerCredential>, String> {
+    let mut fields: Map<String, Value> =
+        serde_json::from_slice(configuration).map_err(|_| "it is no configuration of Docker (JSON)".to_owned())?;
+    // Asked here, as the crate would show what they write.
+    let named = ["credHelpers", "credsStore"]
+        .map(|field| (field.to_owned(), fields.remove(field)))
+        .into_iter()
+        .filter_map(|(field, value)| Some((field, value.filter(|value| !value.is_null())?)));
+    let helpers: Helpers = serde_json::from_value(Value::Object(named.collect()))
+        .map_err(|error| format!("credHelpers and credsStore name helpers: {error}"))?;
+    if let Some(helper) = helpers.of(key) {
+        return helper.get(key);
+    }
+    let rest = Value::Object(fields).to_string();
+    match get_credential_from_reader(rest.as_bytes(), key) {
+        Ok(credential) => Ok(Some(credential)),
+        Err(CredentialRetrievalError::NoCredentialConfigured) => {
+            helpers.of_all().map_or(Ok(None), |helper| helper.get(key))
+        }
+        Err(CredentialRetrievalError::ConfigReadError) => Err("it is no configuration of Docker (JSON)".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// Where Docker's configuration is: `$DOCKER_CONFIG`, else `~/.docker`.
 pub(crate) fn docker_directory() -> Option<PathBuf> {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -80,8 +106,6 @@ pub(crate) fn docker_directory() -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]
@@ -106,9 +130,27 @@ mod tests {
             ("no JSON", "r.io", "auths:", Err("no configuration of Docker")),
             ("no base64", "r.io", r#"{"auths": {"r.io": {"auth": "!"}}}"#, Err("Unable to decode credential")),
             ("a token", "r.io", r#"{"auths": {"r.io": {"identitytoken": "x"}}}"#, Err("an identity token")),
-            ("a helper that is not there", "r.io", r#"{"credsStore": "is-not-there"}"#, Err("credential helper")),
-            ("a helper of one host", "r.io", r#"{"credHelpers": {"r.io": "is-not-there"}}"#, Err("credential helper")),
+            (
+                "a helper that is not there",
+                "r.io",
+                r#"{"credsStore": "is-not-there"}"#,
+                Err("`docker-credential-is-not-there get`: No such file"),
+            ),
+            (
+                "a helper of one host",
+                "r.io",
+                r#"{"credHelpers": {"r.io": "is-not-there"}, "auths": {"r.io": {"auth": "dXNlcjpwYXNzOndvcmQ="}}}"#,
+                Err("`docker-credential-is-not-there get`: No such file"),
+            ),
             ("a helper of another", "q.io", r#"{"credHelpers": {"r.io": "is-not-there"}}"#, anonymous()),
+            (
+                "a helper of all but this one",
+                "r.io",
+                r#"{"credsStore": "is-not-there", "auths": {"r.io": {"auth": "dXNlcjpwYXNzOndvcmQ="}}}"#,
+                basic(),
+            ),
+            ("no helper at all", "r.io", r#"{"credsStore": null, "credHelpers": null}"#, anonymous()),
+            ("helpers of another type", "r.io", r#"{"credsStore": 1}"#, Err("credHelpers and credsStore name helpers")),
         ] {
             let directory = tempfile::tempdir().unwrap();
             if !config.is_empty() {

@@ -1,10 +1,10 @@
 //! Why a registry did not do what it was asked, in words that say what to do.
 
-use std::{error::Error, fmt, io, iter};
+use std::{error::Error, fmt, io, iter, time::Duration};
 
 use oci_client::errors::{DigestError, OciDistributionError, OciEnvelope, OciErrorCode};
 
-use super::{credentials::Credentials, reference::ImageUrl};
+use super::{credentials::Credentials, excerpt::excerpt, reference::ImageUrl};
 
 /// Why a request failed.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(crate) struct Exchange<'e> {
     pub(crate) image: &'e ImageUrl,
     pub(crate) plain_http: bool,
     pub(crate) credentials: &'e Credentials,
+    /// The URL of the service that gives tokens for the registry, where that is asked.
+    pub(crate) token_service: Option<&'e str>,
 }
 
 impl Failure {
@@ -77,17 +79,36 @@ impl Exchange<'_> {
         }
     }
 
-    /// The registry answered with an error.
-    fn answered(&self, status: u16, text: &str) -> Failure {
-        let (image, host) = (self.image, self.image.host());
+    /// Neither an answer nor progress for so long.
+    pub(crate) fn silent(&self, limit: Duration) -> Failure {
+        let message = format!("{} has been silent for {limit:?} (--timeout)", self.peer());
+        Failure { message, kind: Kind::Transient }
+    }
+
+    /// The token service has something else to say than a token.
+    pub(crate) fn without_a_token(&self) -> Failure {
+        Failure::lasting(format!("{} answers without a token", self.peer()))
+    }
+
+    /// Whom the words are about.
+    fn peer(&self) -> String {
+        let host = self.image.host();
+        self.token_service.map_or_else(|| host.to_owned(), |url| format!("{url} (the token service of {host})"))
+    }
+
+    /// The registry, or its token service, answered with an error.
+    pub(crate) fn answered(&self, status: u16, text: &str) -> Failure {
+        let (image, host) = (self.image, self.peer());
+        let text = excerpt(text);
         let told = if text.is_empty() { String::new() } else { format!(": {text}") };
         let (kind, message) = match status {
             400 if self.plain_http && text.contains("HTTPS") => {
                 (Kind::Lasting, format!("{host} speaks HTTPS: leave --plain-http out"))
             }
-            401 => (Kind::Lasting, self.credentials.refused_by(host)),
+            401 => (Kind::Lasting, self.credentials.refused_by(self.image.host())),
+            403 if self.token_service.is_some() => (Kind::Lasting, self.credentials.refused_by(self.image.host())),
             403 => (Kind::Lasting, format!("{image}: {host} does not allow it{told}")),
-            404 => (Kind::Absent, format!("{image}: {host} does not have it{told}")),
+            404 if self.token_service.is_none() => (Kind::Absent, format!("{image}: {host} does not have it{told}")),
             429 | 500 | 502..=504 => (Kind::Transient, format!("{host} answers {status}{told}")),
             _ => (Kind::Lasting, format!("{image}: {host} answers {status}{told}")),
         };
@@ -96,7 +117,7 @@ impl Exchange<'_> {
 
     /// There is no whole answer.
     fn unanswered(&self, error: &(dyn Error + 'static)) -> Failure {
-        let host = self.image.host();
+        let host = self.peer();
         let mut last = error;
         for cause in causes(error) {
             match cause.downcast_ref() {
@@ -213,9 +234,29 @@ mod tests {
                 "sha256:a and sent sha256:b",
             ),
         ] {
-            let failure = Exchange { image: &image, plain_http, credentials: &credentials }.failure(&error);
+            let exchange = Exchange { image: &image, plain_http, credentials: &credentials, token_service: None };
+            let failure = exchange.failure(&error);
             assert_eq!(failure.kind, kind, "{row}: {failure}");
             assert!(failure.to_string().contains(expected), "{row}: {failure}");
+        }
+    }
+
+    #[test]
+    fn what_a_token_service_answers_is_told_as_such() {
+        let image = "oci://r.io/a:1".parse().unwrap();
+        let credentials = Credentials::find("r.io", None).unwrap();
+        let token_service = Some("https://auth.io/token");
+        let exchange = Exchange { image: &image, plain_http: false, credentials: &credentials, token_service };
+        for (status, kind, expected) in [
+            (401, Kind::Lasting, "r.io asks who you are"),
+            (403, Kind::Lasting, "r.io asks who you are"),
+            (404, Kind::Lasting, "https://auth.io/token (the token service of r.io) answers 404: oh"),
+            (429, Kind::Transient, "https://auth.io/token (the token service of r.io) answers 429: oh"),
+            (503, Kind::Transient, "https://auth.io/token (the token service of r.io) answers 503: oh"),
+        ] {
+            let failure = exchange.answered(status, "oh\n");
+            assert_eq!(failure.kind, kind, "{status}: {failure}");
+            assert!(failure.to_string().contains(expected), "{status}: {failure}");
         }
     }
 }

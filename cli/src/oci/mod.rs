@@ -4,12 +4,15 @@ mod accepted;
 mod archive;
 mod credentials;
 mod digest;
+mod excerpt;
 mod failure;
+mod helper;
 mod layout;
 pub mod pull;
 pub mod push;
 mod reference;
 mod registry;
+mod token;
 
 /// How every WebAssembly module starts.
 const WASM_MAGIC: &[u8] = b"\0asm";

@@ -1,6 +1,6 @@
 //! `oci://HOST[:PORT]/NAME:TAG`, as flags take it and Istio's `url` has it.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use oci_client::Reference;
 
@@ -25,6 +25,15 @@ impl ImageUrl {
     pub(crate) fn host(&self) -> &str {
         self.reference.registry()
     }
+}
+
+/// Whether a host, with or without a port, is this machine itself, so that what is sent there goes over no network.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let has_port = |(_, port): &(&str, &str)| port.parse::<u16>().is_ok();
+    let name = host.rsplit_once(':').filter(has_port).map_or(host, |(name, _)| name);
+    let name = name.trim_matches(['[', ']']);
+    let address = name.parse::<IpAddr>();
+    name == "localhost" || name.ends_with(".localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 impl FromStr for ImageUrl {
@@ -95,6 +104,27 @@ mod tests {
         ] {
             let error = text.parse::<ImageUrl>().expect_err(row);
             assert!(error.contains(expected) && error.ends_with(EXAMPLE), "{row}: {error}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_what_goes_over_no_network() {
+        for (host, expected) in [
+            ("localhost", true),
+            ("localhost:5000", true),
+            ("registry.localhost:5000", true),
+            ("127.0.0.1", true),
+            ("127.8.9.10:5000", true),
+            ("[::1]:5000", true),
+            ("[::1]", true),
+            ("registry.example.com:5000", false),
+            ("localhost.example.com", false),
+            ("mylocalhost:5000", false),
+            ("10.0.0.1:5000", false),
+            ("0.0.0.0:5000", false),
+            ("[2001:db8::1]:5000", false),
+        ] {
+            assert_eq!(is_loopback(host), expected, "{host}");
         }
     }
 }

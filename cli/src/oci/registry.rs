@@ -1,6 +1,6 @@
 //! A registry, as the client of one image sees it: authorised, patient, and with errors in words.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use hyper::header::HeaderValue;
@@ -9,25 +9,30 @@ use oci_client::{
     client::{ClientConfig, ClientProtocol},
     errors::OciDistributionError,
     manifest::{IMAGE_MANIFEST_MEDIA_TYPE, OCI_IMAGE_INDEX_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE, OciDescriptor},
-    token_cache::{RegistryToken, RegistryTokenType},
+    secrets::RegistryAuth,
+    token_cache::RegistryTokenType,
 };
-use tokio::time::sleep;
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
 use tokio_stream::{Stream, StreamExt as _};
 
 use super::{
     credentials::{Credentials, docker_directory},
     failure::{Exchange, Failure},
-    reference::ImageUrl,
+    reference::{ImageUrl, is_loopback},
+    token::{Challenge, TokenService},
 };
-use crate::console;
+use crate::{console, flags};
 
 /// Before each further try of a request that failed and may succeed later.
 const PAUSES: [Duration; 4] =
     [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 /// How long connecting may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// How long a registry may be silent; what is sent to it meanwhile, a layer of some 200 KB, counts as silence.
-const SILENCE_LIMIT: Duration = Duration::from_secs(120);
+/// Who asks.
+const USER_AGENT: &str = concat!("canaryctl/", env!("CARGO_PKG_VERSION"));
 /// What a client takes: an index, too, so that it can be refused by name.
 const MANIFESTS: [&str; 4] = [
     OCI_IMAGE_MEDIA_TYPE,
@@ -42,12 +47,26 @@ pub(crate) struct RegistryFlags {
     /// Speak HTTP to the registry instead of HTTPS, for one on this machine
     #[arg(long)]
     plain_http: bool,
+    /// How long the registry may neither answer nor take or send a byte before it is asked again, five times in all
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = silence)]
+    timeout: Duration,
+}
+
+fn silence(text: &str) -> Result<Duration, String> {
+    let wrong = || "give a duration of more than nothing, such as 30s".to_owned();
+    flags::duration(text).ok().filter(|duration| !duration.is_zero()).ok_or_else(wrong)
 }
 
 /// The registry of one image.
 pub(crate) struct Registry<'i> {
     image: &'i ImageUrl,
     client: Client,
+    /// For what the client of images does not tell: what became of a token.
+    web: reqwest::Client,
+    /// How long there may be no progress.
+    timeout: Duration,
+    /// Told of each part of a layer that goes or comes.
+    progress: Arc<Notify>,
     credentials: Credentials,
     plain_http: bool,
 }
@@ -65,31 +84,86 @@ impl<'i> Registry<'i> {
         let credentials = Credentials::find(image.host(), docker_directory().as_deref())?;
         // An error says that there is one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::try_from(configuration(flags.plain_http))
-            .map_err(|error| format!("cannot set up HTTPS ({error}): SSL_CERT_FILE may name a file of certificates"))?;
-        let registry = Self { image, client, credentials, plain_http: flags.plain_http };
-        registry.patiently("asking who may do this", async || registry.authorise(operation).await).await?;
+        let wrong = |error: &dyn fmt::Display| {
+            format!("cannot set up HTTPS ({error}): SSL_CERT_FILE may name a file of certificates")
+        };
+        let connect = CONNECT_LIMIT.min(flags.timeout);
+        let client = Client::try_from(configuration(flags.plain_http, connect)).map_err(|error| wrong(&error))?;
+        let web = reqwest::Client::builder().user_agent(USER_AGENT).connect_timeout(connect).build();
+        let registry = Self {
+            image,
+            client,
+            web: web.map_err(|error| wrong(&error))?,
+            timeout: flags.timeout,
+            progress: Arc::default(),
+            credentials,
+            plain_http: flags.plain_http,
+        };
+        if flags.plain_http && registry.is_told_a_secret(image.host()) {
+            console::complain(format_args!(
+                "warning: --plain-http: the password for {} goes over the network in clear, for everybody on the way to read",
+                image.host()
+            ));
+        }
+        registry.authorise(operation).await?;
         Ok(registry)
     }
 
-    async fn authorise(&self, operation: RegistryOperation) -> Result<(), OciDistributionError> {
+    /// Whether a password goes over the network to this host.
+    fn is_told_a_secret(&self, host: &str) -> bool {
+        self.credentials.are_secret() && !is_loopback(host)
+    }
+
+    async fn authorise(&self, operation: RegistryOperation) -> Result<(), String> {
+        const WHAT: &str = "asking who may do this";
         let reference = self.image.reference();
-        let token = self.client.auth(reference, &self.credentials.auth, operation).await?;
+        let asked = async || Challenge::of(&self.web, &self.base()).await.map_err(|error| self.failure(&error));
+        let token = match self.patiently(WHAT, asked).await? {
+            Challenge::None => return Ok(()),
+            Challenge::Password => match &self.credentials.auth {
+                RegistryAuth::Basic(user, password) => RegistryTokenType::Basic(user.clone(), password.clone()),
+                _ => return Ok(()),
+            },
+            Challenge::Token(service) => {
+                self.warn_of(&service);
+                let exchange = Exchange { token_service: Some(service.url()), ..self.exchange() };
+                let asked = async || service.token(&self.web, reference, &operation, &exchange).await;
+                RegistryTokenType::Bearer(self.patiently_with(WHAT, &exchange, asked).await?)
+            }
+        };
         // Who may push may look, and a token to look alone may be refused before the first push.
-        if let (RegistryOperation::Push, Some(token)) = (operation, token) {
-            let token = RegistryTokenType::Bearer(RegistryToken::Token { token });
-            self.client.tokens.insert(reference, RegistryOperation::Pull, token).await;
+        if operation == RegistryOperation::Push {
+            self.client.tokens.insert(reference, RegistryOperation::Pull, token.clone()).await;
         }
+        self.client.tokens.insert(reference, operation, token).await;
         Ok(())
+    }
+
+    /// Where a registry with HTTPS sends its clients to a service without it.
+    fn warn_of(&self, service: &TokenService) {
+        let is_far = service.host_without_https().is_some_and(|host| self.is_told_a_secret(&host));
+        if is_far && !self.plain_http {
+            console::complain(format_args!(
+                "warning: {} wants its password at {}: it goes over the network in clear, for everybody on the way to read",
+                self.image.host(),
+                service.url()
+            ));
+        }
+    }
+
+    /// Where the interface of registries begins.
+    fn base(&self) -> String {
+        let scheme = if self.plain_http { "http" } else { "https" };
+        format!("{scheme}://{}/v2/", self.image.reference().resolve_registry())
     }
 
     /// The digest of the image's manifest, if there is one.
     pub(crate) async fn digest(&self) -> Result<Option<String>, String> {
         let (reference, auth) = (self.image.reference(), &self.credentials.auth);
-        let asked = async || match self.client.fetch_manifest_digest(reference, auth).await {
+        let asked = async || match self.told(self.client.fetch_manifest_digest(reference, auth)).await {
             Ok(digest) => Ok(Some(digest)),
-            Err(error) if self.exchange().failure(&error).is_absence() => Ok(None),
-            Err(error) => Err(error),
+            Err(failure) if failure.is_absence() => Ok(None),
+            Err(failure) => Err(failure),
         };
         self.patiently("asking for the tag", asked).await
     }
@@ -97,33 +171,35 @@ impl<'i> Registry<'i> {
     /// The image's manifest as it is; its digest is checked against what was asked for.
     pub(crate) async fn manifest(&self) -> Result<Bytes, String> {
         let (reference, auth) = (self.image.reference(), &self.credentials.auth);
-        let asked = async || Ok(self.client.pull_manifest_raw(reference, auth, &MANIFESTS).await?.0);
-        self.patiently("the manifest", asked).await
+        let asked = async || self.told(self.client.pull_manifest_raw(reference, auth, &MANIFESTS)).await;
+        self.patiently("the manifest", asked).await.map(|(manifest, _digest)| manifest)
     }
 
     /// A blob of the image; its length and digest are checked.
     pub(crate) async fn blob(&self, descriptor: &OciDescriptor) -> Result<Bytes, String> {
+        self.patiently("the layer", async || self.told(self.download(descriptor)).await).await
+    }
+
+    async fn download(&self, descriptor: &OciDescriptor) -> Result<Bytes, OciDistributionError> {
         let size = u64::try_from(descriptor.size).unwrap_or_default();
-        let asked = async || {
-            let mut stream = self.client.pull_blob_stream(self.image.reference(), descriptor).await?;
-            let mut blob = BytesMut::new();
-            while let Some(part) = stream.next().await {
-                blob.extend_from_slice(&part?);
-                if u64::try_from(blob.len()).unwrap_or(u64::MAX) > size {
-                    return Err(OciDistributionError::SpecViolationError(format!(
-                        "{} is longer than the {size} bytes of its descriptor",
-                        descriptor.digest
-                    )));
-                }
+        let mut stream = self.client.pull_blob_stream(self.image.reference(), descriptor).await?;
+        let mut blob = BytesMut::new();
+        while let Some(part) = stream.next().await {
+            self.progress.notify_one();
+            blob.extend_from_slice(&part?);
+            if u64::try_from(blob.len()).unwrap_or(u64::MAX) > size {
+                return Err(OciDistributionError::SpecViolationError(format!(
+                    "{} is longer than the {size} bytes of its descriptor",
+                    descriptor.digest
+                )));
             }
-            Ok(blob.freeze())
-        };
-        self.patiently("the layer", asked).await
+        }
+        Ok(blob.freeze())
     }
 
     /// Whether the registry has a blob for this image's name.
     pub(crate) async fn has_blob(&self, digest: &str) -> Result<bool, String> {
-        let asked = async || self.client.blob_exists(self.image.reference(), digest).await;
+        let asked = async || self.told(self.client.blob_exists(self.image.reference(), digest)).await;
         self.patiently("asking for a blob", asked).await
     }
 
@@ -133,8 +209,12 @@ impl<'i> Registry<'i> {
         S: Stream<Item = Bytes> + Send + 'static,
     {
         let asked = async || {
-            let parts = parts().map(Ok);
-            self.client.push_blob_stream(self.image.reference(), parts, digest, Some(size)).await
+            let progress = Arc::clone(&self.progress);
+            let parts = parts().map(move |part| {
+                progress.notify_one();
+                Ok(part)
+            });
+            self.told(self.client.push_blob_stream(self.image.reference(), parts, digest, Some(size))).await
         };
         self.patiently("the upload", asked).await.map(drop)
     }
@@ -142,19 +222,32 @@ impl<'i> Registry<'i> {
     /// Writes the manifest, by which the image's tag becomes this image.
     pub(crate) async fn push_manifest(&self, manifest: &Bytes) -> Result<(), String> {
         let kind = HeaderValue::from_static(OCI_IMAGE_MEDIA_TYPE);
-        let asked =
-            async || self.client.push_manifest_raw(self.image.reference(), manifest.clone(), kind.clone()).await;
+        let reference = self.image.reference();
+        let asked = async || self.told(self.client.push_manifest_raw(reference, manifest.clone(), kind.clone())).await;
         self.patiently("the manifest", asked).await.map(drop)
     }
 
-    /// Asks again after what may pass.
-    async fn patiently<T>(
+    async fn told<T>(&self, answer: impl Future<Output = Result<T, OciDistributionError>>) -> Result<T, Failure> {
+        answer.await.map_err(|error| self.failure(&error))
+    }
+
+    fn failure(&self, error: &OciDistributionError) -> Failure {
+        self.exchange().failure(error)
+    }
+
+    /// Asks the registry again after what may pass.
+    async fn patiently<T>(&self, what: &str, ask: impl AsyncFn() -> Result<T, Failure>) -> Result<T, String> {
+        self.patiently_with(what, &self.exchange(), ask).await
+    }
+
+    async fn patiently_with<T>(
         &self,
         what: &str,
-        ask: impl AsyncFn() -> Result<T, OciDistributionError>,
+        exchange: &Exchange<'_>,
+        ask: impl AsyncFn() -> Result<T, Failure>,
     ) -> Result<T, String> {
         for pause in PAUSES {
-            match self.once(&ask).await {
+            match self.once(exchange, &ask).await {
                 Err(failure) if failure.is_transient() => {
                     console::complain(format_args!("{what}: {failure}; trying again in {pause:?}"));
                     sleep(pause).await;
@@ -163,26 +256,34 @@ impl<'i> Registry<'i> {
             }
         }
         let tries = PAUSES.len().saturating_add(1);
-        self.once(&ask).await.map_err(|failure| format!("{what}: {failure}; given up at the {tries}th try"))
+        let outcome = self.once(exchange, &ask).await;
+        outcome.map_err(|failure| format!("{what}: {failure}; given up at the {tries}th try"))
     }
 
-    async fn once<T>(&self, ask: &impl AsyncFn() -> Result<T, OciDistributionError>) -> Result<T, Failure> {
-        ask().await.map_err(|error| self.exchange().failure(&error))
+    async fn once<T>(&self, exchange: &Exchange<'_>, ask: &impl AsyncFn() -> Result<T, Failure>) -> Result<T, Failure> {
+        tokio::select! {
+            outcome = ask() => outcome,
+            () = self.silence() => Err(exchange.silent(self.timeout)),
+        }
+    }
+
+    /// Ends when there was no progress for too long.
+    async fn silence(&self) {
+        while timeout(self.timeout, self.progress.notified()).await.is_ok() {}
     }
 
     fn exchange(&self) -> Exchange<'_> {
-        Exchange { image: self.image, plain_http: self.plain_http, credentials: &self.credentials }
+        Exchange { image: self.image, plain_http: self.plain_http, credentials: &self.credentials, token_service: None }
     }
 }
 
-fn configuration(plain_http: bool) -> ClientConfig {
+fn configuration(plain_http: bool, connect_timeout: Duration) -> ClientConfig {
     ClientConfig {
         protocol: if plain_http { ClientProtocol::Http } else { ClientProtocol::Https },
         // One PUT: what every registry has to understand.
         use_monolithic_push: true,
-        read_timeout: Some(SILENCE_LIMIT),
-        connect_timeout: Some(CONNECT_LIMIT),
-        user_agent: concat!("canaryctl/", env!("CARGO_PKG_VERSION")),
+        connect_timeout: Some(connect_timeout),
+        user_agent: USER_AGENT,
         ..ClientConfig::default()
     }
 }

@@ -19,13 +19,19 @@ use e2e::{
         world::{PROXY, World},
     },
     upstream::TEST_ID,
+    wait,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::{
+    runbook::{self, Clients},
+    starting,
+};
+
 const EXAMPLES: [&str; 4] = ["minimal", "bookinfo", "grpc-versions", "gateway"];
 const RELEASE: &str = "shop";
-const NAMESPACE: &str = "shops";
+pub(crate) const NAMESPACE: &str = "shops";
 /// Without what it says of every EnvoyFilter, whatever is in it.
 const ANALYZE: [&str; 5] =
     ["analyze", "--use-kube=false", "--namespace", NAMESPACE, "--suppress=IST0133=EnvoyFilter *"];
@@ -34,12 +40,12 @@ fn chart() -> PathBuf {
     binaries::workspace().join("charts/canary-filter")
 }
 
-fn values(example: &str) -> String {
+pub(crate) fn values(example: &str) -> String {
     chart().join("examples").join(format!("{example}.yaml")).display().to_string()
 }
 
 /// `helm` with a home of its own.
-fn helm(tools: &Tools, arguments: &[&str]) -> Result<String, String> {
+pub(crate) fn helm(tools: &Tools, arguments: &[&str]) -> Result<String, String> {
     let home = tempfile::tempdir().expect("a temporary folder");
     let folders = ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"].map(|folder| (folder, home.path()));
     let command = Command::new(tools.program("helm")).args(arguments).envs(folders).current_dir(chart()).output();
@@ -52,7 +58,7 @@ fn helm(tools: &Tools, arguments: &[&str]) -> Result<String, String> {
 }
 
 /// `helm template` with these flags.
-fn template(tools: &Tools, namespace: &str, flags: &[&str]) -> Result<String, String> {
+pub(crate) fn template(tools: &Tools, namespace: &str, flags: &[&str]) -> Result<String, String> {
     helm(tools, &[&["template", RELEASE, ".", "--namespace", namespace][..], flags].concat())
 }
 
@@ -61,7 +67,7 @@ fn render(tools: &Tools, example: &str) -> String {
     rendered.unwrap_or_else(|error| panic!("{example}: {error}"))
 }
 
-fn objects(text: &str) -> Vec<Value> {
+pub(crate) fn objects(text: &str) -> Vec<Value> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     documents.into_iter().filter(|document| !document.is_null()).collect()
 }
@@ -237,77 +243,8 @@ fn add_surroundings(file: &Path, text: &str) {
     }
 }
 
-/// Values that are wrong are told with their places, before anything is rendered.
-pub(crate) async fn refuses_wrong_values(mesh: &Mesh) {
-    for (name, flag, value, told) in [
-        ("an unknown value", "--set", "version=v1", "additional properties 'version' not allowed"),
-        ("no versions", "--set-json", "versions=[]", "at '/versions': minItems: got 0, want 1"),
-        (
-            "a version without a tag",
-            "--set-json",
-            r#"versions=[{"name":"v1"}]"#,
-            "at '/versions/0': missing property 'tag'",
-        ),
-        (
-            "an unknown field of one",
-            "--set-json",
-            r#"versions=[{"tag":"1","tags":"2"}]"#,
-            "at '/versions/0': additional properties 'tags'",
-        ),
-        (
-            "a name for two",
-            "--set-json",
-            r#"versions=[{"tag":"1"},{"tag":"2","name":"v1"}]"#,
-            "versions: two of them have one name: v1, v1",
-        ),
-        ("no image", "--set", "image.repository=", "at '/image/repository': minLength"),
-        ("no module", "--set", "plugin.url=", "at '/plugin/url': '' does not match pattern"),
-        ("a module without a scheme", "--set", "plugin.url=registry/canary:1", "at '/plugin/url'"),
-        ("a digest that is none", "--set", "plugin.sha256=abc", "at '/plugin/sha256'"),
-        (
-            "a default that there is not",
-            "--set",
-            "defaultVersion=v7",
-            "defaultVersion: there is no version v7; versions: v1, v2",
-        ),
-        ("a fallback that there is not", "--set", "fallback={v9}", "fallback: there is no version v9"),
-        ("a share of none", "--set", "weights.v9=3", "weights: there is no version v9; versions: v1, v2"),
-        ("a negative share", "--set", "weights.v1=-1", "at '/weights/v1': minimum: got -1, want 0"),
-        ("no shares", "--set", "weights.v1=0", "weights: their sum is 0"),
-        (
-            "a rule for none",
-            "--set-json",
-            r#"rules=[{"match":[{}],"version":"v3"}]"#,
-            "rules[0]: there is no version v3",
-        ),
-        (
-            "a rule without a version",
-            "--set-json",
-            r#"rules=[{"match":[{}]}]"#,
-            "at '/rules/0': missing property 'version'",
-        ),
-        (
-            "a typing error in a match",
-            "--set-json",
-            r#"rules=[{"match":[{"header":{}}],"version":"v1"}]"#,
-            "at '/rules/0/match/0': additional properties 'header'",
-        ),
-        ("no duration", "--set-json", r#"http={"timeout":3}"#, "at '/http/timeout': got number, want string"),
-        ("no key of users", "--set-json", r#"sticky={"keys":[]}"#, "at '/sticky/keys': minItems"),
-        ("a gateway without a name", "--set", "workload=gateway", "at '/gateways': minItems: got 0, want 1"),
-        ("a sidecar with one", "--set", "gateways={public}", "at '/gateways': maxItems: got 1, want 0"),
-        ("another kind of plugin", "--set", "plugin.kind=EnvoyFilter", "at '/plugin/kind': value must be one of"),
-        ("a wrong port", "--set", "service.port=70000", "at '/service/port': maximum"),
-    ] {
-        match template(&mesh.tools, NAMESPACE, &["--values", &values("minimal"), flag, value]) {
-            Ok(_) => panic!("{name}: {value} is taken"),
-            Err(error) => assert!(error.contains(told), "{name}: {error}"),
-        }
-    }
-}
-
 /// `helm upgrade --install` in the mesh: what it tells.
-fn install(mesh: &Mesh, release: &str, namespace: &str, values: &Value) -> String {
+pub(crate) fn install(mesh: &Mesh, release: &str, namespace: &str, values: &Value) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("values.json");
     fs::write(&file, values.to_string()).expect("write values");
@@ -384,5 +321,64 @@ async fn beside_another_release(mesh: &Mesh, world: &World<'_>, mut values: Valu
         let recorded = service.version("v2").recorded(name);
         assert_eq!(recorded.len(), 1, "{name}");
         assert_eq!(recorded[0].texts(header), ["v2"], "{name}");
+    }
+}
+
+/// The upgrades by which the chart's README lets a version come and go, under load. There is no kubelet: what a Deployment would do to
+/// endpoints is done to those of the ServiceEntry, when `--wait` would have waited for it.
+pub(crate) async fn upgrades_lose_nothing(mesh: &Mesh) {
+    let world = runbook::start(mesh, "chart-upgrades").await;
+    let _log = world.proxy.envoy.show_log_on_panic();
+    let mut values = json!({
+        "image": {"repository": "registry.example.com/reviews"},
+        "service": {"create": false, "name": world.service.name, "port": world.service.port},
+        "versions": [{"name": "v1", "tag": "1.0.0"}],
+        "workload": "gateway",
+        "gateways": [PROXY],
+        "hosts": [world.service.host()],
+        "plugin": {"url": mesh.image(), "namespace": world.namespace, "selector": {"app": PROXY}},
+    });
+    let upgrade = async |values: &Value| {
+        let before = starting::news(&world.proxy).await;
+        install(mesh, RELEASE, &world.namespace, values);
+        wait::until("the document", async || (starting::news(&world.proxy).await > before).then_some(())).await;
+    };
+    let clients = Clients::start(&world, async || {
+        mesh.delete(&world.namespace, "destinationrule", &world.service.name);
+        mesh.apply(&world.service.entry(&["v1"]));
+        upgrade(&values).await;
+    })
+    .await;
+    clients.go_on().await;
+    let v2 = runbook::cluster(&world, "v2");
+
+    values["versions"] = json!([{"name": "v1", "tag": "1.0.0"}, {"name": "v2", "tag": "2.0.0"}]);
+    upgrade(&values).await;
+    mesh.apply(&world.service.entry(&["v1", "v2"]));
+    world.proxy.envoy.wait_for_endpoints(&v2, Some(1)).await;
+    clients.go_on().await;
+    values["weights"] = json!({"v1": 50, "v2": 50});
+    upgrade(&values).await;
+    clients.until_served("v2").await;
+
+    // Another image is the Deployment's alone: nothing for the proxies.
+    let before = starting::news(&world.proxy).await;
+    values["versions"][1]["tag"] = json!("2.0.1");
+    install(mesh, RELEASE, &world.namespace, &values);
+    clients.go_on().await;
+    assert_eq!(starting::news(&world.proxy).await, before, "another image is another document");
+
+    values["weights"] = json!({"v1": 100});
+    upgrade(&values).await;
+    clients.until_gone("v2").await;
+    values["versions"] = json!([{"name": "v1", "tag": "1.0.0"}]);
+    upgrade(&values).await;
+    world.proxy.envoy.wait_for_endpoints(&v2, None).await;
+    mesh.apply(&world.service.entry(&["v1"]));
+    clients.go_on().await;
+    for (protocol, outcome) in clients.stop().await {
+        runbook::print("upgrades of the chart", protocol, &outcome);
+        assert!(outcome.failures.is_empty(), "{protocol:?}: {:?}", outcome.failures.first());
+        assert!(outcome.served("v2") > 0, "{protocol:?}: {:?}", outcome.served_by);
     }
 }

@@ -4,6 +4,7 @@
 //! `make test-istio`. One control plane serves all trials; each has a namespace and proxies of its own.
 
 mod chart;
+mod chart_values;
 mod differential;
 mod fallback;
 mod gateway_api;
@@ -44,8 +45,12 @@ fn trials(runtime: &Handle, mesh: &Arc<Mesh>) -> Vec<Trial> {
         chart::renders_what_is_recorded,
         chart::agrees_with_canaryctl,
         chart::passes_istioctl,
-        chart::refuses_wrong_values,
+        chart_values::refuses_wrong_values,
+        chart_values::takes_names_that_yaml_reads_otherwise,
+        chart_values::leaves_replicas_to_an_autoscaler,
+        chart_values::renames_none_when_one_goes,
         chart::works_at_a_gateway,
+        chart::upgrades_lose_nothing,
         routing::at_a_gateway_by_wasmplugin,
         routing::at_a_gateway_by_trafficextension,
         routing::at_a_gateway_by_envoyfilter,

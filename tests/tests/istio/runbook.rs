@@ -90,7 +90,7 @@ pub(crate) async fn in_the_wrong_order_loses_few_in_mode_version(mesh: &Mesh) {
     }
 }
 
-fn print(arm: &str, protocol: Protocol, outcome: &Outcome) {
+pub(crate) fn print(arm: &str, protocol: Protocol, outcome: &Outcome) {
     let failed = outcome.failures.len();
     eprintln!(
         "{arm}, {protocol:?}: {} requests, {failed} failed {:?}, {:?}",
@@ -100,7 +100,8 @@ fn print(arm: &str, protocol: Protocol, outcome: &Outcome) {
     );
 }
 
-async fn start<'m>(mesh: &'m Mesh, namespace: &str) -> World<'m> {
+/// A gateway that tells how often its filters' configuration changed, before v1 and v2.
+pub(crate) async fn start<'m>(mesh: &'m Mesh, namespace: &str) -> World<'m> {
     let service = Service::start(namespace, SERVICE, &["v1", "v2"]).await;
     let statistics = json!({"proxyStatsMatcher": {
         "inclusionSuffixes": ["membership_total"],
@@ -178,11 +179,11 @@ fn script(folder: &Path, name: &str, text: &str) {
 }
 
 /// What asks the gateway all the while.
-struct Clients(Vec<(Protocol, Load)>);
+pub(crate) struct Clients(Vec<(Protocol, Load)>);
 
 impl Clients {
     /// Begins once all are served by v1 after `prepare`.
-    async fn start(world: &World<'_>, prepare: impl AsyncFnOnce()) -> Self {
+    pub(crate) async fn start(world: &World<'_>, prepare: impl AsyncFnOnce()) -> Self {
         prepare().await;
         let request = world.request("/");
         world.proxy.until(world.port(), "v1 serves", &request, |answer| answer.served_by == "v1").await;
@@ -192,13 +193,13 @@ impl Clients {
         Self(PROTOCOLS.map(|protocol| (protocol, load(protocol))).into())
     }
 
-    async fn go_on(&self) {
+    pub(crate) async fn go_on(&self) {
         for (_, load) in &self.0 {
             load.go_on_for(ENOUGH).await;
         }
     }
 
-    async fn until_served(&self, version: &str) {
+    pub(crate) async fn until_served(&self, version: &str) {
         for (_, load) in &self.0 {
             let goal = load.so_far().served(version) + FEW;
             load.until(&format!("{version} serves"), |outcome| outcome.served(version) >= goal).await;
@@ -206,7 +207,7 @@ impl Clients {
         self.go_on().await;
     }
 
-    async fn until_gone(&self, version: &str) {
+    pub(crate) async fn until_gone(&self, version: &str) {
         for (_, load) in &self.0 {
             wait::until(&format!("{version} serves no more"), async || {
                 let before = load.so_far().served(version);
@@ -217,7 +218,7 @@ impl Clients {
         }
     }
 
-    async fn stop(self) -> Vec<(Protocol, Outcome)> {
+    pub(crate) async fn stop(self) -> Vec<(Protocol, Outcome)> {
         let mut outcomes = Vec::new();
         for (protocol, load) in self.0 {
             outcomes.push((protocol, load.stop().await));
@@ -226,7 +227,8 @@ impl Clients {
     }
 }
 
-fn cluster(world: &World<'_>, version: &str) -> String {
+/// The cluster of a version.
+pub(crate) fn cluster(world: &World<'_>, version: &str) -> String {
     format!("outbound|{}|{version}|{}", world.service.port, world.service.host())
 }
 

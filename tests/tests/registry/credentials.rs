@@ -5,7 +5,7 @@ use std::{
     ffi::OsString,
     fs,
     io::{BufRead as _, BufReader, Write as _},
-    net::{SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener, TcpStream},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::mpsc::{self, Receiver},
@@ -78,6 +78,66 @@ pub(crate) fn come_from_a_helper() {
     }
 }
 
+/// What helpers write to their output may be a secret, whole or in part.
+pub(crate) fn from_a_helper_that_fails_tell_no_secret() {
+    let registry = Registry::start();
+    let image = image(registry.address(), ":1");
+    for (row, script, expected) in [
+        ("says why", "echo s3cret; echo locked >&2; exit 3", "`docker-credential-tested get`: exit status: 3: locked"),
+        (
+            "says nothing",
+            "echo s3cret; exit 1",
+            "exit status: 1, and nothing on its standard error; `echo 127.0.0.1:PORT | docker-credential-tested get` shows",
+        ),
+        ("is ended", "echo s3cret; kill -9 $$", "signal: 9"),
+        (
+            "answers in part",
+            r#"echo '{"Secret": "s3cret"}'"#,
+            "`docker-credential-tested get`: it answers something else",
+        ),
+        ("answers no JSON", "echo s3cret", "`docker-credential-tested get`: it answers something else"),
+        ("says what no terminal should see", r"printf 'a\033[2Jb\0c\nd' >&2; exit 1", "exit status: 1: a [2Jb c d"),
+        ("says too much", r"head -c 100000 /dev/zero | tr '\0' x >&2; exit 1", "xxx…"),
+    ] {
+        let tool = Tool::new().configured(&json!({"credsStore": "tested"}));
+        let folder = tool.path("bin");
+        helper(&folder, script);
+        let outcome = tool.with("PATH", &before_path(&folder)).push(&image, &[]);
+        let expected = expected.replace("127.0.0.1:PORT", &registry.address().to_string());
+        outcome.has_failed_with(row, &expected);
+        assert!(!outcome.told.contains("s3cret"), "{row} tells the secret: {outcome:?}");
+        assert!(outcome.told.len() < 1000, "{row}: {} bytes", outcome.told.len());
+    }
+}
+
+/// By a proxy, so that a registry of any name is on this machine.
+pub(crate) fn are_warned_of_where_they_go_in_clear() {
+    let registry = locked();
+    let proxy = PathBuf::from(format!("http://{}", registry.address()));
+    let tool = || Tool::new().with("http_proxy", &proxy);
+    let auth = STANDARD.encode(format!("{USER}:{PASSWORD}"));
+    let far = "registry.test:5000";
+    let warning = format!("warning: --plain-http: the password for {far} goes over the network in clear");
+    for (row, tool, host, is_let_in, expected) in [
+        ("far away", tool().configured(&json!({"auths": {far: {"auth": auth}}})), far, true, true),
+        ("far away, nobody", tool(), far, false, false),
+        (
+            "on this machine",
+            Tool::new().logged_in(registry.address(), PASSWORD),
+            &*registry.address().to_string(),
+            true,
+            false,
+        ),
+    ] {
+        let image = format!("oci://{host}/canary-filter:1");
+        for (operation, outcome) in [("push", tool.push(&image, &[])), ("pull", tool.pull(&image))] {
+            assert_eq!(outcome.succeeded, is_let_in, "{row}, {operation}: {outcome:?}");
+            assert_eq!(outcome.told.contains(&warning), expected, "{row}, {operation}: {outcome:?}");
+            assert!(!outcome.told.contains(PASSWORD), "{row}, {operation}: {outcome:?}");
+        }
+    }
+}
+
 fn helper(folder: &Path, script: &str) {
     let file = folder.join("docker-credential-tested");
     fs::create_dir_all(folder).expect("a folder");
@@ -94,9 +154,8 @@ fn before_path(folder: &Path) -> PathBuf {
 
 /// Where a registry sends its clients elsewhere for a token, as those of the large providers do.
 pub(crate) fn buy_a_token() {
-    let (seller, scopes) = sell_tokens();
-    let realm = Some(format!("http://{seller}/token"));
-    let registry = Registry::start_with(&Options { token_realm: realm, ..Options::default() });
+    let (seller, scopes) = sell_tokens(&[]);
+    let registry = sends_to(seller);
     let (address, image) = (registry.address(), image(registry.address(), ":1"));
     Tool::new().push(&image, &[]).has_failed_with("none", &format!("{address} asks who you are"));
     Tool::new()
@@ -111,27 +170,67 @@ pub(crate) fn buy_a_token() {
     assert_eq!(scopes, ["repository:canary-filter:pull,push", "repository:canary-filter:pull"]);
 }
 
-/// A server that gives [`USER`] tokens, and tells their scopes. It ends with the test.
-fn sell_tokens() -> (SocketAddr, Receiver<String>) {
+fn sends_to(seller: SocketAddr) -> Registry {
+    let realm = Some(format!("http://{seller}/token"));
+    Registry::start_with(&Options { token_realm: realm, ..Options::default() })
+}
+
+/// What its failures mean is not that somebody's password is wrong.
+pub(crate) fn wait_for_who_sells_tokens() {
+    for (row, failures, tries, expected) in [
+        ("none", &[][..], 0, None),
+        ("some that pass", &["503 Service Unavailable", "429 Too Many Requests"], 2, None),
+        ("broken", &["500 Internal Server Error"; 5], 4, Some("answers 500: not now; given up at the 5th try")),
+        ("made for something else", &["404 Not Found"], 0, Some("answers 404: not now")),
+        ("no token", &["200 OK"], 0, Some("answers without a token")),
+        ("forbidden", &["403 Forbidden"], 0, Some("refuses the user")),
+    ] {
+        let (seller, _scopes) = sell_tokens(failures);
+        let registry = sends_to(seller);
+        let tool = Tool::new().logged_in(registry.address(), PASSWORD);
+        let outcome = tool.push(&image(registry.address(), ":1"), &[]);
+        assert_eq!(outcome.told.matches("trying again").count(), tries, "{row}: {outcome:?}");
+        match expected {
+            None => assert!(outcome.succeeded, "{row}: {outcome:?}"),
+            Some("refuses the user") => outcome.has_failed_with(row, "refuses the user"),
+            Some(expected) => {
+                let service = format!("http://{seller}/token (the token service of {}) ", registry.address());
+                outcome.has_failed_with(row, &format!("{service}{expected}"));
+            }
+        }
+    }
+}
+
+/// A server that answers so first, then gives [`USER`] tokens and tells their scopes. It ends with the test.
+fn sell_tokens(failures: &'static [&'static str]) -> (SocketAddr, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("listen on 127.0.0.1");
     let address = listener.local_addr().expect("an address");
     let (sender, scopes) = mpsc::channel();
     let right = format!("Basic {}", STANDARD.encode(format!("{USER}:{PASSWORD}")));
     thread::spawn(move || {
-        for mut stream in listener.incoming().map_while(Result::ok) {
+        let mut failures = failures.iter();
+        for stream in listener.incoming().map_while(Result::ok) {
             let lines = BufReader::new(&stream).lines().map_while(Result::ok);
             let head: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
             let is_right = head.iter().any(|line| line.split_once(": ").is_some_and(|(_, value)| value == right));
+            if let Some(failure) = failures.next() {
+                answer(&stream, failure, "not now");
+                continue;
+            }
             let (status, body) = if is_right { ("200 OK", r#"{"token": "sold"}"#) } else { ("401 Unauthorized", "{}") };
             let query = head.first().and_then(|line| line.split_once("scope=")).expect("a scope").1;
             let scope = query.split(['&', ' ']).next().unwrap_or_default().replace("%3A", ":").replace("%2C", ",");
             if is_right && sender.send(scope).is_err() {
                 return;
             }
-            let length = body.len();
-            let answer = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");
-            stream.write_all(answer.as_bytes()).expect("answer");
+            answer(&stream, status, body);
         }
     });
     (address, scopes)
+}
+
+fn answer(mut stream: &TcpStream, status: &str, body: &str) {
+    let length = body.len();
+    let answer = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");
+    stream.write_all(answer.as_bytes()).expect("answer");
 }

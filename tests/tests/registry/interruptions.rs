@@ -1,6 +1,10 @@
-//! Connections that break off in the middle of a layer.
+//! Connections that break off or stand still in the middle of a layer, and registries that never answer.
 
-use std::fs;
+use std::{
+    fs,
+    net::TcpListener,
+    time::{Duration, Instant},
+};
 
 use e2e::registry::Registry;
 
@@ -51,4 +55,57 @@ pub(crate) fn a_download_that_stays_cut_leaves_the_file() {
     assert_eq!(tool.pulled().as_deref(), Some(b"of yesterday".as_slice()));
     let entries = fs::read_dir(tool.path("")).expect("its folder").count();
     assert_eq!(entries, 1, "nothing but the file of yesterday");
+}
+
+pub(crate) fn a_registry_that_never_answers_is_told() {
+    // The kernel takes the connections.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("listen on 127.0.0.1");
+    let address = listener.local_addr().expect("an address");
+    let (tool, image) = (Tool::new(), image(address, ":1"));
+    let pull = ["pull", &image, "--plain-http", "--timeout", "100ms"];
+    for (operation, outcome) in [("push", tool.push(&image, &["--timeout", "100ms"])), ("pull", tool.run(&pull))] {
+        let told = format!("{address} has been silent for 100ms (--timeout); given up at the {TRIES}th try");
+        outcome.has_failed_with(operation, &told);
+    }
+    for (row, given, expected) in
+        [("none at all", "0s", "give a duration of more than nothing, such as 30s"), ("no unit", "30", "such as 30s")]
+    {
+        let refused = tool.push(&image, &["--timeout", given]);
+        assert!(!refused.succeeded && refused.told.contains(expected), "{row}: {refused:?}");
+    }
+}
+
+pub(crate) fn what_stands_still_is_tried_again() {
+    let (registry, tool) = (Registry::start(), Tool::new());
+    // More than the buffers of a connection hold, so that the registry stops in the middle of it.
+    fs::write(tool.path("large.wasm"), large_module()).expect("write a module");
+    let relay = Relay::stopping(registry.address(), Cut::Upload, 1);
+    let to = image(relay.address, ":1");
+    let pushed = tool.run(&["push", "large.wasm", &to, "--plain-http", "--layout", "artifact", "--timeout", "2s"]);
+    assert_eq!((pushed.succeeded, relay.cuts()), (true, 1), "{pushed:?}");
+    assert!(pushed.told.contains(" has been silent for 2s (--timeout); trying again"), "{pushed:?}");
+    let relay = Relay::stopping(registry.address(), Cut::Download, 1);
+    let from = image(relay.address, ":1");
+    let pulled = tool.run(&["pull", &from, "--plain-http", "--output", "pulled.wasm", "--timeout", "2s"]);
+    assert_eq!((pulled.digest(), relay.cuts()), (pushed.digest(), 1), "{pulled:?}");
+    assert!(pulled.told.contains(" has been silent for 2s (--timeout); trying again"), "{pulled:?}");
+    assert!(tool.pulled().is_some_and(|pulled| pulled == large_module()), "another module");
+}
+
+/// Not that anybody could run it.
+fn large_module() -> Vec<u8> {
+    [b"\0asm\x01\0\0\0".as_slice(), &[7; 32 << 20]].concat()
+}
+
+/// All of it takes longer than the registry may be silent.
+pub(crate) fn what_is_slow_is_waited_for() {
+    let (registry, tool) = (Registry::start(), Tool::new());
+    fs::write(tool.path("large.wasm"), large_module()).expect("write a module");
+    let relay = Relay::pausing(registry.address(), Duration::from_millis(700));
+    let to = image(relay.address, ":1");
+    let began = Instant::now();
+    let pushed = tool.run(&["push", "large.wasm", &to, "--plain-http", "--layout", "artifact", "--timeout", "4s"]);
+    assert!(began.elapsed() > Duration::from_secs(5), "the relay is not slow");
+    assert!(pushed.succeeded && !pushed.told.contains("trying again"), "{pushed:?}");
+    assert_eq!(relay.cuts(), 0);
 }

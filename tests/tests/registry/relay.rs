@@ -1,4 +1,4 @@
-//! Connections that break off.
+//! Connections that break off, or stand still.
 
 use std::{
     io::{self, Read, Write},
@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 /// What is on its way when a connection is cut.
@@ -17,7 +18,15 @@ pub(crate) enum Cut {
     Download,
 }
 
-/// Passes connections on, and cuts so many of them once so many bytes have passed in one direction. It ends with the test.
+/// What becomes of a connection then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Broken,
+    /// Nothing passes any more, and nobody is told.
+    Still,
+}
+
+/// Passes connections on, and ends so many of them once so many bytes have passed in one direction. It ends with the test.
 #[derive(Debug)]
 pub(crate) struct Relay {
     pub(crate) address: SocketAddr,
@@ -26,9 +35,24 @@ pub(crate) struct Relay {
 
 /// More than any request or answer but those with a layer.
 const BYTES: usize = 64 * 1024;
+/// What passes at once where there are pauses.
+const BURST: usize = 4 << 20;
 
 impl Relay {
     pub(crate) fn cutting(target: SocketAddr, cut: Cut, times: usize) -> Self {
+        Self::start(target, cut, End::Broken, times, Duration::ZERO)
+    }
+
+    pub(crate) fn stopping(target: SocketAddr, cut: Cut, times: usize) -> Self {
+        Self::start(target, cut, End::Still, times, Duration::ZERO)
+    }
+
+    /// Ends none, and pauses after each [`BURST`].
+    pub(crate) fn pausing(target: SocketAddr, pause: Duration) -> Self {
+        Self::start(target, Cut::Upload, End::Broken, 0, pause)
+    }
+
+    fn start(target: SocketAddr, cut: Cut, end: End, times: usize, pause: Duration) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("listen on 127.0.0.1");
         let address = listener.local_addr().expect("an address");
         let left = Arc::new(AtomicUsize::new(times));
@@ -41,11 +65,16 @@ impl Relay {
                     let (from, to) = (from.try_clone().expect("a stream"), to.try_clone().expect("a stream"));
                     let (left, cuts) = (Arc::clone(&left), Arc::clone(&cuts));
                     thread::spawn(move || {
-                        let _ = pass(&from, &to, || {
+                        let mut is_still = false;
+                        let _ = pass(&from, &to, pause, || {
                             let is_cut = direction == cut && take_one(&left);
                             cuts.fetch_add(usize::from(is_cut), Ordering::Relaxed);
+                            is_still = is_cut && end == End::Still;
                             is_cut
                         });
+                        while is_still {
+                            thread::park();
+                        }
                         for stream in [from, to] {
                             let _ = stream.shutdown(Shutdown::Both);
                         }
@@ -56,7 +85,7 @@ impl Relay {
         relay
     }
 
-    /// How many connections it has cut.
+    /// How many connections it has ended.
     pub(crate) fn cuts(&self) -> usize {
         self.cuts.load(Ordering::Relaxed)
     }
@@ -67,7 +96,7 @@ fn take_one(left: &AtomicUsize) -> bool {
 }
 
 /// Until the end, or until `is_cut` says so, which is asked once, after [`BYTES`].
-fn pass(mut from: &TcpStream, mut to: &TcpStream, is_cut: impl FnOnce() -> bool) -> io::Result<()> {
+fn pass(mut from: &TcpStream, mut to: &TcpStream, pause: Duration, is_cut: impl FnOnce() -> bool) -> io::Result<()> {
     let mut is_cut = Some(is_cut);
     let (mut buffer, mut passed) = (vec![0; 4096], 0);
     loop {
@@ -75,7 +104,11 @@ fn pass(mut from: &TcpStream, mut to: &TcpStream, is_cut: impl FnOnce() -> bool)
         if read == 0 {
             return Ok(());
         }
+        let bursts = passed / BURST;
         passed += read;
+        if passed / BURST > bursts {
+            thread::sleep(pause);
+        }
         if passed > BYTES && is_cut.take().is_some_and(|is_cut| is_cut()) {
             return Ok(());
         }

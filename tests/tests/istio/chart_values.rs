@@ -1,0 +1,205 @@
+//! What the Helm chart takes and refuses, and what it makes of names.
+
+use e2e::istio::{manifests, mesh::Mesh};
+use serde_json::{Value, json};
+
+use crate::chart::{NAMESPACE, helm, install, objects, template, values};
+
+/// Values that are wrong are told with their places, before anything is rendered.
+pub(crate) async fn refuses_wrong_values(mesh: &Mesh) {
+    for (name, flag, value, told) in [
+        ("an unknown value", "--set", "version=v1", "additional properties 'version' not allowed"),
+        ("no versions", "--set-json", "versions=[]", "at '/versions': minItems: got 0, want 1"),
+        (
+            "a version without a tag",
+            "--set-json",
+            r#"versions=[{"name":"v1"}]"#,
+            "at '/versions/0': missing property 'tag'",
+        ),
+        (
+            "an unknown field of one",
+            "--set-json",
+            r#"versions=[{"name":"v1","tag":"1","tags":"2"}]"#,
+            "at '/versions/0': additional properties 'tags'",
+        ),
+        (
+            "a name for two",
+            "--set-json",
+            r#"versions=[{"tag":"1","name":"v1"},{"tag":"2","name":"v1"}]"#,
+            "versions: two of them have one name: v1, v1",
+        ),
+        (
+            "a name that would be its place",
+            "--set-json",
+            r#"versions=[{"tag":"1","name":"v1"},{"tag":"2"}]"#,
+            "at '/versions/1': missing property 'name'",
+        ),
+        (
+            "a name that is a number",
+            "--set-json",
+            r#"versions=[{"tag":"1","name":1}]"#,
+            "at '/versions/0/name': got number, want string",
+        ),
+        (
+            "a tag that is a number",
+            "--set-json",
+            r#"versions=[{"tag":1.0,"name":"v1"}]"#,
+            "at '/versions/0/tag': got number, want string",
+        ),
+        (
+            "a name that is no subset's",
+            "--set-json",
+            r#"versions=[{"tag":"1","name":"1.0"}]"#,
+            "at '/versions/0/name': '1.0' does not match pattern",
+        ),
+        (
+            "a name that is no Deployment's",
+            "--set-json",
+            r#"versions=[{"tag":"1","name":"V1"}]"#,
+            "at '/versions/0/name': 'V1' does not match pattern",
+        ),
+        (
+            "the same labels for two",
+            "--set-json",
+            r#"versions=[{"name":"v1","tag":"1","labels":{"a":"1"}},{"name":"v2","tag":"2","labels":{"a":"1"}}]"#,
+            r#"versions[0].labels: they choose the Pods of v2 as well as those of v1 ({"a":"1"})"#,
+        ),
+        (
+            "all labels of one among those of another",
+            "--set-json",
+            r#"versions=[{"name":"v1","tag":"1","labels":{"a":"1","b":"1"}},{"name":"v2","tag":"2","labels":{"a":"1"}}]"#,
+            r#"versions[1].labels: they choose the Pods of v1 as well as those of v2 ({"a":"1"})"#,
+        ),
+        (
+            "a label of all",
+            "--set-json",
+            r#"versions=[{"name":"v1","tag":"1","labels":{"app.kubernetes.io/name":"a"}}]"#,
+            "versions[0].labels: the chart sets the label app.kubernetes.io/name itself",
+        ),
+        (
+            "no label's value",
+            "--set-json",
+            r#"versions=[{"name":"v1","tag":"1","labels":{"a":"b c"}}]"#,
+            "at '/versions/0/labels/a': 'b c' does not match pattern",
+        ),
+        ("containers", "--set-json", r#"pod={"containers":[]}"#, "pod.containers: the chart sets this field"),
+        (
+            "secrets of the Pod's own",
+            "--set-json",
+            r#"pod={"imagePullSecrets":[]}"#,
+            "pod.imagePullSecrets: the chart sets this field: it is a value of its own, `imagePullSecrets`",
+        ),
+        ("ports", "--set-json", r#"container={"ports":[]}"#, "container.ports: the chart sets this field"),
+        ("another image", "--set-json", r#"container={"image":"a"}"#, "container.image: the chart sets this field"),
+        ("no name of a Service", "--set", "service.name=1a", "at '/service/name': '1a' does not match pattern"),
+        ("no image", "--set", "image.repository=", "at '/image/repository': minLength"),
+        ("no module", "--set", "plugin.url=", "at '/plugin/url': '' does not match pattern"),
+        ("a module without a scheme", "--set", "plugin.url=registry/canary:1", "at '/plugin/url'"),
+        ("a digest that is none", "--set", "plugin.sha256=abc", "at '/plugin/sha256'"),
+        (
+            "a default that there is not",
+            "--set",
+            "defaultVersion=v7",
+            "defaultVersion: there is no version v7; versions: v1, v2",
+        ),
+        ("a fallback that there is not", "--set", "fallback={v9}", "fallback: there is no version v9"),
+        ("a share of none", "--set", "weights.v9=3", "weights: there is no version v9; versions: v1, v2"),
+        ("a negative share", "--set", "weights.v1=-1", "at '/weights/v1': minimum: got -1, want 0"),
+        ("no shares", "--set", "weights.v1=0", "weights: their sum is 0"),
+        (
+            "a rule for none",
+            "--set-json",
+            r#"rules=[{"match":[{}],"version":"v3"}]"#,
+            "rules[0]: there is no version v3",
+        ),
+        (
+            "a rule without a version",
+            "--set-json",
+            r#"rules=[{"match":[{}]}]"#,
+            "at '/rules/0': missing property 'version'",
+        ),
+        (
+            "a typing error in a match",
+            "--set-json",
+            r#"rules=[{"match":[{"header":{}}],"version":"v1"}]"#,
+            "at '/rules/0/match/0': additional properties 'header'",
+        ),
+        ("no duration", "--set-json", r#"http={"timeout":3}"#, "at '/http/timeout': got number, want string"),
+        ("no key of users", "--set-json", r#"sticky={"keys":[]}"#, "at '/sticky/keys': minItems"),
+        ("a gateway without a name", "--set", "workload=gateway", "at '/gateways': minItems: got 0, want 1"),
+        ("a sidecar with one", "--set", "gateways={public}", "at '/gateways': maxItems: got 1, want 0"),
+        ("another kind of plugin", "--set", "plugin.kind=EnvoyFilter", "at '/plugin/kind': value must be one of"),
+        ("a wrong port", "--set", "service.port=70000", "at '/service/port': maximum"),
+    ] {
+        match template(&mesh.tools, NAMESPACE, &["--values", &values("minimal"), flag, value]) {
+            Ok(_) => panic!("{name}: {value} is taken"),
+            Err(error) => assert!(error.contains(told), "{name}: {error}"),
+        }
+    }
+}
+
+/// Release, namespace, versions and what else has a name may look like a number or a truth value.
+pub(crate) async fn takes_names_that_yaml_reads_otherwise(mesh: &Mesh) {
+    let namespace = "123";
+    mesh.apply(&manifests::namespace(namespace));
+    for (release, service) in [("123", "reviews"), ("1e3", "on"), ("true", ""), ("null", "null")] {
+        let values = json!({
+            "image": {"repository": "registry.example.com/reviews"},
+            "imagePullSecrets": ["1"],
+            "versions": [
+                {"name": "1", "tag": "1"},
+                {"name": "1e3", "tag": "1.0", "labels": {"true": "false"}},
+                {"name": "true", "tag": "on"},
+            ],
+            "defaultVersion": "1",
+            "weights": {"1": 90, "1e3": 10},
+            "rules": [{"match": [{"headers": {"1": {"exact": "2"}}}], "version": "true"}],
+            "service": {"name": service},
+            "plugin": {"url": mesh.image(), "pullSecret": "123", "selector": {"app": "0x1"}},
+        });
+        let told = install(mesh, release, namespace, &values);
+        assert!(told.contains("has the versions 1, 1e3, true; 1 is the default"), "{release}: {told}");
+    }
+    for (release, told) in [("123", r#"makes it "123", which is no name of a Service"#), ("a.b", r#"makes it "a.b""#)] {
+        let refused = helm(&mesh.tools, &["template", release, ".", "--values", &values("minimal")]);
+        let error = refused.expect_err(release);
+        assert!(error.contains("service.name: ") && error.contains(told), "{release}: {error}");
+    }
+}
+
+pub(crate) async fn leaves_replicas_to_an_autoscaler(mesh: &Mesh) {
+    let versions = r#"versions=[{"name":"v1","tag":"1"},{"name":"v2","tag":"1","replicas":0}]"#;
+    for (name, flags, expected) in
+        [("not said", &[][..], [Value::Null, json!(0)]), ("of all", &["--set", "replicas=3"], [json!(3), json!(0)])]
+    {
+        let minimal = values("minimal");
+        let flags = [&["--values", &minimal, "--set-json", versions][..], flags].concat();
+        let objects = objects(&template(&mesh.tools, NAMESPACE, &flags).expect(name));
+        let deployments = objects.iter().filter(|object| object["kind"] == "Deployment");
+        let replicas: Vec<_> = deployments.map(|deployment| deployment["spec"]["replicas"].clone()).collect();
+        assert_eq!(replicas, expected, "{name}");
+    }
+}
+
+/// What stays when a version goes is what it was.
+pub(crate) async fn renames_none_when_one_goes(mesh: &Mesh) {
+    let all = [("v1", "v1.0.1"), ("v2", "v1.0.2"), ("v3", "v1.0.3")];
+    let rendered = |versions: &[(&str, &str)]| {
+        let versions: Vec<_> = versions.iter().map(|(name, tag)| json!({"name": name, "tag": tag})).collect();
+        let versions = format!("versions={}", json!(versions));
+        let flags = ["--values", &values("minimal"), "--set-json", &versions, "--set", "defaultVersion=v3"];
+        objects(&template(&mesh.tools, NAMESPACE, &flags).expect("a chart"))
+    };
+    let before = rendered(&all);
+    for gone in ["v1", "v2"] {
+        let left: Vec<_> = all.into_iter().filter(|(name, _)| *name != gone).collect();
+        let after = rendered(&left);
+        let deployments = |objects: &[Value]| -> Vec<Value> {
+            let kept =
+                |object: &&Value| object["kind"] == "Deployment" && object["metadata"]["labels"]["version"] != gone;
+            objects.iter().filter(kept).cloned().collect()
+        };
+        assert_eq!(deployments(&before), deployments(&after), "without {gone}");
+        assert_eq!(deployments(&after).len(), left.len(), "without {gone}");
+    }
+}
