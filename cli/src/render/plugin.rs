@@ -13,8 +13,8 @@ use crate::{console, documents::Document};
 
 /// The name that all filters of the manifests have in Envoy: their `root_id`, and in its log.
 pub(super) const PLUGIN: &str = "canary";
-/// What manifests were run on: those of the tests, not those of whoever prints one.
-pub(super) const RUN_ON: &str = "Objects of this kind were run on Istio 1.31 (control plane and agent) with stock Envoy 1.40.0; with rules of yours none was.";
+/// What the manifests of the tests are run on, which says nothing of anybody's rules.
+pub(super) const RUN_ON: &str = "The project's tests run such objects on Istio 1.31 (control plane and agent) with stock Envoy 1.40.0.";
 /// The label that an ingress gateway has by Istio's own installers.
 const INGRESS_GATEWAY: (&str, &str) = ("istio", "ingressgateway");
 
