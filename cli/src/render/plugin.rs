@@ -14,7 +14,8 @@ use crate::{console, documents::Document};
 /// The name that all filters of the manifests have in Envoy: their `root_id`, and in its log.
 pub(super) const PLUGIN: &str = "canary";
 /// What the manifests of the tests are run on, which says nothing of anybody's rules.
-pub(super) const RUN_ON: &str = "The project's tests run such objects on Istio 1.31 (control plane and agent) with stock Envoy 1.40.0.";
+pub(super) const RUN_ON: &str =
+    "The project's tests run such objects on Istio 1.31 (control plane and agent) with stock Envoy 1.40.0.";
 /// The label that an ingress gateway has by Istio's own installers.
 const INGRESS_GATEWAY: (&str, &str) = ("istio", "ingressgateway");
 
