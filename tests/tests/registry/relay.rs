@@ -72,8 +72,11 @@ impl Relay {
                             is_still = is_cut && end == End::Still;
                             is_cut
                         });
-                        while is_still {
-                            thread::park();
+                        if is_still {
+                            // Both stay open.
+                            loop {
+                                thread::park();
+                            }
                         }
                         for stream in [from, to] {
                             let _ = stream.shutdown(Shutdown::Both);
