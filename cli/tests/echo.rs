@@ -175,10 +175,8 @@ async fn health_is_told_and_new_requests_are_answered_while_it_drains() {
     };
     assert_eq!(health().await, (StatusCode::OK, Value::Null), "well, and nobody is called");
     server.stop.send(()).unwrap();
-    let begun = Instant::now();
-    while health().await.0 == StatusCode::OK {
-        assert!(begun.elapsed() < Duration::from_secs(1), "it does not say that it was told to stop");
-    }
+    // If it never said so, it would end after two seconds, and not answer.
+    while health().await.0 == StatusCode::OK {}
     assert_eq!(send(get(server.address, "/"), Version::HTTP_11).await.0.status(), StatusCode::OK, "new requests");
     server.task.await.unwrap();
 }

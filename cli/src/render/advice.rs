@@ -49,7 +49,7 @@ pub(super) fn whose_place(plugin: &Plugin) -> Vec<String> {
         format!("What is called {} in {} is replaced when this is applied, with its rules. A proxy has one", plugin.name, plugin.namespace),
         "canary-filter, so keep all rules for these proxies in one document; other proxies take another object, by --name or by"
             .to_owned(),
-        "what tells them apart: --selector, --target-ref or --port.".to_owned(),
+        "what tells them apart: --selector or --target-ref.".to_owned(),
     ]
 }
 

@@ -372,9 +372,12 @@ fn default_name(
         _ => selectors.iter().map(|label| (label.key.as_str(), label.value.as_str())).collect(),
     };
     let ports: BTreeSet<u16> = ports.iter().copied().collect();
+    // A key's part before the slash says whose it is; the one behind it tells keys apart.
+    let label = |(key, value): (&str, &str)| format!("{}-{value}", key.rsplit('/').next().unwrap_or(key));
     let mut parts = vec![PLUGIN.to_owned(), kind.to_owned()];
-    parts.extend(references.into_iter().chain(labels.into_iter().map(|(_, value)| value)).map(str::to_owned));
-    parts.extend(ports.iter().map(u16::to_string));
+    parts.extend(references.into_iter().map(str::to_owned));
+    parts.extend(labels.into_iter().map(label));
+    parts.extend(ports.iter().map(|port| format!("port-{port}")));
     parts.join("-").parse().map_err(|why| format!("no name can be made of the labels, say --name: {why}"))
 }
 

@@ -106,7 +106,7 @@ fn rules_change_requests_and_answers() {
     let sent = Instant::now();
     assert_eq!(client.get("reviews", "/slow", "").who(), "reviews v1");
     let taken = sent.elapsed();
-    assert!((Duration::from_secs(1)..Duration::from_millis(1500)).contains(&taken), "{taken:?}");
+    assert!(taken >= Duration::from_secs(1), "{taken:?}");
 }
 
 /// A server that hands on the head of every request and answers 200.

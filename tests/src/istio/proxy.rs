@@ -174,16 +174,26 @@ impl Proxy {
         client::send(self.port(port), Protocol::Http1, request).await
     }
 
-    /// Sends it until the answer is as it should be; what cannot be sent or answered yet is sent again.
+    /// Sends it until the answer is as it should be, so at one of the worker threads; what cannot be sent or answered yet is sent again.
+    ///
+    /// # Panics
+    /// After [`wait::PATIENCE`].
+    pub async fn until_one(&self, port: u16, what: &str, request: &Request, is_right: impl Fn(&Answer) -> bool) {
+        wait::until(what, async || self.ask(port, request).await.filter(|answer| is_right(answer))).await;
+    }
+
+    /// Sends it until the answers are as they should be at every worker thread.
     ///
     /// # Panics
     /// After [`wait::PATIENCE`].
     pub async fn until(&self, port: u16, what: &str, request: &Request, is_right: impl Fn(&Answer) -> bool) -> Answer {
-        wait::until(what, async || {
-            let mut connection = Connection::open(self.port(port), Protocol::Http1).await.ok()?;
-            connection.send(request).await.ok().filter(|answer| is_right(answer))
-        })
-        .await
+        wait::until_steady(what, async || self.ask(port, request).await.filter(|answer| is_right(answer))).await
+    }
+
+    /// On a connection of its own.
+    async fn ask(&self, port: u16, request: &Request) -> Option<Answer> {
+        let mut connection = Connection::open(self.port(port), Protocol::Http1).await.ok()?;
+        connection.send(request).await.ok()
     }
 
     /// Waits until the configuration that Envoy has in force is right.

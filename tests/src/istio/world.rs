@@ -217,7 +217,7 @@ impl<'m> World<'m> {
     pub async fn until_picked(&self, version: &str, request: &Request) {
         let request = request.clone().header(TEST_ID, "in force?");
         let upstream = self.service.version(version);
-        wait::until(&format!("{version} in {} is picked by the filter", self.namespace), async || {
+        wait::until_steady(&format!("{version} in {} is picked by the filter", self.namespace), async || {
             upstream.forget();
             let mut connection = Connection::open(self.proxy.port(self.port()), Protocol::Http1).await.ok()?;
             connection.send(&request).await.ok()?;

@@ -28,8 +28,13 @@ pub(crate) async fn are_what_the_containers_recorded(project: &Project) {
         let counts = Traffic::up_to(project.listener, request, 4, requests).finish().await;
         assert!(counts.keys().all(|outcome| outcome.starts_with("reviews/v")), "{counts:?}");
     }
-    let recorded: BTreeMap<String, u64> =
-        VERSIONS.map(|version| (version.to_owned(), project.recorded(&format!("reviews-{version}"), PATH))).into();
+    // What a container writes is in its log a little later.
+    let recorded = wait::until("every request is recorded", async || {
+        let count = |version: &str| project.recorded(&format!("reviews-{version}"), PATH);
+        let recorded: BTreeMap<String, u64> = VERSIONS.map(|version| (version.to_owned(), count(version))).into();
+        (recorded.values().sum::<u64>() >= REQUESTS + REQUESTS / 5).then_some(recorded)
+    })
+    .await;
     assert_eq!(recorded.values().sum::<u64>(), REQUESTS + REQUESTS / 5, "{recorded:?}");
     assert!(recorded.values().all(|count| *count > 0), "every version has served: {recorded:?}");
     let expected: BTreeMap<_, _> = recorded

@@ -280,6 +280,8 @@ fn timeout_rules() -> Value {
 
 pub(crate) async fn timeouts(subject: &Subject) {
     const LIMIT: Duration = Duration::from_millis(400);
+    // Before the upstream answers; how long before is a matter of how busy the machine is.
+    const LATE: Duration = Duration::from_secs(4);
     // Envoy sets its timers by the time at which its event loop woke up, so they may ring a little early.
     const EARLY: Duration = Duration::from_millis(20);
     let shop = |path: &str| Request::new("timeout.example", path);
@@ -300,7 +302,7 @@ pub(crate) async fn timeouts(subject: &Subject) {
             let took = begin.elapsed();
             assert_eq!(answer.status, status, "{id}: {answer:?}");
             if let Some(limit) = limit {
-                assert!(took + EARLY >= limit && took < limit * 2, "{id}: took {took:?}, the limit is {limit:?}");
+                assert!(took + EARLY >= limit && took < LATE, "{id}: took {took:?}, the limit is {limit:?}");
                 assert_eq!(canary.access_log(&id).await["flags"], "UT", "{id}");
             }
             let recorded = canary.upstream("v1").recorded(&id);

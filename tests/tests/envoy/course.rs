@@ -73,7 +73,7 @@ pub(crate) async fn the_circuit_breaks(subject: &Subject) {
     let mut clients = JoinSet::new();
     for number in 0..REQUESTS {
         let (address, id) = (canary.address, format!("at once, number {number}"));
-        let request = Request::new("httpbin:8000", "/delay/500ms").header(TEST_ID, &id);
+        let request = Request::new("httpbin:8000", "/delay/3s").header(TEST_ID, &id);
         clients.spawn(async move { (id, client::send(address, Protocol::Http1, &request).await.status) });
     }
     let answers = clients.join_all().await;

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -12,7 +11,7 @@ use e2e::{
     canaryctl::Server,
     client::{self, Protocol, Request},
     envoy::Envoy,
-    wait,
+    ports, wait,
 };
 use serde_json::{Value, json};
 
@@ -26,11 +25,6 @@ impl Drop for Deliver {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-fn free_port() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("its address")
 }
 
 /// Jason gets this version, and v1 where it is not ready; everybody else gets v1.
@@ -56,7 +50,7 @@ pub(crate) async fn brings_rules_and_who_is_ready(subject: &Subject) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("rules.json");
     write(&file, &rules("v2"));
-    let [listener, admin, here] = [(); 3].map(|()| free_port());
+    let [listener, admin, here] = ports::free();
     let v2 = Server::echo("reviews/v2", &[], listener);
     let deliver = Command::new(binaries::canaryctl())
         .args(["deliver", "--listen", "127.0.0.1", "--port", &listener.port().to_string()])

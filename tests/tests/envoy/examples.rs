@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Subject,
-    faults::assert_on_time,
+    faults::assert_went_on,
     steering::{PROTOCOLS, TEST_ID},
 };
 
@@ -78,7 +78,7 @@ async fn check(canary: &Canary, protocol: Protocol, row: &Row, id: &str) {
     let status = row.expect.get("status").or(reply.map(|reply| &reply["status"])).unwrap_or(&json!(200)).clone();
     assert_eq!(json!(answer.status), status, "{id}: {answer:?}");
     if let Some(delay) = row.expect.get("delayMs").and_then(Value::as_u64) {
-        assert_on_time(&canary.access_log(id).await, delay, id);
+        assert_went_on(&canary.access_log(id).await, delay, id);
     }
     if let Some(reply) = reply {
         check_reply(&answer, reply, id);

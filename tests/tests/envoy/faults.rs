@@ -22,15 +22,30 @@ const ACTIVE: &str = "http.canary.downstream_rq_active";
 const ECDS_TAKEN: &str = "extension_config_discovery.http_filter.canary.update_success";
 const DELAYS_SKIPPED: &str = "wasmcustom.canary_delays_skipped_total";
 
-/// Asserts that a request went on after its delay, 5 % of 2 s up or down (5 % of a longer one): to the upstream, or with an answer of the proxy. By the
-/// clock of the proxy, for how busy the machine is, is not the filter's business.
-pub(crate) fn assert_on_time(entry: &Value, millis: u64, what: &str) {
+/// Envoy sets its timers by the time at which its event loop woke up, so they may ring a little early, in milliseconds.
+const EARLY: u64 = 20;
+
+/// Asserts that requests went on after their delay: half of them at most 5 % late, or 100 ms, and each as [`assert_went_on`] says.
+fn assert_on_time(entries: &[Value], millis: u64, what: &str) {
+    let mut took: Vec<_> = entries.iter().map(|entry| assert_went_on(entry, millis, what)).collect();
+    took.sort_unstable();
+    let middle = took[took.len() / 2];
+    assert!(
+        middle <= millis + (millis / 20).max(100),
+        "{what}: half went on after {middle} ms or later, not {millis} ms"
+    );
+}
+
+/// Asserts that a request went on after its delay, to the upstream or with an answer of the proxy: not early, and not much later. By the
+/// clock of the proxy, in which there is now and then a wait for a processor. Gives the time.
+pub(crate) fn assert_went_on(entry: &Value, millis: u64, what: &str) -> u64 {
     let took = entry["sent_after"].as_u64().or_else(|| entry["answered_after"].as_u64());
     let took = took.unwrap_or_else(|| panic!("{what}: no time in {entry}"));
     assert!(
-        took.abs_diff(millis) <= (millis / 20).max(100),
+        took + EARLY >= millis && took < millis * 3 / 2 + 500,
         "{what}: went on after {took} ms where the delay is {millis} ms"
     );
+    took
 }
 
 /// What a busy machine may add to what a client sees.
@@ -96,9 +111,7 @@ pub(crate) async fn delays_are_on_time(subject: &Subject) {
             assert_eq!((answer.status, answer.served_by.as_str()), (200, "v1"), "{id}: {answer:?}");
             assert_waited(took, 2000, &id);
         }
-        for entry in canary.access_logs(&id, REQUESTS).await {
-            assert_on_time(&entry, 2000, &id);
-        }
+        assert_on_time(&canary.access_logs(&id, REQUESTS).await, 2000, &id);
     }
 }
 
@@ -175,9 +188,7 @@ pub(crate) async fn a_new_configuration_ends_old_delays_on_time(subject: &Subjec
     }
     let entries = canary.access_logs("old", REQUESTS).await;
     assert_eq!(entries.len(), REQUESTS, "requests");
-    for entry in entries {
-        assert_on_time(&entry, MILLIS, "a delay of the configuration before");
-    }
+    assert_on_time(&entries, MILLIS, "a delay of the configuration before");
 }
 
 fn document_to(subset: &str) -> Value {
@@ -275,15 +286,13 @@ pub(crate) async fn by_the_native_fault_filter(subject: &Subject) {
             ),
         ] {
             let id = format!("{protocol:?} {name}");
-            let begin = Instant::now();
             let answer = client::send(canary.address, protocol, &request.header(TEST_ID, &id)).await;
-            let took = begin.elapsed();
             assert_eq!(answer.status, status, "{id}: {answer:?}");
             let entry = canary.access_log(&id).await;
             assert_eq!(entry["flags"], flags, "{id}");
             match millis {
-                Some(millis) => assert_on_time(&entry, millis, &id),
-                None => assert!(took < Duration::from_millis(900), "{id}: took {took:?}"),
+                Some(millis) => _ = assert_went_on(&entry, millis, &id),
+                None => assert!(entry["answered_after"].as_u64().is_some_and(|took| took < 900), "{id}: {entry}"),
             }
             let why: &[&str] = if name == "response headers" { &["fault"] } else { &[] };
             assert_eq!(answer.values("x-why"), why, "{id}");

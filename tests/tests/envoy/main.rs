@@ -168,7 +168,7 @@ where
     F: AsyncFn(&Subject) + Send + 'static,
 {
     let (runtime, subject) = (runtime.clone(), Arc::clone(subject));
-    let longest = scale::pick(Duration::from_secs(120), Duration::from_secs(900));
+    let longest = scale::pick(Duration::from_secs(240), Duration::from_secs(900));
     Trial::test(format!("{}::{claim}", subject.binary.version), move || {
         runtime
             .block_on(async { timeout(longest, test(&subject)).await })

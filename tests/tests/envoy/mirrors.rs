@@ -150,34 +150,25 @@ pub(crate) async fn copies_are_marked_and_say_nothing_of_the_filter(subject: &Su
 }
 
 pub(crate) async fn that_hangs_slows_nobody(subject: &Subject) {
-    const ROUNDS: u64 = 5;
-    const REQUESTS: u64 = 200;
+    const ROUNDS: u64 = 9;
+    const REQUESTS: u64 = 100;
     let canary = start(subject).await;
     canary.upstream("v2").hang(true);
     let load = |host: &str| Load::start(canary.address, Protocol::Http2, &Request::new(host, "/"), 2, REQUESTS);
-    let (mut mirrored, mut plain) = (Vec::new(), Vec::new());
+    let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
-        let together = [(load("all.example"), &mut mirrored), (load("plain.example"), &mut plain)];
-        for (load, p99s) in together {
-            let outcome = load.finish().await;
+        let (mirrored, plain) = (load("all.example"), load("plain.example"));
+        let (mirrored, plain) = (mirrored.finish().await, plain.finish().await);
+        for outcome in [&mirrored, &plain] {
             assert_eq!((outcome.failures.len(), outcome.served("v1")), (0, REQUESTS));
-            p99s.push(outcome.p99());
         }
+        rounds.push((mirrored.p99(), plain.p99()));
     }
     let active = format!("cluster.{}.upstream_rq_active", cluster_name("v2"));
     wait::until("every copy hangs", async || (canary.envoy.stat(&active).await == ROUNDS * REQUESTS).then_some(()))
         .await;
-    let (mirrored, plain) = (median(mirrored), median(plain));
-    println!("{}: p99 {mirrored:?} with a mirror that hangs, {plain:?} without", subject.binary.version);
-    // Twice is what a busy machine makes of equal ones; a request that waited for its mirror would never end.
-    assert!(
-        mirrored < plain * 2 + Duration::from_millis(5),
-        "p99 {mirrored:?} with a mirror that hangs, {plain:?} without"
-    );
-}
-
-/// So that one round in which the machine was busy says nothing.
-fn median(mut durations: Vec<Duration>) -> Duration {
-    durations.sort();
-    durations[durations.len() / 2]
+    println!("{}: p99 with a mirror that hangs, and without: {rounds:?}", subject.binary.version);
+    // A request that waited for its mirror would never end, and a mirror that slows others does so in every round, a busy machine in some.
+    let is_alike = |(mirrored, plain): &(Duration, Duration)| *mirrored < *plain * 2 + Duration::from_millis(5);
+    assert!(rounds.iter().any(is_alike), "p99 with a mirror that hangs, and without: {rounds:?}");
 }

@@ -93,7 +93,7 @@ pub(crate) async fn an_httproute_reads_what_the_plugin_picks(mesh: &Mesh) {
         let flags = ["--url", &mesh.image(), "--name", "canary", "--namespace", NAMESPACE, "--target-ref", &target];
         mesh.apply_text(&render(what, &document(), &flags));
         let request = |user: &str| Request::new(HOST, "/").header("end-user", user).header(TEST_ID, what);
-        wait::until(&format!("{what} picks the version"), async || {
+        wait::until_steady(&format!("{what} picks the version"), async || {
             let mut connection = Connection::open(listener, Protocol::Http1).await.ok()?;
             (connection.send(&request("jason")).await.ok()?.served_by == "v2").then_some(())
         })
@@ -111,7 +111,7 @@ pub(crate) async fn an_httproute_reads_what_the_plugin_picks(mesh: &Mesh) {
         mesh.delete(NAMESPACE, what, "canary");
         proxy.until_configured("without the plugin", |dump| !dump.contains("canary-filter:")).await;
         // A worker may be a moment behind what the dump says.
-        wait::until(&format!("{what}: the route alone knows no jason"), async || {
+        wait::until_steady(&format!("{what}: the route alone knows no jason"), async || {
             let answer = client::send(listener, Protocol::Http1, &request("jason")).await;
             (answer.served_by == "v1").then_some(())
         })

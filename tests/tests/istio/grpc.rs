@@ -80,7 +80,7 @@ async fn check(mesh: &Mesh, gateway: &Proxy, service: &Service, example: &Exampl
     let flags = ["--url", &mesh.image(), "--name", "engines", "--namespace", ROOT_NAMESPACE];
     mesh.apply_text(&render(what, &document, &flags));
     let listener = gateway.port(GATEWAY_PORT);
-    wait::until(&format!("{id}: an unknown version becomes v1"), async || {
+    wait::until_steady(&format!("{id}: an unknown version becomes v1"), async || {
         let mut client = grpc::Client::open(listener, HOST).await.ok()?;
         service.version("v1").forget();
         let answer = client.call(grpc::GET, &[("grpcsvc", "v9"), ("x-test-id", &id)]).await.ok()?;

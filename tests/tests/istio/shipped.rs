@@ -135,7 +135,7 @@ impl Stage<'_> {
         let manifest = manifest.replace(IMAGE, &self.mesh.image());
         self.mesh.apply_text(&manifest);
         let jason = || self.request(file).header("end-user", "jason");
-        wait::until(&format!("{file} picks v2"), async || {
+        wait::until_steady(&format!("{file} picks v2"), async || {
             let mut connection = Connection::open(self.address, Protocol::Http1).await.ok()?;
             let answer = connection.send(&jason()).await.ok()?;
             (self.told(file, &answer)? == "v2").then_some(())

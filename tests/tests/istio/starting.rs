@@ -21,12 +21,8 @@ use e2e::{
     wait,
 };
 use serde_json::{Value, json};
-use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, TcpStream},
-    sync::Mutex,
-    task::{JoinHandle, JoinSet},
-};
+
+use crate::gate::Gate;
 
 /// Requests that show what is done to all.
 const REQUESTS: u64 = 100;
@@ -430,51 +426,4 @@ fn counts(outcome: &Outcome) -> String {
 pub(crate) async fn news(proxy: &Proxy) -> u64 {
     let stats = proxy.envoy.admin("/stats?filter=^extension_config_discovery.*config_(reload|fail)$").await;
     stats.lines().filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
-}
-
-/// A way to the registry that can be shut.
-struct Gate {
-    address: SocketAddr,
-    registry: SocketAddr,
-    relay: Mutex<Option<JoinHandle<()>>>,
-}
-
-impl Gate {
-    fn new(registry: SocketAddr) -> Self {
-        let [address] = ports::free();
-        Self { address, registry, relay: Mutex::new(None) }
-    }
-
-    /// Opens it unless it is.
-    async fn open(&self) {
-        let mut relay = self.relay.lock().await;
-        if relay.is_some() {
-            return;
-        }
-        let (listener, registry) =
-            (TcpListener::bind(self.address).await.expect("the address of before"), self.registry);
-        *relay = Some(tokio::spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((mut client, _)) = listener.accept().await {
-                connections.spawn(async move {
-                    let mut server = TcpStream::connect(registry).await?;
-                    copy_bidirectional(&mut client, &mut server).await
-                });
-            }
-        }));
-    }
-
-    /// Refuses connections from now on, and breaks those that there are.
-    async fn close(&self) {
-        if let Some(relay) = self.relay.lock().await.take() {
-            relay.abort();
-            let _ = relay.await;
-        }
-    }
-}
-
-impl Drop for Gate {
-    fn drop(&mut self) {
-        self.relay.get_mut().iter().for_each(JoinHandle::abort);
-    }
 }

@@ -239,7 +239,9 @@ pub(crate) async fn hangs_without_a_timeout(subject: &Subject) {
         (has_served && recoveries().await > 0).then_some(())
     };
     arrivals.until("a recovery", MOST * 4, recovered).await;
-    let (back, before) = (begin.elapsed(), v1.count());
+    let back = begin.elapsed();
+    arrivals.all_answered_but(hung).await;
+    let before = v1.count();
     arrivals.go_on_for(ENOUGH).await;
     arrivals.all_answered_but(hung).await;
     eprintln!("v2 hangs: back {back:.1?} after it healed, {hung} clients still waiting");

@@ -99,7 +99,7 @@ impl Ground {
     pub(crate) async fn until_ready(&self, case: &Case, request: &Request) {
         for side in &self.sides {
             let what = format!("{}: rules at the side {}", case.name, side.name());
-            self.proxy.until(side.port(), &what, request, |answer| !answer.values(TAG).is_empty()).await;
+            self.proxy.until_one(side.port(), &what, request, |answer| !answer.values(TAG).is_empty()).await;
         }
     }
 
