@@ -252,7 +252,7 @@ fn a_document_says_whom_it_is_for() {
                 "domainName: \"*.example.com\"",
                 "envoyfilter.istio.io/referenced-services: audit.shop.svc.cluster.local,web.shop.svc.cluster.local",
                 "failure_policy: FAIL_CLOSED",
-                "name: canary-gateway-443-guard",
+                "name: canary-gateway-port-443-guard",
                 "endpoints\\\":\\\"ignored",
                 "header_abort",
                 "name: x-envoy-max-retries",
