@@ -7,6 +7,7 @@ mod envoy_filter;
 mod manifest;
 mod net;
 mod plugin;
+mod version_rules;
 mod virtual_services;
 mod wasm;
 

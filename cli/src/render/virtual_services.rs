@@ -6,11 +6,12 @@ use canary_routing::{
     Config,
     config::{Headers, HttpRoute, HttpRouteDestination, Mode, VirtualService},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     manifest::{Manifest, command_line},
     plugin::RUN_ON,
+    version_rules::{by_version, hidden},
 };
 use crate::{bootstrap::Remark, console, documents::Document};
 
@@ -185,111 +186,6 @@ fn goes_alike(
 ) -> bool {
     let key = |target: &HttpRouteDestination| config.destination_key(&target.destination, &service.metadata.namespace);
     key(left) == key(right) && left.headers == right.headers
-}
-
-/// A rule for each subset that the filter can pick, then the rule itself. `written` is the rule as the user wrote it.
-fn by_version(rule: &HttpRoute, service: &VirtualService, config: &Config, written: Value, header: &str) -> Vec<Value> {
-    let targets = versions(rule, service, config);
-    let of_version = targets
-        .iter()
-        .enumerate()
-        .filter(|(index, version)| targets.iter().take(*index).all(|before| before.subset != version.subset));
-    let rules = of_version.map(|(_, version)| {
-        let mut own = written.clone();
-        let target = written.pointer(&format!("/route/{}", version.index)).cloned().unwrap_or_default();
-        if let Some(fields) = own.as_object_mut() {
-            fields.insert("match".to_owned(), matches(&written, header, &version.subset));
-            fields.insert("route".to_owned(), json!([version.target(target)]));
-        }
-        own
-    });
-    rules.chain([written.clone()]).collect()
-}
-
-/// A subset that the filter can pick for a rule.
-#[derive(Debug)]
-struct PickedVersion {
-    subset: String,
-    host: String,
-    /// The destination of the rule with this host, and with this subset if one has it.
-    index: usize,
-    /// Whether the rule does not name the subset: only the host's policy or an override picks it.
-    is_bare: bool,
-}
-
-impl PickedVersion {
-    /// The destination alone, which takes everything; what the rule does not name has none of the operations on headers of another.
-    fn target(&self, mut written: Value) -> Value {
-        if self.is_bare {
-            let mut destination = written.get("destination").cloned().unwrap_or_default();
-            if let Some(fields) = destination.as_object_mut() {
-                fields.insert("subset".to_owned(), json!(self.subset));
-            }
-            return json!({"destination": destination});
-        }
-        if let Some(fields) = written.as_object_mut() {
-            fields.remove("weight");
-        }
-        written
-    }
-}
-
-/// First those that the rule names, then those that policies and overrides pick of its hosts.
-fn versions(rule: &HttpRoute, service: &VirtualService, config: &Config) -> Vec<PickedVersion> {
-    let host =
-        |target: &HttpRouteDestination| config.destination_key(&target.destination, &service.metadata.namespace).host;
-    let named = rule.route.iter().enumerate().filter_map(|(index, target)| {
-        let subset = target.destination.subset.clone()?;
-        Some(PickedVersion { subset, host: host(target), index, is_bare: false })
-    });
-    let picked = rule.route.iter().enumerate().flat_map(|(index, target)| {
-        let host = host(target);
-        let subsets = config.versions_picked(&host).into_iter();
-        subsets.map(move |subset| PickedVersion { subset, host: host.clone(), index, is_bare: true })
-    });
-    named.chain(picked).collect()
-}
-
-/// Versions that the header cannot name, as it names that of another host. Where no policy names the host, nobody picks its
-/// version but an override, which takes the first host that has one of the name.
-fn hidden(config: &Config) -> Vec<Remark> {
-    let mut remarks = Vec::new();
-    for service in &config.virtual_services {
-        for rule in &service.http {
-            let versions = versions(rule, service, config);
-            for (index, version) in versions.iter().enumerate().filter(|(_, version)| version.is_bare) {
-                let before = versions.iter().take(index).find(|before| before.subset == version.subset);
-                let is_picked = |other: &&PickedVersion| {
-                    other.host != version.host
-                        && (version.index < other.index || config.policy_of(&version.host).is_some())
-                };
-                if let Some(other) = before.filter(is_picked) {
-                    let text = format!(
-                        "note: {} of {} is what the version header means here: a policy or an override that picks {} of {} for this rule is not followed",
-                        version.subset, other.host, version.subset, version.host
-                    );
-                    remarks.push(Remark::new(&rule.at, text));
-                }
-            }
-        }
-    }
-    remarks
-}
-
-/// Every entry of the rule's `match`, and the version in each.
-fn matches(written: &Value, header: &str, subset: &str) -> Value {
-    let entries = written.get("match").and_then(Value::as_array).filter(|entries| !entries.is_empty());
-    let entries = entries.cloned().unwrap_or_else(|| vec![json!({})]);
-    let with_version = entries.into_iter().map(|mut entry| {
-        if let Some(fields) = entry.as_object_mut() {
-            let headers = fields.entry("headers").or_insert(Value::Null);
-            let mut all = headers.as_object().cloned().unwrap_or_else(Map::new);
-            all.insert(header.to_owned(), json!({"exact": subset}));
-            *headers = Value::Object(all);
-        }
-        entry
-    });
-    with_version.collect()
 }
 
 #[cfg(test)]
