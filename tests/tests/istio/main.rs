@@ -70,6 +70,7 @@ fn trials(runtime: &Handle, mesh: &Arc<Mesh>) -> Vec<Trial> {
         gateway_api::an_httproute_reads_what_the_plugin_picks,
         gateway_clusters::are_those_of_the_rules_too,
         pull_secret::opens_a_registry_with_a_password,
+        shipped::are_all_that_is_shipped,
         shipped::for_sidecars_steer_them,
         shipped::for_gateways_steer_them,
         shipped::for_the_gateway_api_steer_its_gateways,

@@ -1,6 +1,6 @@
 //! The manifests of `envoy-configs/istio` as they are shipped, but for the place of the image: each steers the proxies that it is for.
 
-use std::{fs, net::SocketAddr};
+use std::{fs, net::SocketAddr, path::PathBuf};
 
 use e2e::{
     binaries::workspace,
@@ -25,9 +25,44 @@ const GATEWAY: &str = "bookinfo-gateway";
 const HOST: &str = "reviews.example.com";
 const IMAGE: &str = "oci://registry.example.com/canary-filter:0.1.0";
 const VERSIONS: [&str; 3] = ["v1", "v2", "v3"];
+const OF_SIDECARS: [&str; 3] = [
+    "cluster-mode/envoyfilter-sidecar.yaml",
+    "version-mode/trafficextension-sidecar.yaml",
+    "version-mode/wasmplugin-sidecar.yaml",
+];
+const OF_GATEWAYS: [&str; 3] = [
+    "cluster-mode/envoyfilter-gateway.yaml",
+    "version-mode/trafficextension-gateway.yaml",
+    "version-mode/wasmplugin-gateway.yaml",
+];
+const OF_THE_GATEWAY_API: &str = "version-mode/wasmplugin-gateway-api.yaml";
+/// What they are printed of, what goes with them, and what stands for a user's own.
+const BESIDE: [&str; 6] = [
+    "bookinfo.yaml",
+    "cluster-mode/rules.yaml",
+    "proxy-config.yaml",
+    "version-mode/httproute.yaml",
+    "version-mode/rules.yaml",
+    "version-mode/virtualservice.yaml",
+];
 const USERS: usize = 100;
 /// The users of v3 among user-0 to user-99, by 90 to 10 and the salt of the rules: what `canaryctl explain` says of them.
 const OF_V3: [usize; 12] = [4, 5, 6, 13, 24, 27, 32, 37, 49, 61, 76, 86];
+
+pub(crate) async fn are_all_that_is_shipped(_: &Mesh) {
+    let folder = folder();
+    let folders = [folder.clone(), folder.join("cluster-mode"), folder.join("version-mode")];
+    let files = folders.iter().flat_map(|folder| fs::read_dir(folder).expect("a folder"));
+    let files = files
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|end| end == "yaml"));
+    let mut found: Vec<_> =
+        files.map(|path| path.strip_prefix(&folder).expect("a file of it").display().to_string()).collect();
+    found.sort();
+    let mut known = [OF_SIDECARS.as_slice(), &OF_GATEWAYS, &[OF_THE_GATEWAY_API], &BESIDE].concat();
+    known.sort_unstable();
+    assert_eq!(found, known, "files of envoy-configs/istio and those that these claims know");
+}
 
 pub(crate) async fn for_sidecars_steer_them(mesh: &Mesh) {
     let _ingress = mesh.ingress.lock().await;
@@ -46,9 +81,9 @@ pub(crate) async fn for_sidecars_steer_them(mesh: &Mesh) {
     mesh.apply(&manifests::list(&objects));
     let host = service.host();
     let stage = Stage { mesh, address: proxy.port(PORT), proxy, host, versions: service.versions().iter().collect() };
-    stage.steered_by("version-mode/wasmplugin-sidecar.yaml").await;
-    stage.steered_by("version-mode/trafficextension-sidecar.yaml").await;
-    stage.steered_by("cluster-mode/envoyfilter-sidecar.yaml").await;
+    for file in OF_SIDECARS {
+        stage.steered_by(file).await;
+    }
 }
 
 pub(crate) async fn for_gateways_steer_them(mesh: &Mesh) {
@@ -68,9 +103,9 @@ pub(crate) async fn for_gateways_steer_them(mesh: &Mesh) {
     mesh.apply(&manifests::list(&objects));
     let versions = service.versions().iter().collect();
     let stage = Stage { mesh, address: proxy.port(GATEWAY_PORT), proxy, host: HOST.to_owned(), versions };
-    stage.steered_by("version-mode/wasmplugin-gateway.yaml").await;
-    stage.steered_by("version-mode/trafficextension-gateway.yaml").await;
-    stage.steered_by("cluster-mode/envoyfilter-gateway.yaml").await;
+    for file in OF_GATEWAYS {
+        stage.steered_by(file).await;
+    }
 }
 
 pub(crate) async fn for_the_gateway_api_steer_its_gateways(mesh: &Mesh) {
@@ -90,7 +125,7 @@ pub(crate) async fn for_the_gateway_api_steer_its_gateways(mesh: &Mesh) {
     let proxy = Proxy::start(mesh, &who).await;
     let versions = service.versions().iter().collect();
     let stage = Stage { mesh, address, proxy, host: HOST.to_owned(), versions };
-    stage.steered_by("version-mode/wasmplugin-gateway-api.yaml").await;
+    stage.steered_by(OF_THE_GATEWAY_API).await;
 }
 
 /// The Gateway, the Service that istiod would make of it if it had a cluster, and a Service for each version.
@@ -204,7 +239,11 @@ impl Stage<'_> {
     }
 }
 
+fn folder() -> PathBuf {
+    workspace().join("envoy-configs/istio")
+}
+
 fn shipped(file: &str) -> String {
-    let path = workspace().join("envoy-configs/istio").join(file);
+    let path = folder().join(file);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
