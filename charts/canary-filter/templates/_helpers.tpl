@@ -6,7 +6,7 @@
 {{- define "canary.labels" -}}
 {{ include "canary.selectorLabels" . }}
 app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" | quote }}
 {{- end -}}
 
 {{/* What all Pods of the service have in common. */}}
@@ -37,7 +37,7 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{/* The order in which versions are tried, the default last. */}}
 {{- define "canary.fallback" -}}
 {{- $default := include "canary.defaultVersion" . -}}
-{{- append (without .Values.fallback $default) $default | toJson -}}
+{{- append (without (.Values.fallback | default list) $default) $default | toJson -}}
 {{- end -}}
 
 {{/* The gateways as namespace/name; sidecars are the gateway mesh. */}}
@@ -75,18 +75,28 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- define "canary.rules" -}}
 {{- $everybody := .Values.weights | default (dict (include "canary.defaultVersion" .) 100) -}}
 {{- $rules := list -}}
-{{- range append .Values.rules (dict "name" "everybody" "weights" $everybody) -}}
+{{- range append (.Values.rules | default list) (dict "name" "everybody" "weights" $everybody) -}}
 {{- $weights := .weights | default (dict (.version | default "") 100) -}}
 {{- $route := include "canary.route" (dict "root" $ "weights" $weights) | fromJsonArray -}}
-{{- $rules = append $rules (merge (dict "route" $route) (omit . "version" "weights") $.Values.http) -}}
+{{- $rules = append $rules (merge (dict "route" $route) (omit . "version" "weights") ($.Values.http | default dict)) -}}
 {{- end -}}
 {{- $rules | toJson -}}
 {{- end -}}
 
-{{/* The header by which the filter names the version to the native routes. Of each release another one: a filter takes its own header from
-     every request, so of two in one proxy the second would undo what the first has picked. */}}
+{{/* The names of the headers by which the filter steers the proxy; one that is turned off is empty. That of the version is of each release
+     another one: a filter takes its own header from every request, so of two in one proxy the second would undo what the first has picked. */}}
+{{- define "canary.headers" -}}
+{{- $names := dict "cluster" "x-canary-cluster" "host" "x-canary-host" "mirror" "x-canary-mirror" -}}
+{{- $_ := set $names "version" (printf "x-canary-version-%s" (include "canary.name" .)) -}}
+{{- range $header, $name := (.Values.config).headers -}}
+{{- if kindIs "string" $name -}}{{- $_ := set $names $header (lower $name) -}}{{- end -}}
+{{- end -}}
+{{- $names | toJson -}}
+{{- end -}}
+
+{{/* The header by which the filter names the version to the native routes. */}}
 {{- define "canary.header" -}}
-{{- dig "headers" "version" (printf "x-canary-version-%s" (include "canary.name" .)) .Values.config -}}
+{{- get (include "canary.headers" . | fromJson) "version" -}}
 {{- end -}}
 
 {{/* The native rules of mode version: each rule once for each version, with a match of the header that the filter sets, then as it
@@ -135,15 +145,15 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- $_ := set $policy "fallback" (include "canary.fallback" . | fromJsonArray) -}}
 {{- with .Values.versionHeader }}{{- $_ := set $policy "versionHeader" . -}}{{- end -}}
 {{- with .Values.sticky }}{{- $_ := set $policy "sticky" . -}}{{- end -}}
-{{- $document := dict "mode" "version" "policies" (list (merge $policy .Values.policy)) -}}
+{{- $document := dict "mode" "version" "policies" (list (merge $policy (.Values.policy | default dict))) -}}
 {{- $_ := set $document "virtualServices" (list (dict "metadata" $metadata "spec" $virtualService)) -}}
 {{- $_ := set $document "destinationRules" (list (dict "metadata" $metadata "spec" $destinationRule)) -}}
 {{- $service := dict "host" $name "namespace" .Release.Namespace "ports" (list (int .Values.service.port)) -}}
 {{- $_ := set $document "services" (list $service) -}}
 {{- $headers := dict "version" (include "canary.header" .) -}}
-{{- $_ := set $document "headers" (merge $headers (dig "headers" dict .Values.config)) -}}
+{{- $_ := set $document "headers" (merge $headers ((.Values.config).headers | default dict)) -}}
 {{- $_ := set $document "proxy" (dict "gateways" (include "canary.gateways" . | fromJsonArray)) -}}
-{{- merge $document .Values.config | toYaml -}}
+{{- merge $document (.Values.config | default dict) | toYaml -}}
 {{- end -}}
 
 {{/* The labels of the proxies' Pods. */}}
@@ -160,11 +170,11 @@ extensions.istio.io/trafficextension/{{ include "canary.pluginNamespace" . }}.{{
 
 {{/* The headers of which clients must not say anything, as removals: what steers, and the version's own where nobody is trusted. */}}
 {{- define "canary.removals" -}}
-{{- $headers := dig "headers" dict .Values.config -}}
-{{- $mirror := get $headers "mirror" | default "x-canary-mirror" -}}
-{{- $names := list (get $headers "cluster" | default "x-canary-cluster") (get $headers "host" | default "x-canary-host") -}}
-{{- $names = concat $names (list $mirror (printf "%s-2" $mirror) (printf "%s-3" $mirror) "x-canary-reason") -}}
-{{- if not (dig "overrides" "from" list .Values.config) -}}
+{{- $headers := include "canary.headers" . | fromJson -}}
+{{- $names := list $headers.cluster $headers.host -}}
+{{- with $headers.mirror -}}{{- $names = concat $names (list . (printf "%s-2" .) (printf "%s-3" .)) -}}{{- end -}}
+{{- $names = append (compact $names) "x-canary-reason" -}}
+{{- if not ((.Values.config).overrides).from -}}
 {{- $names = append $names (include "canary.header" .) -}}
 {{- end -}}
 {{- $removals := list -}}
@@ -186,96 +196,4 @@ imagePullSecret: {{ . | quote }}
 failStrategy: {{ .Values.plugin.failStrategy }}
 pluginConfig:
   {{- include "canary.document" . | nindent 2 }}
-{{- end -}}
-
-{{/* Fails where all shares are 0. */}}
-{{- define "canary.checkShares" -}}
-{{- $sum := 0 -}}
-{{- range $version, $weight := .weights -}}{{- $sum = add $sum $weight -}}{{- end -}}
-{{- if and .weights (not $sum) -}}
-{{- fail (printf "%s: their sum is 0" .at) -}}
-{{- end -}}
-{{- end -}}
-
-{{/* Fails where the service's name is none that a Service may have; the release's may be one of many more. */}}
-{{- define "canary.checkName" -}}
-{{- $name := include "canary.name" . -}}
-{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) -}}
-{{- fail (printf "service.name: the release's name makes it %q, which is no name of a Service: lower-case letters, digits and -, a letter first; say another" $name) -}}
-{{- end -}}
-{{- end -}}
-
-{{/* Fails where a value repeats a field that the chart sets itself. */}}
-{{- define "canary.checkOwn" -}}
-{{- range $field, $why := .own -}}
-{{- if hasKey $.value $field -}}
-{{- fail (printf "%s.%s: the chart sets this field: %s" $.at $field $why) -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-
-{{/* Fails where labels of a version repeat those of all. */}}
-{{- define "canary.checkOwnLabels" -}}
-{{- $own := include "canary.labels" . | fromYaml -}}
-{{- range $index, $version := .Values.versions -}}
-{{- range $label, $_ := $version.labels -}}
-{{- if hasKey $own $label -}}
-{{- fail (printf "versions[%d].labels: the chart sets the label %s itself" $index $label) -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-
-{{/* Fails where a subset would choose the Pods of two versions: all labels of one are among those of the other. */}}
-{{- define "canary.checkLabels" -}}
-{{- $versions := include "canary.versions" . | fromJsonArray -}}
-{{- range $one, $chosen := $versions -}}
-{{- range $other, $version := $versions -}}
-{{- if ne $one $other -}}
-{{- $differs := false -}}
-{{- range $label, $value := $chosen.labels -}}
-{{- if or (not (hasKey $version.labels $label)) (ne (get $version.labels $label) $value) -}}{{- $differs = true -}}{{- end -}}
-{{- end -}}
-{{- if not $differs -}}
-{{- fail (printf "versions[%d].labels: they choose the Pods of %s as well as those of %s (%s): give each version a label of its own" $one $version.name $chosen.name ($chosen.labels | toJson)) -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-
-{{/* What the schema cannot say: versions that are named have to be there, and somebody gets a share. */}}
-{{- define "canary.check" -}}
-{{- include "canary.checkShares" (dict "at" "weights" "weights" .Values.weights) -}}
-{{- range $index, $rule := .Values.rules -}}
-{{- include "canary.checkShares" (dict "at" (printf "rules[%d].weights" $index) "weights" $rule.weights) -}}
-{{- end -}}
-{{- include "canary.checkName" . -}}
-{{- include "canary.checkOwn" (dict "at" "pod" "value" (.Values.pod | default dict) "own" (dict
-  "containers" "fields of the service's container go into `container`; others run as pod.initContainers with restartPolicy: Always"
-  "imagePullSecrets" "it is a value of its own, `imagePullSecrets`")) -}}
-{{- include "canary.checkOwn" (dict "at" "container" "value" (.Values.container | default dict) "own" (dict
-  "name" "it is that of the service"
-  "image" "it is made of image.repository and the version's tag"
-  "imagePullPolicy" "it is image.pullPolicy"
-  "ports" "it is made of service.targetPort and service.portName; the container may listen on others without")) -}}
-{{- if .Values.deploy -}}{{- include "canary.checkOwnLabels" . -}}{{- end -}}
-{{- $names := include "canary.versionNames" . | fromJsonArray -}}
-{{- if ne (len $names) (len (uniq $names)) -}}
-{{- fail (printf "versions: two of them have one name: %s" (join ", " $names)) -}}
-{{- end -}}
-{{- include "canary.checkLabels" . -}}
-{{- $named := list (dict "at" "defaultVersion" "version" (include "canary.defaultVersion" .)) -}}
-{{- range .Values.fallback -}}{{- $named = append $named (dict "at" "fallback" "version" .) -}}{{- end -}}
-{{- range $version, $_ := .Values.weights -}}{{- $named = append $named (dict "at" "weights" "version" $version) -}}{{- end -}}
-{{- range $index, $rule := .Values.rules -}}
-{{- $at := printf "rules[%d]" $index -}}
-{{- with $rule.version }}{{- $named = append $named (dict "at" $at "version" .) -}}{{- end -}}
-{{- range $version, $_ := $rule.weights -}}{{- $named = append $named (dict "at" $at "version" $version) -}}{{- end -}}
-{{- end -}}
-{{- range $named -}}
-{{- if not (has .version $names) -}}
-{{- fail (printf "%s: there is no version %s; versions: %s" .at .version (join ", " $names)) -}}
-{{- end -}}
-{{- end -}}
 {{- end -}}

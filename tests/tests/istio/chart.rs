@@ -145,8 +145,20 @@ pub(crate) async fn renders_what_is_recorded(mesh: &Mesh) {
 
 /// The rules are written once: what the chart makes of them is what `canaryctl` makes of its document.
 pub(crate) async fn agrees_with_canaryctl(mesh: &Mesh) {
-    for example in EXAMPLES {
-        let rendered = Rendered::new(&render(&mesh.tools, example));
+    let whole = EXAMPLES.map(|example| (example, &[][..]));
+    let with_more = [
+        (
+            "minimal",
+            &["--set-json", r#"config={"headers":{"version":"X-A","cluster":"X-B","host":"X-C","mirror":"X-D"}}"#][..],
+        ),
+        ("minimal", &["--set-json", r#"config={"headers":{"cluster":"","host":"","mirror":""}}"#][..]),
+        ("minimal", &["--set-json", r#"config={"overrides":{"from":[{"cidr":"10.0.0.0/8"}]}}"#][..]),
+        ("minimal", &["--set", "plugin.failStrategy=FAIL_CLOSE"][..]),
+    ];
+    for (example, flags) in whole.into_iter().chain(with_more) {
+        let text = template(&mesh.tools, NAMESPACE, &[&["--values", &values(example)][..], flags].concat());
+        let rendered = Rendered::new(&text.unwrap_or_else(|error| panic!("{example}: {error}")));
+        let example = [&[example][..], flags].concat().join(" ");
         rendered.canaryctl(&["validate", "--strict"]);
         let own = of_kind(&rendered.objects, &["VirtualService"]);
         let printed = rendered.rendered_by_canaryctl(&["virtualservice"]);
@@ -160,7 +172,7 @@ pub(crate) async fn agrees_with_canaryctl(mesh: &Mesh) {
             let known = &rendered.document["destinationRules"][0]["spec"][field];
             assert_eq!(rule["spec"][field], *known, "{example}: {field} of the DestinationRule");
         }
-        same_plugin(example, &rendered);
+        same_plugin(&example, &rendered);
     }
 }
 

@@ -82,6 +82,24 @@ pub(crate) async fn refuses_wrong_values(mesh: &Mesh) {
             r#"versions=[{"name":"v1","tag":"1","labels":{"a":"b c"}}]"#,
             "at '/versions/0/labels/a': 'b c' does not match pattern",
         ),
+        (
+            "no label's name",
+            "--set-json",
+            r#"versions=[{"name":"v1","tag":"1","labels":{"a b":"c"}}]"#,
+            "at '/versions/0/labels': additional properties 'a b' not allowed",
+        ),
+        (
+            "no label's name, of the Service's Pods",
+            "--set-json",
+            r#"service={"selector":{"a b":"c"}}"#,
+            "at '/service/selector': additional properties 'a b' not allowed",
+        ),
+        (
+            "no label's value, of the proxies' Pods",
+            "--set-json",
+            r#"plugin={"selector":{"a":"b c"}}"#,
+            "at '/plugin/selector/a': 'b c' does not match pattern",
+        ),
         ("containers", "--set-json", r#"pod={"containers":[]}"#, "pod.containers: the chart sets this field"),
         (
             "secrets of the Pod's own",
@@ -103,6 +121,24 @@ pub(crate) async fn refuses_wrong_values(mesh: &Mesh) {
             "defaultVersion: there is no version v7; versions: v1, v2",
         ),
         ("a fallback that there is not", "--set", "fallback={v9}", "fallback: there is no version v9"),
+        (
+            "a known version that there is not",
+            "--set-json",
+            r#"versionHeader={"name":"wanted","versions":["v1","v9"]}"#,
+            "versionHeader.versions: there is no version v9",
+        ),
+        (
+            "a ramp of none",
+            "--set-json",
+            r#"policy={"ramp":{"subset":"v9","start":"2026-11-21T08:00:00Z","duration":"1h"}}"#,
+            "policy.ramp: there is no version v9",
+        ),
+        (
+            "a fault of none",
+            "--set-json",
+            r#"policy={"faults":[{"subset":"v9","fault":{"abort":{"httpStatus":500}}}]}"#,
+            "policy.faults: there is no version v9",
+        ),
         ("a share of none", "--set", "weights.v9=3", "weights: there is no version v9; versions: v1, v2"),
         ("a negative share", "--set", "weights.v1=-1", "at '/weights/v1': minimum: got -1, want 0"),
         ("no shares", "--set", "weights.v1=0", "weights: their sum is 0"),
@@ -117,6 +153,42 @@ pub(crate) async fn refuses_wrong_values(mesh: &Mesh) {
             "--set-json",
             r#"rules=[{"match":[{}]}]"#,
             "at '/rules/0': missing property 'version'",
+        ),
+        (
+            "a rule without shares",
+            "--set-json",
+            r#"rules=[{"match":[{}],"weights":{}}]"#,
+            "at '/rules/0/weights': minProperties: got 0, want 1",
+        ),
+        (
+            "a match of the version header",
+            "--set-json",
+            r#"rules=[{"match":[{},{"headers":{"X-Canary-Version-Shop":{"exact":"v1"}}}],"version":"v2"}]"#,
+            "rules[0].match[1]: x-canary-version-shop is the filter's own word to the native routes",
+        ),
+        (
+            "a match of its absence",
+            "--set-json",
+            r#"rules=[{"match":[{"withoutHeaders":{"x-canary-version-shop":{}}}],"version":"v2"}]"#,
+            "rules[0].match[0]: x-canary-version-shop is",
+        ),
+        (
+            "a match of its absence, in the other spelling",
+            "--set-json",
+            r#"rules=[{"match":[{"without_headers":{"x-canary-version-shop":{}}}],"version":"v2"}]"#,
+            "rules[0].match[0]: x-canary-version-shop is",
+        ),
+        (
+            "a version header that is turned off",
+            "--set-json",
+            r#"config={"headers":{"version":""}}"#,
+            "config.headers.version: the native routes match this header; it cannot be turned off",
+        ),
+        (
+            "clients that write the filter's header",
+            "--set-json",
+            r#"versionHeader={"name":"X-Canary-Version-shop"}"#,
+            "versionHeader.name: x-canary-version-shop is the filter's own: clients' copies of it are removed",
         ),
         (
             "a typing error in a match",
@@ -135,6 +207,95 @@ pub(crate) async fn refuses_wrong_values(mesh: &Mesh) {
             Ok(_) => panic!("{name}: {value} is taken"),
             Err(error) => assert!(error.contains(told), "{name}: {error}"),
         }
+    }
+}
+
+/// Helm takes a value that is null out of the values together with the chart's default: nothing would be left to render.
+pub(crate) async fn refuses_null_where_something_has_to_be_said(mesh: &Mesh) {
+    for value in [
+        "deploy",
+        "workload",
+        "service",
+        "service.create",
+        "service.port",
+        "service.portName",
+        "image",
+        "image.repository",
+        "image.pullPolicy",
+        "plugin.kind",
+        "plugin.pullPolicy",
+        "plugin.failStrategy",
+    ] {
+        match template(&mesh.tools, NAMESPACE, &["--values", &values("minimal"), "--set", &format!("{value}=null")]) {
+            Ok(_) => panic!("{value}: null is taken"),
+            Err(error) => assert!(error.contains(&format!(": {value}: null takes")), "{value}: {error}"),
+        }
+    }
+}
+
+/// A section whose entries are all commented out is null.
+pub(crate) async fn takes_null_for_what_may_be_empty(mesh: &Mesh) {
+    let minimal = values("minimal");
+    let rendered = |flags: &[&str]| {
+        let text = template(&mesh.tools, NAMESPACE, &[&["--values", &minimal][..], flags].concat());
+        let objects = objects(&text.unwrap_or_else(|error| panic!("{flags:?}: {error}")));
+        objects.into_iter().map(without_empty).collect::<Vec<_>>()
+    };
+    let expected = rendered(&[]);
+    for null in [
+        "defaultVersion=null",
+        "fallback=null",
+        "weights=null",
+        "rules=null",
+        "versionHeader=null",
+        "sticky=null",
+        "policy=null",
+        "http=null",
+        "config=null",
+        r#"config={"headers":null}"#,
+        r#"config={"headers":{"version":null}}"#,
+        r#"config={"overrides":null}"#,
+        r#"config={"overrides":{"from":null}}"#,
+        "service.name=null",
+        "service.targetPort=null",
+        "service.selector=null",
+        "imagePullSecrets=null",
+        "container=null",
+        "pod=null",
+        "gateways=null",
+        "hosts=null",
+        "destinationRule=null",
+        "destinationRule.trafficPolicy=null",
+        "plugin.sha256=null",
+        "plugin.pullSecret=null",
+        "plugin.namespace=null",
+        "plugin.selector=null",
+    ] {
+        assert_eq!(rendered(&["--set-json", null]), expected, "{null}");
+    }
+}
+
+fn without_empty(value: Value) -> Value {
+    let says_something = |value: &Value| !value.is_null() && value.as_object().is_none_or(|fields| !fields.is_empty());
+    match value {
+        Value::Object(fields) => {
+            let fields = fields.into_iter().map(|(name, value)| (name, without_empty(value)));
+            Value::Object(fields.filter(|(_, value)| says_something(value)).collect())
+        }
+        Value::Array(parts) => Value::Array(parts.into_iter().map(without_empty).collect()),
+        other => other,
+    }
+}
+
+/// A chart may be packaged as a build of a version, whose `+` no label takes.
+pub(crate) async fn labels_a_build_of_a_version(mesh: &Mesh) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = folder.path().display().to_string();
+    helm(&mesh.tools, &["package", ".", "--version", "0.1.0+abc", "--destination", &folder]).expect("a package");
+    let package = format!("{folder}/canary-filter-0.1.0+abc.tgz");
+    let text = helm(&mesh.tools, &["template", "shop", &package, "--values", &values("minimal")]).expect("a chart");
+    for object in objects(&text) {
+        assert_eq!(object["metadata"]["labels"]["helm.sh/chart"], "canary-filter-0.1.0_abc", "{}", object["kind"]);
     }
 }
 
