@@ -14,6 +14,8 @@ use super::helper::Helpers;
 /// The key by which Docker keeps the credentials of Docker Hub.
 const DOCKER_HUB: (&str, &str) = ("docker.io", "https://index.docker.io/v1/");
 
+const NO_CONFIGURATION: &str = "it is no configuration of Docker (JSON)";
+
 /// Credentials for a registry, or that there are none.
 #[derive(Clone, Debug)]
 pub(crate) struct Credentials {
@@ -38,11 +40,7 @@ impl Credentials {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(none(Some(path))),
             Err(error) => return Err(wrong(&error)),
         };
-        let (hub, key_of_hub) = DOCKER_HUB;
-        let key = if host == hub { key_of_hub } else { host };
-        let found =
-            look_up(&configuration, key).map_err(|why| wrong(&format_args!("credentials for {host}: {why}")))?;
-        match found {
+        match look_up(&configuration, host).map_err(|why| wrong(&why))? {
             Some(DockerCredential::UsernamePassword(user, password)) => {
                 Ok(Self { auth: RegistryAuth::Basic(user, password), file: Some(path) })
             }
@@ -73,10 +71,11 @@ impl Credentials {
     }
 }
 
-/// What a configuration has for a registry, in Docker's order: by the host's own helper, in the file, by the helper of all.
-fn look_up(configuration: &[u8], key: &str) -> Result<Option<DockerCredential>, String> {
+/// What Docker would take for a registry: what the host's own helper has, else what the helper of all hosts has, and what is in the
+/// file only where neither is named.
+fn look_up(configuration: &[u8], host: &str) -> Result<Option<DockerCredential>, String> {
     let mut fields: Map<String, Value> =
-        serde_json::from_slice(configuration).map_err(|_| "it is no configuration of Docker (JSON)".to_owned())?;
+        serde_json::from_slice(configuration).map_err(|_| NO_CONFIGURATION.to_owned())?;
     // Asked here, as the crate would show what they write.
     let named = ["credHelpers", "credsStore"]
         .map(|field| (field.to_owned(), fields.remove(field)))
@@ -84,17 +83,18 @@ fn look_up(configuration: &[u8], key: &str) -> Result<Option<DockerCredential>, 
         .filter_map(|(field, value)| Some((field, value.filter(|value| !value.is_null())?)));
     let helpers: Helpers = serde_json::from_value(Value::Object(named.collect()))
         .map_err(|error| format!("credHelpers and credsStore name helpers: {error}"))?;
+    let (hub, key_of_hub) = DOCKER_HUB;
+    let key = if host == hub { key_of_hub } else { host };
+    let about_host = |why: &dyn fmt::Display| format!("credentials for {host}: {why}");
     if let Some(helper) = helpers.of(key) {
-        return helper.get(key);
+        return helper.get(key).map_err(|why| about_host(&why));
     }
     let rest = Value::Object(fields).to_string();
     match get_credential_from_reader(rest.as_bytes(), key) {
         Ok(credential) => Ok(Some(credential)),
-        Err(CredentialRetrievalError::NoCredentialConfigured) => {
-            helpers.of_all().map_or(Ok(None), |helper| helper.get(key))
-        }
-        Err(CredentialRetrievalError::ConfigReadError) => Err("it is no configuration of Docker (JSON)".to_owned()),
-        Err(error) => Err(error.to_string()),
+        Err(CredentialRetrievalError::NoCredentialConfigured) => Ok(None),
+        Err(CredentialRetrievalError::ConfigReadError) => Err(NO_CONFIGURATION.to_owned()),
+        Err(error) => Err(about_host(&error)),
     }
 }
 
@@ -127,8 +127,14 @@ mod tests {
                 r#"{"auths": {"https://index.docker.io/v1/": {"auth": "dXNlcjpwYXNzOndvcmQ="}}}"#,
                 basic(),
             ),
-            ("no JSON", "r.io", "auths:", Err("no configuration of Docker")),
-            ("no base64", "r.io", r#"{"auths": {"r.io": {"auth": "!"}}}"#, Err("Unable to decode credential")),
+            ("no JSON", "r.io", "auths:", Err("config.json: it is no configuration of Docker")),
+            ("no registries", "r.io", r#"{"auths": 1}"#, Err("config.json: it is no configuration of Docker")),
+            (
+                "no base64",
+                "r.io",
+                r#"{"auths": {"r.io": {"auth": "!"}}}"#,
+                Err("config.json: credentials for r.io: Unable to decode credential"),
+            ),
             ("a token", "r.io", r#"{"auths": {"r.io": {"identitytoken": "x"}}}"#, Err("an identity token")),
             (
                 "a helper that is not there",
@@ -144,13 +150,24 @@ mod tests {
             ),
             ("a helper of another", "q.io", r#"{"credHelpers": {"r.io": "is-not-there"}}"#, anonymous()),
             (
-                "a helper of all but this one",
+                "a helper of all, whatever the file has",
                 "r.io",
                 r#"{"credsStore": "is-not-there", "auths": {"r.io": {"auth": "dXNlcjpwYXNzOndvcmQ="}}}"#,
+                Err("credentials for r.io: `docker-credential-is-not-there get`: No such file"),
+            ),
+            (
+                "a helper of all but this one",
+                "r.io",
+                r#"{"credsStore": "is-not-there", "credHelpers": {"r.io": ""}, "auths": {"r.io": {"auth": "dXNlcjpwYXNzOndvcmQ="}}}"#,
                 basic(),
             ),
             ("no helper at all", "r.io", r#"{"credsStore": null, "credHelpers": null}"#, anonymous()),
-            ("helpers of another type", "r.io", r#"{"credsStore": 1}"#, Err("credHelpers and credsStore name helpers")),
+            (
+                "helpers of another type",
+                "r.io",
+                r#"{"credsStore": 1}"#,
+                Err("config.json: credHelpers and credsStore name helpers"),
+            ),
         ] {
             let directory = tempfile::tempdir().unwrap();
             if !config.is_empty() {

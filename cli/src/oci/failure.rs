@@ -20,6 +20,8 @@ enum Kind {
     Transient,
     /// There is no such image.
     Absent,
+    /// Who asks is not let in.
+    Refused,
     /// Asking again is of no use.
     Lasting,
 }
@@ -45,9 +47,20 @@ impl Failure {
         self.kind == Kind::Transient
     }
 
+    /// Whether it is that who asks is not let in.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.kind == Kind::Refused
+    }
+
     /// Whether it is that there is no such image.
     pub(crate) fn is_absence(&self) -> bool {
         self.kind == Kind::Absent
+    }
+}
+
+impl From<Failure> for String {
+    fn from(failure: Failure) -> Self {
+        failure.message
     }
 }
 
@@ -61,11 +74,8 @@ impl Exchange<'_> {
     /// What an error of the client's means here.
     pub(crate) fn failure(&self, error: &OciDistributionError) -> Failure {
         match error {
-            OciDistributionError::RegistryError { envelope, .. } => self.answered(status(envelope), &text(envelope)),
-            OciDistributionError::ServerError { code, message, .. } => {
-                let envelope = serde_json::from_str(message);
-                self.answered(*code, &envelope.map_or_else(|_| message.trim().to_owned(), |envelope| text(&envelope)))
-            }
+            OciDistributionError::RegistryError { envelope, .. } => self.answered(status(envelope), &words(envelope)),
+            OciDistributionError::ServerError { code, message, .. } => self.answered(*code, message),
             OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => {
                 self.answered(401, "")
             }
@@ -75,13 +85,16 @@ impl Exchange<'_> {
             OciDistributionError::RequestError(error) => self.unanswered(error),
             OciDistributionError::IoError(error) => self.unanswered(error),
             OciDistributionError::DigestError(error) => self.mismatch(error),
-            error => Failure::lasting(format!("{}: {error}", self.image)),
+            error => Failure::lasting(format!("{}: {}", self.image, excerpt(&error.to_string()))),
         }
     }
 
-    /// Neither an answer nor progress for so long.
-    pub(crate) fn silent(&self, limit: Duration) -> Failure {
-        let message = format!("{} has been silent for {limit:?} (--timeout)", self.peer());
+    /// Neither an answer nor progress for `limit`, nor for the time that what is on its way may take.
+    pub(crate) fn silent(&self, limit: Duration, on_its_way: Duration) -> Failure {
+        let all = limit.saturating_add(on_its_way);
+        let why =
+            if on_its_way.is_zero() { String::new() } else { format!(" and {on_its_way:?} for what is on its way") };
+        let message = format!("{} has been silent for {all:?} (--timeout{why})", self.peer());
         Failure { message, kind: Kind::Transient }
     }
 
@@ -90,23 +103,35 @@ impl Exchange<'_> {
         Failure::lasting(format!("{} answers without a token", self.peer()))
     }
 
+    /// The registry names what nobody can ask as its token service.
+    pub(crate) fn without_a_service(&self, realm: &str) -> Failure {
+        let (host, realm) = (self.image.host(), excerpt(realm));
+        Failure::lasting(format!(
+            "{host} wants its clients to ask {realm:?} for a token, which is no URL of http:// or https://"
+        ))
+    }
+
     /// Whom the words are about.
     fn peer(&self) -> String {
         let host = self.image.host();
         self.token_service.map_or_else(|| host.to_owned(), |url| format!("{url} (the token service of {host})"))
     }
 
-    /// The registry, or its token service, answered with an error.
+    /// The registry, or its token service, answered with an error: a text, or the envelope of the distribution's interface.
     pub(crate) fn answered(&self, status: u16, text: &str) -> Failure {
         let (image, host) = (self.image, self.peer());
-        let text = excerpt(text);
-        let told = if text.is_empty() { String::new() } else { format!(": {text}") };
+        let text = excerpt(&serde_json::from_str(text).map_or_else(|_| text.to_owned(), |envelope| words(&envelope)));
+        let behind = |before: &str| if text.is_empty() { String::new() } else { format!("{before}{text}") };
+        let told = behind(": ");
+        let is_nobody = self.token_service.is_some() && !self.credentials.are_secret();
         let (kind, message) = match status {
             400 if self.plain_http && text.contains("HTTPS") => {
                 (Kind::Lasting, format!("{host} speaks HTTPS: leave --plain-http out"))
             }
-            401 => (Kind::Lasting, self.credentials.refused_by(self.image.host())),
-            403 if self.token_service.is_some() => (Kind::Lasting, self.credentials.refused_by(self.image.host())),
+            401 => (Kind::Refused, self.credentials.refused_by(self.image.host()) + &behind("; it says: ")),
+            403 if is_nobody => {
+                (Kind::Lasting, self.credentials.refused_by(self.image.host()) + &behind("; it says: "))
+            }
             403 => (Kind::Lasting, format!("{image}: {host} does not allow it{told}")),
             404 if self.token_service.is_none() => (Kind::Absent, format!("{image}: {host} does not have it{told}")),
             429 | 500 | 502..=504 => (Kind::Transient, format!("{host} answers {status}{told}")),
@@ -176,12 +201,14 @@ fn status(envelope: &OciEnvelope) -> u16 {
     }
 }
 
-fn text(envelope: &OciEnvelope) -> String {
+fn words(envelope: &OciEnvelope) -> String {
     envelope.errors.iter().map(|error| error.message.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
 mod tests {
+    use oci_client::secrets::RegistryAuth;
+
     use super::*;
 
     fn server(code: u16, message: &str) -> OciDistributionError {
@@ -207,7 +234,15 @@ mod tests {
             ("not made for it", false, server(501, ""), Kind::Lasting, "oci://r.io/a:1: r.io answers 501"),
             ("denied, as text", false, server(403, denied), Kind::Lasting, "r.io does not allow it: no write"),
             ("denied", false, registry(denied), Kind::Lasting, "r.io does not allow it: no write"),
-            ("nobody", false, server(401, ""), Kind::Lasting, "r.io asks who you are"),
+            ("nobody", false, server(401, ""), Kind::Refused, "r.io asks who you are"),
+            ("nobody, as text", false, server(401, denied), Kind::Refused, "notes it there; it says: no write"),
+            (
+                "what a terminal would obey",
+                false,
+                OciDistributionError::SpecViolationError("a\u{1b}[2J\n".to_owned() + &"b".repeat(1000)),
+                Kind::Lasting,
+                "a [2J bbb",
+            ),
             (
                 "absent",
                 false,
@@ -238,25 +273,37 @@ mod tests {
             let failure = exchange.failure(&error);
             assert_eq!(failure.kind, kind, "{row}: {failure}");
             assert!(failure.to_string().contains(expected), "{row}: {failure}");
+            assert!(failure.to_string().len() < 500, "{row}: {failure}");
         }
     }
 
     #[test]
     fn what_a_token_service_answers_is_told_as_such() {
         let image = "oci://r.io/a:1".parse().unwrap();
-        let credentials = Credentials::find("r.io", None).unwrap();
+        let nobody = Credentials::find("r.io", None).unwrap();
+        let user =
+            Credentials { auth: RegistryAuth::Basic("user".to_owned(), "password".to_owned()), ..nobody.clone() };
         let token_service = Some("https://auth.io/token");
-        let exchange = Exchange { image: &image, plain_http: false, credentials: &credentials, token_service };
-        for (status, kind, expected) in [
-            (401, Kind::Lasting, "r.io asks who you are"),
-            (403, Kind::Lasting, "r.io asks who you are"),
-            (404, Kind::Lasting, "https://auth.io/token (the token service of r.io) answers 404: oh"),
-            (429, Kind::Transient, "https://auth.io/token (the token service of r.io) answers 429: oh"),
-            (503, Kind::Transient, "https://auth.io/token (the token service of r.io) answers 503: oh"),
+        for (status, credentials, kind, expected) in [
+            (401, &nobody, Kind::Refused, "r.io asks who you are"),
+            (401, &user, Kind::Refused, "notes others; it says: oh"),
+            (403, &nobody, Kind::Lasting, "r.io asks who you are"),
+            (
+                403,
+                &user,
+                Kind::Lasting,
+                "oci://r.io/a:1: https://auth.io/token (the token service of r.io) does not allow it: oh",
+            ),
+            (404, &nobody, Kind::Lasting, "https://auth.io/token (the token service of r.io) answers 404: oh"),
+            (429, &nobody, Kind::Transient, "https://auth.io/token (the token service of r.io) answers 429: oh"),
+            (503, &nobody, Kind::Transient, "https://auth.io/token (the token service of r.io) answers 503: oh"),
         ] {
-            let failure = exchange.answered(status, "oh\n");
-            assert_eq!(failure.kind, kind, "{status}: {failure}");
-            assert!(failure.to_string().contains(expected), "{status}: {failure}");
+            let exchange = Exchange { image: &image, plain_http: false, credentials, token_service };
+            for text in ["oh\n", r#"{"errors": [{"code": "DENIED", "message": "oh"}]}"#] {
+                let failure = exchange.answered(status, text);
+                assert_eq!(failure.kind, kind, "{status}: {failure}");
+                assert!(failure.to_string().contains(expected), "{status}: {failure}");
+            }
         }
     }
 }

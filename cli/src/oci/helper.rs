@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    io::{self, Write as _},
+    io::{self, Write},
     process::{Command, Output, Stdio},
 };
 
@@ -23,10 +23,10 @@ const TOKEN: &str = "<token>";
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Helpers {
-    /// By host.
+    /// By host; an empty one stands for the configuration itself.
     #[serde(default)]
     cred_helpers: HashMap<String, String>,
-    /// That of all hosts for which the configuration has nothing else.
+    /// That of all other hosts.
     #[serde(default)]
     creds_store: String,
 }
@@ -41,12 +41,7 @@ struct Answer {
 impl Helpers {
     /// The helper that keeps this host's credentials, whatever else the configuration has.
     pub(crate) fn of(&self, host: &str) -> Option<Helper> {
-        self.cred_helpers.get(host).and_then(|name| Helper::named(name))
-    }
-
-    /// The helper to ask where the configuration has nothing.
-    pub(crate) fn of_all(&self) -> Option<Helper> {
-        Helper::named(&self.creds_store)
+        Helper::named(self.cred_helpers.get(host).unwrap_or(&self.creds_store))
     }
 }
 
@@ -94,9 +89,31 @@ impl Helper {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
-        let given = child.stdin.take().map_or(Ok(()), |mut input| input.write_all(host.as_bytes()));
+        let given = child.stdin.take().map_or(Ok(()), |input| tell(input, host));
         let output = child.wait_with_output()?;
         // One that fails may do so before it has read.
         if output.status.success() { given.map(|()| output) } else { Ok(output) }
+    }
+}
+
+/// Writes what a program asks for, which need not want to know it.
+fn tell(mut input: impl Write, host: &str) -> io::Result<()> {
+    match input.write_all(host.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_helper_need_not_read() {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        tell(writer, "r.io").unwrap();
+        let read_only = std::fs::File::open("/dev/null").unwrap();
+        tell(read_only, "r.io").unwrap_err();
     }
 }

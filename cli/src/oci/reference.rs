@@ -27,7 +27,8 @@ impl ImageUrl {
     }
 }
 
-/// Whether a host, with or without a port, is this machine itself, so that what is sent there goes over no network.
+/// Whether a host, with or without a port, is this machine itself, so that what is sent there goes over no network: unless the
+/// environment names a proxy (`http_proxy`) and does not except the host (`no_proxy`).
 pub(crate) fn is_loopback(host: &str) -> bool {
     let has_port = |(_, port): &(&str, &str)| port.parse::<u16>().is_ok();
     let name = host.rsplit_once(':').filter(has_port).map_or(host, |(name, _)| name);

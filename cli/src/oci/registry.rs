@@ -31,6 +31,10 @@ const PAUSES: [Duration; 4] =
     [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 /// How long connecting may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// How many bytes of an upload may be handed over and not be sent: hyper takes up to 417,792, and a part more.
+const HANDED_OVER: u64 = 512 * 1024;
+/// How slow an upload may be, in bytes a second, for what is handed over: the registry is not silent while it takes that.
+const SLOWEST_UPLOAD: u64 = 128 * 1024;
 /// Who asks.
 const USER_AGENT: &str = concat!("canaryctl/", env!("CARGO_PKG_VERSION"));
 /// What a client takes: an index, too, so that it can be refused by name.
@@ -47,7 +51,8 @@ pub(crate) struct RegistryFlags {
     /// Speak HTTP to the registry instead of HTTPS, for one on this machine
     #[arg(long)]
     plain_http: bool,
-    /// How long the registry may neither answer nor take or send a byte before it is asked again, five times in all
+    /// How long the registry may neither answer nor take or send a byte before it is asked again, five times in all; an upload
+    /// has up to 4s more, for what is on its way at 128 KiB/s
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = silence)]
     timeout: Duration,
 }
@@ -69,6 +74,9 @@ pub(crate) struct Registry<'i> {
     progress: Arc<Notify>,
     credentials: Credentials,
     plain_http: bool,
+    operation: RegistryOperation,
+    /// Whether who asks is known by a token, which expires.
+    has_token: bool,
 }
 
 impl<'i> Registry<'i> {
@@ -90,7 +98,7 @@ impl<'i> Registry<'i> {
         let connect = CONNECT_LIMIT.min(flags.timeout);
         let client = Client::try_from(configuration(flags.plain_http, connect)).map_err(|error| wrong(&error))?;
         let web = reqwest::Client::builder().user_agent(USER_AGENT).connect_timeout(connect).build();
-        let registry = Self {
+        let mut registry = Self {
             image,
             client,
             web: web.map_err(|error| wrong(&error))?,
@@ -98,6 +106,8 @@ impl<'i> Registry<'i> {
             progress: Arc::default(),
             credentials,
             plain_http: flags.plain_http,
+            operation,
+            has_token: false,
         };
         if flags.plain_http && registry.is_told_a_secret(image.host()) {
             console::complain(format_args!(
@@ -105,7 +115,7 @@ impl<'i> Registry<'i> {
                 image.host()
             ));
         }
-        registry.authorise(operation).await?;
+        registry.has_token = registry.authorise().await?;
         Ok(registry)
     }
 
@@ -114,35 +124,38 @@ impl<'i> Registry<'i> {
         self.credentials.are_secret() && !is_loopback(host)
     }
 
-    async fn authorise(&self, operation: RegistryOperation) -> Result<(), String> {
+    /// Whether it is by a token, which expires.
+    async fn authorise(&self) -> Result<bool, String> {
         const WHAT: &str = "asking who may do this";
-        let reference = self.image.reference();
+        let (reference, operation) = (self.image.reference(), self.operation);
         let asked = async || Challenge::of(&self.web, &self.base()).await.map_err(|error| self.failure(&error));
-        let token = match self.patiently(WHAT, asked).await? {
-            Challenge::None => return Ok(()),
+        let token = match self.patiently_with(WHAT, &self.exchange(), Duration::ZERO, asked).await? {
+            Challenge::None => return Ok(false),
             Challenge::Password => match &self.credentials.auth {
                 RegistryAuth::Basic(user, password) => RegistryTokenType::Basic(user.clone(), password.clone()),
-                _ => return Ok(()),
+                _ => return Ok(false),
             },
             Challenge::Token(service) => {
                 self.warn_of(&service);
                 let exchange = Exchange { token_service: Some(service.url()), ..self.exchange() };
                 let asked = async || service.token(&self.web, reference, &operation, &exchange).await;
-                RegistryTokenType::Bearer(self.patiently_with(WHAT, &exchange, asked).await?)
+                RegistryTokenType::Bearer(self.patiently_with(WHAT, &exchange, Duration::ZERO, asked).await?)
             }
         };
         // Who may push may look, and a token to look alone may be refused before the first push.
         if operation == RegistryOperation::Push {
             self.client.tokens.insert(reference, RegistryOperation::Pull, token.clone()).await;
         }
+        let is_token = matches!(token, RegistryTokenType::Bearer(_));
         self.client.tokens.insert(reference, operation, token).await;
-        Ok(())
+        Ok(is_token)
     }
 
-    /// Where a registry with HTTPS sends its clients to a service without it.
+    /// Where a registry sends its clients, who were not warned of itself, to a service without HTTPS.
     fn warn_of(&self, service: &TokenService) {
         let is_far = service.host_without_https().is_some_and(|host| self.is_told_a_secret(&host));
-        if is_far && !self.plain_http {
+        let is_told_already = self.plain_http && self.is_told_a_secret(self.image.host());
+        if is_far && !is_told_already {
             console::complain(format_args!(
                 "warning: {} wants its password at {}: it goes over the network in clear, for everybody on the way to read",
                 self.image.host(),
@@ -216,7 +229,7 @@ impl<'i> Registry<'i> {
             });
             self.told(self.client.push_blob_stream(self.image.reference(), parts, digest, Some(size))).await
         };
-        self.patiently("the upload", asked).await.map(drop)
+        self.patiently_for("the upload", on_its_way(size), asked).await.map(drop)
     }
 
     /// Writes the manifest, by which the image's tag becomes this image.
@@ -237,44 +250,73 @@ impl<'i> Registry<'i> {
 
     /// Asks the registry again after what may pass.
     async fn patiently<T>(&self, what: &str, ask: impl AsyncFn() -> Result<T, Failure>) -> Result<T, String> {
-        self.patiently_with(what, &self.exchange(), ask).await
+        self.patiently_for(what, Duration::ZERO, ask).await
+    }
+
+    /// The same, where something may be on its way for so long; and once more with another token, as the client of images swallows
+    /// why it has none in place of one that has expired.
+    async fn patiently_for<T>(
+        &self,
+        what: &str,
+        on_its_way: Duration,
+        ask: impl AsyncFn() -> Result<T, Failure>,
+    ) -> Result<T, String> {
+        let exchange = self.exchange();
+        match self.patiently_with(what, &exchange, on_its_way, &ask).await {
+            Err(failure) if failure.is_refusal() && self.has_token => {
+                self.authorise().await?;
+                Ok(self.patiently_with(what, &exchange, on_its_way, &ask).await?)
+            }
+            outcome => Ok(outcome?),
+        }
     }
 
     async fn patiently_with<T>(
         &self,
         what: &str,
         exchange: &Exchange<'_>,
+        on_its_way: Duration,
         ask: impl AsyncFn() -> Result<T, Failure>,
-    ) -> Result<T, String> {
+    ) -> Result<T, Failure> {
         for pause in PAUSES {
-            match self.once(exchange, &ask).await {
+            match self.once(exchange, on_its_way, &ask).await {
                 Err(failure) if failure.is_transient() => {
                     console::complain(format_args!("{what}: {failure}; trying again in {pause:?}"));
                     sleep(pause).await;
                 }
-                outcome => return outcome.map_err(|failure| failure.to_string()),
+                outcome => return outcome,
             }
         }
         let tries = PAUSES.len().saturating_add(1);
-        let outcome = self.once(exchange, &ask).await;
-        outcome.map_err(|failure| format!("{what}: {failure}; given up at the {tries}th try"))
+        let outcome = self.once(exchange, on_its_way, &ask).await;
+        outcome.map_err(|failure| Failure::lasting(format!("{what}: {failure}; given up at the {tries}th try")))
     }
 
-    async fn once<T>(&self, exchange: &Exchange<'_>, ask: &impl AsyncFn() -> Result<T, Failure>) -> Result<T, Failure> {
+    async fn once<T>(
+        &self,
+        exchange: &Exchange<'_>,
+        on_its_way: Duration,
+        ask: &impl AsyncFn() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         tokio::select! {
             outcome = ask() => outcome,
-            () = self.silence() => Err(exchange.silent(self.timeout)),
+            () = self.silence(self.timeout.saturating_add(on_its_way)) => Err(exchange.silent(self.timeout, on_its_way)),
         }
     }
 
-    /// Ends when there was no progress for too long.
-    async fn silence(&self) {
-        while timeout(self.timeout, self.progress.notified()).await.is_ok() {}
+    /// Ends when there was no progress for so long.
+    async fn silence(&self, limit: Duration) {
+        while timeout(limit, self.progress.notified()).await.is_ok() {}
     }
 
     fn exchange(&self) -> Exchange<'_> {
         Exchange { image: self.image, plain_http: self.plain_http, credentials: &self.credentials, token_service: None }
     }
+}
+
+/// How long it may take to send what is handed over of an upload of so many bytes.
+fn on_its_way(size: u64) -> Duration {
+    Duration::from_millis(size.min(HANDED_OVER).saturating_mul(1000).div_ceil(SLOWEST_UPLOAD))
 }
 
 fn configuration(plain_http: bool, connect_timeout: Duration) -> ClientConfig {

@@ -65,7 +65,12 @@ pub(crate) fn come_from_a_helper() {
         ),
         ("fails", "echo locked >&2; exit 1".to_owned(), Some("locked")),
     ] {
-        for configuration in [json!({"credsStore": "tested"}), json!({"credHelpers": {address.as_str(): "tested"}})] {
+        let stale = json!({address.as_str(): {"auth": STANDARD.encode("canary:of old")}});
+        for configuration in [
+            json!({"credsStore": "tested"}),
+            json!({"credsStore": "tested", "auths": stale}),
+            json!({"credHelpers": {address.as_str(): "tested"}}),
+        ] {
             let tool = Tool::new().configured(&configuration);
             let folder = tool.path("bin");
             helper(&folder, &script);
@@ -177,22 +182,32 @@ fn sends_to(seller: SocketAddr) -> Registry {
 
 /// What its failures mean is not that somebody's password is wrong.
 pub(crate) fn wait_for_who_sells_tokens() {
-    for (row, failures, tries, expected) in [
+    const DENIED: &str = r#"{"errors": [{"code": "DENIED", "message": "requested access is denied"}]}"#;
+    for (row, first, tries, expected) in [
         ("none", &[][..], 0, None),
-        ("some that pass", &["503 Service Unavailable", "429 Too Many Requests"], 2, None),
-        ("broken", &["500 Internal Server Error"; 5], 4, Some("answers 500: not now; given up at the 5th try")),
-        ("made for something else", &["404 Not Found"], 0, Some("answers 404: not now")),
-        ("no token", &["200 OK"], 0, Some("answers without a token")),
-        ("forbidden", &["403 Forbidden"], 0, Some("refuses the user")),
+        ("some that pass", &[("503 Service Unavailable", "not now"), ("429 Too Many Requests", "not now")], 2, None),
+        (
+            "broken",
+            &[("500 Internal Server Error", "not now"); 5],
+            4,
+            Some("answers 500: not now; given up at the 5th try"),
+        ),
+        ("made for something else", &[("404 Not Found", "not now")], 0, Some("answers 404: not now")),
+        ("no token", &[("200 OK", "not now")], 0, Some("answers without a token")),
+        ("forbidden", &[("403 Forbidden", DENIED)], 0, Some("does not allow it: requested access is denied")),
+        ("refused", &[("401 Unauthorized", DENIED)], 0, Some("refuses the user")),
     ] {
-        let (seller, _scopes) = sell_tokens(failures);
+        let (seller, _scopes) = sell_tokens(first);
         let registry = sends_to(seller);
         let tool = Tool::new().logged_in(registry.address(), PASSWORD);
         let outcome = tool.push(&image(registry.address(), ":1"), &[]);
         assert_eq!(outcome.told.matches("trying again").count(), tries, "{row}: {outcome:?}");
         match expected {
             None => assert!(outcome.succeeded, "{row}: {outcome:?}"),
-            Some("refuses the user") => outcome.has_failed_with(row, "refuses the user"),
+            Some("refuses the user") => {
+                outcome.has_failed_with(row, "refuses the user");
+                outcome.has_failed_with(row, "; it says: requested access is denied");
+            }
             Some(expected) => {
                 let service = format!("http://{seller}/token (the token service of {}) ", registry.address());
                 outcome.has_failed_with(row, &format!("{service}{expected}"));
@@ -201,20 +216,50 @@ pub(crate) fn wait_for_who_sells_tokens() {
     }
 }
 
+/// A token that has expired is not a password that is wrong, even where nobody sells another at once.
+pub(crate) fn buy_another_token() {
+    // Between the two dots is `{"exp":1}`.
+    const EXPIRED: (&str, &str) = ("200 OK", r#"{"token": "a.eyJleHAiOjF9.b"}"#);
+    const LATER: (&str, &str) = ("503 Service Unavailable", "not now");
+    let (seller, _scopes) = sell_tokens(&[EXPIRED, LATER, LATER]);
+    let registry = sends_to(seller);
+    let tool = Tool::new().logged_in(registry.address(), PASSWORD);
+    let image = image(registry.address(), ":1");
+    assert_eq!(tool.push(&image, &[]).digest(), tool.pull(&image).digest());
+}
+
+/// By a proxy, so that the seller is far away.
+pub(crate) fn are_warned_of_where_a_token_is_bought_in_clear() {
+    let (seller, _scopes) = sell_tokens(&[]);
+    let proxy = PathBuf::from(format!("http://{seller}"));
+    for (row, realm, is_far) in [
+        ("far away", "http://auth.test/token".to_owned(), true),
+        ("on this machine", format!("http://{seller}/token"), false),
+    ] {
+        let token_realm = Some(realm.clone());
+        let registry = Registry::start_with(&Options { token_realm, ..Options::default() });
+        let tool = Tool::new().with("http_proxy", &proxy).logged_in(registry.address(), PASSWORD);
+        let pushed = tool.push(&image(registry.address(), ":1"), &[]);
+        let warning = format!("warning: {} wants its password at {realm}: it goes over", registry.address());
+        assert!(pushed.succeeded, "{row}: {pushed:?}");
+        assert_eq!(pushed.told.contains(&warning), is_far, "{row}: {pushed:?}");
+    }
+}
+
 /// A server that answers so first, then gives [`USER`] tokens and tells their scopes. It ends with the test.
-fn sell_tokens(failures: &'static [&'static str]) -> (SocketAddr, Receiver<String>) {
+fn sell_tokens(first: &'static [(&'static str, &'static str)]) -> (SocketAddr, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("listen on 127.0.0.1");
     let address = listener.local_addr().expect("an address");
     let (sender, scopes) = mpsc::channel();
     let right = format!("Basic {}", STANDARD.encode(format!("{USER}:{PASSWORD}")));
     thread::spawn(move || {
-        let mut failures = failures.iter();
+        let mut first = first.iter();
         for stream in listener.incoming().map_while(Result::ok) {
             let lines = BufReader::new(&stream).lines().map_while(Result::ok);
             let head: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
             let is_right = head.iter().any(|line| line.split_once(": ").is_some_and(|(_, value)| value == right));
-            if let Some(failure) = failures.next() {
-                answer(&stream, failure, "not now");
+            if let Some((status, body)) = first.next() {
+                answer(&stream, status, body);
                 continue;
             }
             let (status, body) = if is_right { ("200 OK", r#"{"token": "sold"}"#) } else { ("401 Unauthorized", "{}") };

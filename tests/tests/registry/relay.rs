@@ -26,6 +26,16 @@ enum End {
     Still,
 }
 
+/// How slow a connection is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pauses {
+    /// How many bytes pass before each.
+    pub(crate) after: usize,
+    pub(crate) length: Duration,
+}
+
+const NO_PAUSES: Pauses = Pauses { after: usize::MAX, length: Duration::ZERO };
+
 /// Passes connections on, and ends so many of them once so many bytes have passed in one direction. It ends with the test.
 #[derive(Debug)]
 pub(crate) struct Relay {
@@ -35,24 +45,22 @@ pub(crate) struct Relay {
 
 /// More than any request or answer but those with a layer.
 const BYTES: usize = 64 * 1024;
-/// What passes at once where there are pauses.
-const BURST: usize = 4 << 20;
 
 impl Relay {
     pub(crate) fn cutting(target: SocketAddr, cut: Cut, times: usize) -> Self {
-        Self::start(target, cut, End::Broken, times, Duration::ZERO)
+        Self::start(target, cut, End::Broken, times, NO_PAUSES)
     }
 
     pub(crate) fn stopping(target: SocketAddr, cut: Cut, times: usize) -> Self {
-        Self::start(target, cut, End::Still, times, Duration::ZERO)
+        Self::start(target, cut, End::Still, times, NO_PAUSES)
     }
 
-    /// Ends none, and pauses after each [`BURST`].
-    pub(crate) fn pausing(target: SocketAddr, pause: Duration) -> Self {
-        Self::start(target, Cut::Upload, End::Broken, 0, pause)
+    /// Ends none.
+    pub(crate) fn pausing(target: SocketAddr, pauses: Pauses) -> Self {
+        Self::start(target, Cut::Upload, End::Broken, 0, pauses)
     }
 
-    fn start(target: SocketAddr, cut: Cut, end: End, times: usize, pause: Duration) -> Self {
+    fn start(target: SocketAddr, cut: Cut, end: End, times: usize, pauses: Pauses) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("listen on 127.0.0.1");
         let address = listener.local_addr().expect("an address");
         let left = Arc::new(AtomicUsize::new(times));
@@ -66,7 +74,7 @@ impl Relay {
                     let (left, cuts) = (Arc::clone(&left), Arc::clone(&cuts));
                     thread::spawn(move || {
                         let mut is_still = false;
-                        let _ = pass(&from, &to, pause, || {
+                        let _ = pass(&from, &to, pauses, || {
                             let is_cut = direction == cut && take_one(&left);
                             cuts.fetch_add(usize::from(is_cut), Ordering::Relaxed);
                             is_still = is_cut && end == End::Still;
@@ -99,7 +107,7 @@ fn take_one(left: &AtomicUsize) -> bool {
 }
 
 /// Until the end, or until `is_cut` says so, which is asked once, after [`BYTES`].
-fn pass(mut from: &TcpStream, mut to: &TcpStream, pause: Duration, is_cut: impl FnOnce() -> bool) -> io::Result<()> {
+fn pass(mut from: &TcpStream, mut to: &TcpStream, pauses: Pauses, is_cut: impl FnOnce() -> bool) -> io::Result<()> {
     let mut is_cut = Some(is_cut);
     let (mut buffer, mut passed) = (vec![0; 4096], 0);
     loop {
@@ -107,10 +115,10 @@ fn pass(mut from: &TcpStream, mut to: &TcpStream, pause: Duration, is_cut: impl 
         if read == 0 {
             return Ok(());
         }
-        let bursts = passed / BURST;
+        let bursts = passed / pauses.after;
         passed += read;
-        if passed / BURST > bursts {
-            thread::sleep(pause);
+        if passed / pauses.after > bursts {
+            thread::sleep(pauses.length);
         }
         if passed > BYTES && is_cut.take().is_some_and(|is_cut| is_cut()) {
             return Ok(());
