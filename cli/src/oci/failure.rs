@@ -281,8 +281,8 @@ mod tests {
     fn what_a_token_service_answers_is_told_as_such() {
         let image = "oci://r.io/a:1".parse().unwrap();
         let nobody = Credentials::find("r.io", None).unwrap();
-        let user =
-            Credentials { auth: RegistryAuth::Basic("user".to_owned(), "password".to_owned()), ..nobody.clone() };
+        let mut user = nobody.clone();
+        user.auth = RegistryAuth::Basic("user".to_owned(), "password".to_owned());
         let token_service = Some("https://auth.io/token");
         for (status, credentials, kind, expected) in [
             (401, &nobody, Kind::Refused, "r.io asks who you are"),
