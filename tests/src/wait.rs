@@ -24,7 +24,7 @@ pub async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>)
 /// and not at the other, once in 32,768 times.
 const IN_A_ROW: usize = 16;
 
-/// Polls until `condition` gives a value [`IN_A_ROW`] times, for what every worker thread of a proxy has to know.
+/// Polls until `condition` gives a value sixteen times in a row, for what every worker thread of a proxy has to know.
 ///
 /// # Panics
 /// After [`PATIENCE`], naming `what` was waited for.
