@@ -93,7 +93,8 @@ impl HostPolicy {
     }
 
     fn compile(policy: &Policy, host: &str, config: &Config) -> Self {
-        let destinations = config.versions_of(policy, host).into_iter().map(|subset| {
+        let known = config.known_versions(policy, host);
+        let destinations = policy.with_fallback(known.clone()).into_iter().map(|subset| {
             let destination =
                 ConfigDestination { at: policy.at.clone(), host: host.to_owned(), subset: Some(subset), port: None };
             Destination::compile(&destination, 0, "", config)
@@ -110,7 +111,7 @@ impl HostPolicy {
             header: policy.version_header.as_ref().map(|header| VersionHeader {
                 name: header.name.clone(),
                 protocol: header.protocol,
-                versions: config.known_versions(policy, host),
+                versions: known,
             }),
         }
     }

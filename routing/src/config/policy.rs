@@ -71,6 +71,17 @@ impl Policy {
         self.fallback.last().map(String::as_str)
     }
 
+    /// Every version that it can pick: those that its header may name or an override force, and its fallback order, the default included.
+    pub(crate) fn with_fallback(&self, known: Vec<String>) -> Vec<String> {
+        let mut versions = known;
+        for subset in &self.fallback {
+            if !versions.contains(subset) {
+                versions.push(subset.clone());
+            }
+        }
+        versions
+    }
+
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
         let fields = node.object()?;
         let namespace = fields.get("namespace").and_then(|namespace| namespace.string()).unwrap_or(DEFAULT_NAMESPACE);
@@ -247,25 +258,12 @@ impl Config {
         versions
     }
 
-    /// Every version that a policy can pick for one of its hosts, whatever a rule names: what its header may name or an override
-    /// force, its default, and its fallback order.
-    #[must_use]
-    pub fn versions_of(&self, policy: &Policy, host: &str) -> Vec<String> {
-        let mut versions = self.known_versions(policy, host);
-        for subset in &policy.fallback {
-            if !versions.contains(subset) {
-                versions.push(subset.clone());
-            }
-        }
-        versions
-    }
-
     /// Every version that can be picked for a host, whatever a rule names: by its policy, or by who may force a version.
     #[must_use]
     pub fn versions_picked(&self, host: &str) -> Vec<String> {
         let empty = self.policy_of_others();
         let policy = self.policy_of(host).or(empty.as_ref());
-        policy.map(|policy| self.versions_of(policy, host)).unwrap_or_default()
+        policy.map(|policy| policy.with_fallback(self.known_versions(policy, host))).unwrap_or_default()
     }
 
     /// The policy that names a host.
