@@ -257,6 +257,12 @@ pub async fn send(address: SocketAddr, protocol: Protocol, request: &Request) ->
     connection.send(request).await.expect("an answer")
 }
 
+/// The same where there may be no answer yet.
+pub async fn ask(address: SocketAddr, protocol: Protocol, request: &Request) -> Option<Answer> {
+    let mut connection = Connection::open(address, protocol).await.ok()?;
+    connection.send(request).await.ok()
+}
+
 /// Upgrades an HTTP/1.1 connection to a WebSocket; gives the raw stream and the name of the upstream.
 ///
 /// # Panics

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    client::{self, Answer, Connection, Protocol, Request},
+    client::{self, Answer, Protocol, Request},
     envoy::Envoy,
     istio::{
         istiod::Istiod,
@@ -174,6 +174,11 @@ impl Proxy {
         client::send(self.port(port), Protocol::Http1, request).await
     }
 
+    /// The same where there may be no answer yet.
+    pub async fn ask(&self, port: u16, request: &Request) -> Option<Answer> {
+        client::ask(self.port(port), Protocol::Http1, request).await
+    }
+
     /// Sends it until the answer is as it should be, so at one of the worker threads; what cannot be sent or answered yet is sent again.
     ///
     /// # Panics
@@ -188,12 +193,6 @@ impl Proxy {
     /// After [`wait::PATIENCE`].
     pub async fn until(&self, port: u16, what: &str, request: &Request, is_right: impl Fn(&Answer) -> bool) -> Answer {
         wait::until_steady(what, async || self.ask(port, request).await.filter(|answer| is_right(answer))).await
-    }
-
-    /// On a connection of its own.
-    async fn ask(&self, port: u16, request: &Request) -> Option<Answer> {
-        let mut connection = Connection::open(self.port(port), Protocol::Http1).await.ok()?;
-        connection.send(request).await.ok()
     }
 
     /// Waits until the configuration that Envoy has in force is right.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     canaryctl,
-    client::{Answer, Connection, Protocol, Request},
+    client::{Answer, Request},
     istio::{
         istiod::Istiod,
         manifests::{self, object},
@@ -219,8 +219,7 @@ impl<'m> World<'m> {
         let upstream = self.service.version(version);
         wait::until_steady(&format!("{version} in {} is picked by the filter", self.namespace), async || {
             upstream.forget();
-            let mut connection = Connection::open(self.proxy.port(self.port()), Protocol::Http1).await.ok()?;
-            connection.send(&request).await.ok()?;
+            self.proxy.ask(self.port(), &request).await?;
             let recorded = upstream.recorded("in force?");
             recorded.iter().any(|request| request.texts(VERSION_HEADER) == [version]).then_some(())
         })

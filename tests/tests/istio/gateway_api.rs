@@ -1,7 +1,7 @@
 //! Routes of the Gateway API that read the version which the filter picks; the plugin is for a Gateway, by `targetRefs`.
 
 use e2e::{
-    client::{self, Connection, Protocol, Request},
+    client::{self, Protocol, Request},
     istio::{
         manifests::{self, object},
         mesh::Mesh,
@@ -94,8 +94,8 @@ pub(crate) async fn an_httproute_reads_what_the_plugin_picks(mesh: &Mesh) {
         mesh.apply_text(&render(what, &document(), &flags));
         let request = |user: &str| Request::new(HOST, "/").header("end-user", user).header(TEST_ID, what);
         wait::until_steady(&format!("{what} picks the version"), async || {
-            let mut connection = Connection::open(listener, Protocol::Http1).await.ok()?;
-            (connection.send(&request("jason")).await.ok()?.served_by == "v2").then_some(())
+            let answer = client::ask(listener, Protocol::Http1, &request("jason")).await?;
+            (answer.served_by == "v2").then_some(())
         })
         .await;
         for (user, service, version) in [("jason", &v2, "v2"), ("luffy", &v1, "v1")] {

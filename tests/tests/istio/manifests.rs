@@ -11,7 +11,8 @@ use e2e::{
     istio::{mesh::Mesh, world::render},
 };
 
-const URL: &str = "oci://registry.example.com/canary-filter:0.1.0";
+/// The image that whoever follows the texts puts another one for.
+pub(crate) const IMAGE: &str = "oci://registry.example.com/canary-filter:0.1.0";
 /// What every EnvoyFilter is told.
 const OF_EVERY_ENVOY_FILTER: &str = "EnvoyFilter exposes internal implementation details";
 /// What the others refer to.
@@ -38,7 +39,8 @@ const SETS: [(&str, &[&str]); 3] = [
     ("cluster mode", &["cluster-mode/envoyfilter-gateway.yaml", "cluster-mode/envoyfilter-sidecar.yaml"]),
 ];
 
-fn folder() -> PathBuf {
+/// The manifests that are shipped.
+pub(crate) fn folder() -> PathBuf {
     workspace().join("envoy-configs/istio")
 }
 
@@ -84,7 +86,7 @@ pub(crate) async fn what_is_rendered_of_every_example_is_valid(mesh: &Mesh) {
     let mut files = Vec::new();
     for config in configurations(&workspace().join("envoy-configs/examples")) {
         let document = read_yaml(&config);
-        let url = ["--url", URL];
+        let url = ["--url", IMAGE];
         let kinds: &[(&str, &[&str])] = match document["mode"].as_str() {
             Some("version") => &[("virtualservice", &[]), ("wasmplugin", &url), ("trafficextension", &url)],
             _ => &[("envoyfilter", &url)],

@@ -18,11 +18,12 @@ use e2e::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::manifests::IMAGE;
+
 /// Where the README takes things to be.
 const NAMESPACE: &str = "default";
 const GATEWAY: &str = "bookinfo-gateway";
 const DEPLOYMENT: &str = "istio-ingressgateway";
-const IMAGE: &str = "oci://registry.example.com/canary-filter:0.1.0";
 const VERSIONS: [&str; 3] = ["v1", "v2", "v3"];
 
 pub(crate) async fn every_command_has_the_output_that_is_shown(mesh: &Mesh) {

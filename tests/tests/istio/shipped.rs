@@ -1,10 +1,9 @@
 //! The manifests of `envoy-configs/istio` as they are shipped, but for the place of the image: each steers the proxies that it is for.
 
-use std::{fs, net::SocketAddr, path::PathBuf};
+use std::{fs, net::SocketAddr};
 
 use e2e::{
-    binaries::workspace,
-    client::{self, Answer, Connection, Protocol, Request},
+    client::{self, Answer, Protocol, Request},
     istio::{
         istiod::ROOT_NAMESPACE,
         manifests::{self, object},
@@ -19,11 +18,12 @@ use e2e::{
 };
 use serde_json::{Value, json};
 
+use crate::manifests::{IMAGE, folder};
+
 /// Where the manifests take things to be.
 const NAMESPACE: &str = "default";
 const GATEWAY: &str = "bookinfo-gateway";
 const HOST: &str = "reviews.example.com";
-const IMAGE: &str = "oci://registry.example.com/canary-filter:0.1.0";
 const VERSIONS: [&str; 3] = ["v1", "v2", "v3"];
 const OF_SIDECARS: [&str; 3] = [
     "cluster-mode/envoyfilter-sidecar.yaml",
@@ -171,8 +171,7 @@ impl Stage<'_> {
         self.mesh.apply_text(&manifest);
         let jason = || self.request(file).header("end-user", "jason");
         wait::until_steady(&format!("{file} picks v2"), async || {
-            let mut connection = Connection::open(self.address, Protocol::Http1).await.ok()?;
-            let answer = connection.send(&jason()).await.ok()?;
+            let answer = client::ask(self.address, Protocol::Http1, &jason()).await?;
             (self.told(file, &answer)? == "v2").then_some(())
         })
         .await;
@@ -237,10 +236,6 @@ impl Stage<'_> {
         let upstream = self.versions.iter().find(|version| version.name() == answer.served_by)?;
         upstream.recorded(file).last()?.texts(VERSION_HEADER).first().cloned()
     }
-}
-
-fn folder() -> PathBuf {
-    workspace().join("envoy-configs/istio")
 }
 
 fn shipped(file: &str) -> String {
