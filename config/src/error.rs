@@ -1,0 +1,154 @@
+//! What is wrong with a document, and where.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::fmt;
+
+/// One thing wrong with the document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// JSON pointer (RFC 6901) of the place, `""` for the document itself.
+    pub at: String,
+    /// What is wrong there.
+    pub kind: ConfigErrorKind,
+}
+
+/// The ways in which a place can be wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfigErrorKind {
+    /// The text is no JSON.
+    Syntax(String),
+    /// A key that the object does not have; the keys that it has.
+    UnknownField(Vec<&'static str>),
+    /// The same field in both spellings, camelCase and snake_case.
+    DuplicateField(&'static str),
+    /// A required field is absent.
+    Missing(&'static str),
+    /// A value of another JSON type.
+    WrongType {
+        /// What the field takes.
+        expected: &'static str,
+        /// What stands there.
+        found: &'static str,
+    },
+    /// A value that its rule excludes, in words.
+    Invalid(String),
+}
+
+impl fmt::Display for ConfigErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syntax(message) => write!(f, "not valid JSON: {message}"),
+            Self::UnknownField(known) if known.is_empty() => f.write_str("unknown field"),
+            Self::UnknownField(known) => write!(f, "unknown field; known here: {}", known.join(", ")),
+            Self::DuplicateField(name) => write!(f, "the field {name} is given twice, in camelCase and in snake_case"),
+            Self::Missing(name) => write!(f, "{name} is required"),
+            Self::WrongType { expected, found } => write!(f, "expected {expected}, found {found}"),
+            Self::Invalid(message) => f.write_str(message),
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = if self.at.is_empty() { "/" } else { &self.at };
+        write!(f, "{at}: {}", self.kind)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Everything that is wrong with a document, in reading order; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigErrors(Vec<ConfigError>);
+
+impl ConfigErrors {
+    /// The errors in reading order.
+    pub fn iter(&self) -> std::slice::Iter<'_, ConfigError> {
+        self.0.iter()
+    }
+
+    /// How many errors there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none. Errors that [`Config::read`](crate::Config::read) returns are never empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<ConfigError> for ConfigErrors {
+    fn from(error: ConfigError) -> Self {
+        Self(vec![error])
+    }
+}
+
+impl<'a> IntoIterator for &'a ConfigErrors {
+    type Item = &'a ConfigError;
+    type IntoIter = std::slice::Iter<'a, ConfigError>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            error.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+/// Something that is accepted, as Istio accepts it, but hardly meant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Warning {
+    /// JSON pointer of the place.
+    pub at: String,
+    /// What to look at, and what happens meanwhile.
+    pub message: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.at, self.message)
+    }
+}
+
+/// Collects what one reading of a document finds.
+#[derive(Debug, Default)]
+pub struct Findings {
+    errors: RefCell<Vec<ConfigError>>,
+    warnings: RefCell<Vec<Warning>>,
+}
+
+impl Findings {
+    pub fn error(&self, at: String, kind: ConfigErrorKind) {
+        self.errors.borrow_mut().push(ConfigError { at, kind });
+    }
+
+    pub fn warn(&self, at: String, message: String) {
+        self.warnings.borrow_mut().push(Warning { at, message });
+    }
+
+    /// A warning is told once: sections that two documents share are looked at twice.
+    pub fn into_result(self) -> Result<Vec<Warning>, ConfigErrors> {
+        let errors = self.errors.into_inner();
+        if !errors.is_empty() {
+            return Err(ConfigErrors(errors));
+        }
+        let (mut told, mut warnings) = (HashSet::new(), self.warnings.into_inner());
+        warnings.retain(|warning| told.insert(warning.clone()));
+        Ok(warnings)
+    }
+}

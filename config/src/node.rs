@@ -1,0 +1,282 @@
+//! A strict walk through a JSON document that knows where it stands and goes on after an error.
+//!
+//! A reader asks an object for its fields by their camelCase names; both spellings are found, `null` counts as absent (as
+//! in Kubernetes), and what nobody asked for is an unknown field.
+
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::fmt::Write as _;
+use std::ops::RangeInclusive;
+
+use serde_json::Value;
+
+use crate::error::{ConfigErrorKind, Findings};
+use crate::json::{Json, Number};
+
+/// A step on the way from the document's root to a value.
+#[derive(Debug, Clone, Copy)]
+enum Place<'a> {
+    Root,
+    Key(&'a Place<'a>, &'a str),
+    Index(&'a Place<'a>, usize),
+}
+
+impl Place<'_> {
+    fn write(&self, pointer: &mut String) {
+        match self {
+            Self::Root => {}
+            Self::Key(parent, key) => {
+                parent.write(pointer);
+                pointer.push('/');
+                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+            }
+            Self::Index(parent, index) => {
+                parent.write(pointer);
+                let _ = write!(pointer, "/{index}");
+            }
+        }
+    }
+}
+
+/// A value of the document with its place.
+#[derive(Debug, Clone, Copy)]
+pub struct Node<'a> {
+    value: &'a Json<'a>,
+    place: Place<'a>,
+    findings: &'a Findings,
+}
+
+impl<'a> Node<'a> {
+    pub fn root(value: &'a Json<'a>, findings: &'a Findings) -> Self {
+        Self { value, place: Place::Root, findings }
+    }
+
+    /// The value as it stands, for `canaryctl`: in the .wasm nothing asks for it.
+    pub fn value(&self) -> Value {
+        self.value.into()
+    }
+
+    /// The text, where the value is one.
+    pub fn text(&self) -> Option<&'a str> {
+        self.value.as_str()
+    }
+
+    /// The JSON pointer of this place.
+    pub fn pointer(&self) -> String {
+        let mut pointer = String::new();
+        self.place.write(&mut pointer);
+        pointer
+    }
+
+    pub fn error(&self, kind: ConfigErrorKind) {
+        self.findings.error(self.pointer(), kind);
+    }
+
+    pub fn invalid(&self, message: impl Into<String>) {
+        self.error(ConfigErrorKind::Invalid(message.into()));
+    }
+
+    /// An error at another place, named by its JSON pointer.
+    pub fn invalid_at(&self, pointer: impl Into<String>, message: impl Into<String>) {
+        self.findings.error(pointer.into(), ConfigErrorKind::Invalid(message.into()));
+    }
+
+    pub fn warn(&self, message: impl Into<String>) {
+        self.findings.warn(self.pointer(), message.into());
+    }
+
+    /// A warning about another place, named by its JSON pointer.
+    pub fn warn_at(&self, pointer: &str, message: String) {
+        self.findings.warn(pointer.to_owned(), message);
+    }
+
+    /// Reports the first complaint of a check, if it has one.
+    pub fn check(&self, result: Result<(), String>) {
+        if let Err(message) = result {
+            self.invalid(message);
+        }
+    }
+
+    fn wrong_type<T>(&self, expected: &'static str) -> Option<T> {
+        let found = match self.value {
+            Json::Null => "null",
+            Json::Bool(_) => "a boolean",
+            Json::Number(_) => "a number",
+            Json::Text(_) => "a string",
+            Json::List(_) => "a list",
+            Json::Object(_) => "an object",
+        };
+        self.error(ConfigErrorKind::WrongType { expected, found });
+        None
+    }
+
+    pub fn string(&self) -> Option<&'a str> {
+        self.value.as_str().or_else(|| self.wrong_type("a string"))
+    }
+
+    pub fn boolean(&self) -> Option<bool> {
+        if let Json::Bool(value) = self.value { Some(*value) } else { self.wrong_type("a boolean") }
+    }
+
+    /// An integer in a range; `what` names it in the error.
+    pub fn integer(&self, what: &str, range: RangeInclusive<u32>) -> Option<u32> {
+        let Some(Number::Integer(integer)) = self.value.as_number() else {
+            return self.wrong_type("an integer");
+        };
+        let value = u32::try_from(integer).ok().filter(|value| range.contains(value));
+        if value.is_none() {
+            self.invalid(format!("{what} {integer} must be in the range {}..{}", range.start(), range.end()));
+        }
+        value
+    }
+
+    pub fn number(&self) -> Option<Number> {
+        self.value.as_number().or_else(|| self.wrong_type("a number"))
+    }
+
+    /// Whether the value is a list without elements.
+    pub fn is_empty_list(&self) -> bool {
+        matches!(self.value, Json::List(list) if list.is_empty())
+    }
+
+    /// Whether the value is an object; that it is not is an error.
+    pub fn is_object(&self) -> bool {
+        matches!(self.value, Json::Object(_)) || self.wrong_type::<()>("an object").is_some()
+    }
+
+    pub fn object(&'a self) -> Option<Fields<'a>> {
+        let Json::Object(map) = self.value else { return self.wrong_type("an object") };
+        Some(Fields { node: self, map, asked: RefCell::new(Vec::new()), rest_ignored: Cell::new(false) })
+    }
+
+    /// The keys and values of an object that is a map, in key order.
+    pub fn entries(&'a self) -> Option<impl Iterator<Item = (&'a str, Node<'a>)>> {
+        let Json::Object(map) = self.value else { return self.wrong_type("an object") };
+        Some(map.iter().map(|(key, value)| {
+            (key.as_ref(), Node { value, place: Place::Key(&self.place, key), findings: self.findings })
+        }))
+    }
+
+    /// The elements of a list; a `null` among them is an error, as in Istio's CRDs.
+    pub fn elements(&'a self) -> impl Iterator<Item = Node<'a>> {
+        let list = match self.value {
+            Json::List(list) => list.as_ref(),
+            _ => {
+                self.wrong_type::<()>("a list");
+                &[]
+            }
+        };
+        list.iter().enumerate().filter_map(|(index, value)| {
+            let element = Node { value, place: Place::Index(&self.place, index), findings: self.findings };
+            if matches!(value, Json::Null) { element.wrong_type("a value") } else { Some(element) }
+        })
+    }
+
+    /// What a reader makes of the elements of a list.
+    pub fn read_each<T>(&self, mut read: impl FnMut(&Node<'_>) -> Option<T>) -> Vec<T> {
+        let mut found = Vec::new();
+        self.visit_each(&mut |element| {
+            if let Some(value) = read(element) {
+                found.push(value);
+            }
+        });
+        found
+    }
+
+    /// One copy in the .wasm for all readers.
+    fn visit_each(&self, visit: &mut dyn FnMut(&Node<'_>)) {
+        for element in self.elements() {
+            visit(&element);
+        }
+    }
+
+    /// The elements of a list of strings.
+    pub fn strings(&self) -> Vec<String> {
+        self.read_each(|element| element.string().map(str::to_owned))
+    }
+
+    /// An object whose values are all strings, such as labels.
+    pub fn string_map(&'a self) -> Vec<(String, String)> {
+        let entries = self.entries().into_iter().flatten();
+        entries.filter_map(|(key, value)| Some((key.to_owned(), value.string()?.to_owned()))).collect()
+    }
+}
+
+/// The fields of an object, asked for by name.
+#[derive(Debug)]
+pub struct Fields<'a> {
+    node: &'a Node<'a>,
+    map: &'a [(Cow<'a, str>, Json<'a>)],
+    asked: RefCell<Vec<&'static str>>,
+    rest_ignored: Cell<bool>,
+}
+
+impl<'a> Fields<'a> {
+    pub fn node(&self) -> &'a Node<'a> {
+        self.node
+    }
+
+    /// The field, in either spelling; `null` is absent.
+    pub fn get(&self, name: &'static str) -> Option<Node<'a>> {
+        let mut asked = self.asked.borrow_mut();
+        if !asked.contains(&name) {
+            asked.push(name);
+        }
+        drop(asked);
+        let mut found = self.map.iter().filter(|(key, _)| spells(key, name));
+        let (key, value) = found.next()?;
+        if found.next().is_some() {
+            self.node.error(ConfigErrorKind::DuplicateField(name));
+        }
+        let node = Node { value, place: Place::Key(&self.node.place, key), findings: self.node.findings };
+        (!matches!(value, Json::Null)).then_some(node)
+    }
+
+    /// The field, whose absence is an error.
+    pub fn require(&self, name: &'static str) -> Option<Node<'a>> {
+        let found = self.get(name);
+        if found.is_none() {
+            self.node.error(ConfigErrorKind::Missing(name));
+        }
+        found
+    }
+
+    /// Fields that are valid and that a filter cannot carry out.
+    pub fn not_carried_out(&self, names: &[&'static str], why: &str) {
+        for field in names.iter().filter_map(|name| self.get(name)) {
+            field.warn(format!("accepted, but not carried out: {why}"));
+        }
+    }
+
+    /// The object has more fields that are not ours to judge, such as those of a Kubernetes Service.
+    pub fn ignore_rest(&self) {
+        self.rest_ignored.set(true);
+    }
+
+    /// Reports every field that nobody asked for.
+    pub fn finish(self) {
+        if self.rest_ignored.get() {
+            return;
+        }
+        let asked = self.asked.into_inner();
+        for (key, value) in self.map {
+            if !asked.iter().any(|name| spells(key, name)) {
+                let place = Place::Key(&self.node.place, key);
+                Node { value, place, findings: self.node.findings }.error(ConfigErrorKind::UnknownField(asked.clone()));
+            }
+        }
+    }
+}
+
+/// Whether `key` is `name` in camelCase or in the proto's snake_case.
+fn spells(key: &str, name: &str) -> bool {
+    if key == name {
+        return true;
+    }
+    let mut key = key.bytes();
+    let matched = name.bytes().all(|expected| match expected {
+        b'A'..=b'Z' => key.next() == Some(b'_') && key.next() == Some(expected.to_ascii_lowercase()),
+        _ => key.next() == Some(expected),
+    });
+    matched && key.next().is_none()
+}
