@@ -136,7 +136,7 @@ pub struct Config {
     pub candidate: Option<Box<Candidate>>,
     /// What is counted.
     pub metrics: Metrics,
-    /// What access logs and traces are told.
+    /// Filter state, for access logs and traces.
     pub filter_state: FilterState,
 }
 

@@ -109,7 +109,7 @@ fn from_clients(config: &Config) -> Vec<(&str, String)> {
     let control =
         config.headers.names().map(|name| (name, if name.ends_with("version") { &version } else { &cluster }));
     let others = [
-        ("x-canary-reason", "mine"),
+        ("x-canary-decision", "mine"),
         ("x-canary-shadow", "true"),
         ("x-envoy-fault-delay-request", "1000"),
         ("x-envoy-fault-abort-request", "418"),
