@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use canary_routing::config::{ControlHeaders, FaultDelayer};
+use canary_config::{ControlHeaders, FaultDelayer};
 use serde_json::{Value, json};
 
 use super::{
@@ -150,7 +150,7 @@ fn access_log(headers: &ControlHeaders) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use canary_routing::Config;
+    use canary_config::Config;
 
     use super::{super::statistics, *};
     use crate::documents::Document;

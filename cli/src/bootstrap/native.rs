@@ -1,9 +1,6 @@
 //! The native part: the routes that follow the filter, in either mode.
 
-use canary_routing::{
-    Config,
-    config::{ControlHeaders, Endpoints, FaultDelayer, Mode},
-};
+use canary_config::{Config, ControlHeaders, Endpoints, FaultDelayer, Mode};
 use serde_json::{Value, json};
 
 use super::{ANY_HOST, Guarding, NATIVE_CLUSTER, Version, version_routes};

@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use canary_routing::{
-    Config,
-    config::{HttpMatch, HttpRoute},
-};
+use canary_config::{Config, HttpMatch, HttpRoute};
 use e2e::{
     client::{Protocol, Request},
     grpc,
