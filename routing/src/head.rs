@@ -4,6 +4,7 @@ use memchr::memchr2;
 use smallvec::SmallVec;
 
 use crate::names::{Names, Slot};
+use crate::short_list::ShortList;
 
 /// The pseudo-headers of a request and the values of the headers that a table knows, borrowed from the host's buffer.
 ///
@@ -19,7 +20,7 @@ pub struct RequestHead<'r> {
     uri_length: usize,
     /// By slot.
     places: SmallVec<[Place; 32]>,
-    values: SmallVec<[Value<'r>; 16]>,
+    values: ShortList<Value<'r>, 16>,
 }
 
 /// The first and the last value of a header among the values; [`NOWHERE`] where it has none.
@@ -48,7 +49,7 @@ impl<'r> RequestHead<'r> {
             path: b"",
             uri_length: 0,
             places: SmallVec::from_elem(Place { first: NOWHERE, last: NOWHERE }, names.len()),
-            values: SmallVec::new(),
+            values: ShortList::new(),
         };
         for (name, value) in pairs {
             match name {

@@ -51,6 +51,7 @@ mod picking;
 mod regex;
 pub mod request;
 pub mod route;
+mod short_list;
 pub mod table;
 mod word_hash;
 

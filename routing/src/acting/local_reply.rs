@@ -53,7 +53,7 @@ pub(crate) fn redirect<'t>(
     }
 }
 
-fn scheme<'r>(redirect: &'r Redirect, head: &RequestHead<'r>) -> &'r [u8] {
+fn scheme<'r>(redirect: &'r Redirect, head: &'r RequestHead<'_>) -> &'r [u8] {
     redirect.scheme.as_ref().map_or_else(|| head.scheme(), |scheme| scheme.as_bytes())
 }
 
