@@ -156,7 +156,11 @@ impl<'r> RequestHead<'r> {
         let is_first = |number: usize, slot: Slot| {
             self.places.get(slot.index()).is_some_and(|place| usize::try_from(place.first) == Ok(number))
         };
-        self.values.iter().enumerate().filter(move |(number, value)| is_first(*number, value.slot)).map(|(_, value)| value.slot)
+        self.values
+            .iter()
+            .enumerate()
+            .filter(move |(number, value)| is_first(*number, value.slot))
+            .map(|(_, value)| value.slot)
     }
 }
 

@@ -8,7 +8,8 @@ use std::cell::RefCell;
 use canary_config::format::Property;
 use canary_config::{Config, Timestamp};
 use canary_routing::{
-    Chance, Claim, DecisionInput, Draw, FallbackReason, FaultScope, Fraction, Health, Request, RequestContext, RouteTable,
+    Chance, Claim, DecisionInput, Draw, FallbackReason, FaultScope, Fraction, Health, Request, RequestContext,
+    RouteTable,
 };
 use serde_json::{Value, json};
 
@@ -90,7 +91,12 @@ fn a_decision_asks_what_its_rule_needs() {
         ),
         (
             "many rules on one claim",
-            json!((0..20).map(|n| json!({"match": [claim(&n.to_string())], "route": to("v1")})).chain([json!({"route": to("v1")})]).collect::<Vec<_>>()),
+            json!(
+                (0..20)
+                    .map(|n| json!({"match": [claim(&n.to_string())], "route": to("v1")}))
+                    .chain([json!({"route": to("v1")})])
+                    .collect::<Vec<_>>()
+            ),
             json!({}),
             &["claim group"],
         ),
@@ -124,7 +130,9 @@ fn a_decision_asks_what_its_rule_needs() {
         let gateway = if name.contains("claim") { "gateway" } else { "mesh" };
         let mut document = json!({"virtualServices": [{"hosts": ["reviews"], "gateways": [gateway], "http": http}],
             "proxy": {"gateways": [gateway]}});
-        if let (Some(fields), Some(policy)) = (document.as_object_mut(), policy.as_object().filter(|map| !map.is_empty())) {
+        if let (Some(fields), Some(policy)) =
+            (document.as_object_mut(), policy.as_object().filter(|map| !map.is_empty()))
+        {
             let mut policy = policy.clone();
             policy.insert("hosts".to_owned(), json!(["reviews"]));
             policy.insert("defaultSubset".to_owned(), json!("v1"));
@@ -142,7 +150,8 @@ fn a_decision_asks_what_its_rule_needs() {
 #[test]
 fn an_unknown_host_asks_nothing() {
     let overrides = json!({"from": [{"cidr": "10.0.0.0/8"}]});
-    let document = json!({"virtualServices": [{"hosts": ["reviews"], "http": [{"route": split()}]}], "overrides": overrides});
+    let document =
+        json!({"virtualServices": [{"hosts": ["reviews"], "http": [{"route": split()}]}], "overrides": overrides});
     let request = Request::get("http://ratings/a?b=c").with_header("end-user", "1");
     assert_eq!(asked(&document, &request), [""; 0]);
     let wish = request.with_header("x-canary-version", "v2");

@@ -42,8 +42,7 @@ pub(crate) fn redirect<'t>(
     head: &RequestHead<'_>,
     port: u16,
 ) -> LocalReply<'t> {
-    let location =
-        [scheme(redirect, head), b"://", &host(redirect, head, port), &new_path(redirect, matched, head)];
+    let location = [scheme(redirect, head), b"://", &host(redirect, head, port), &new_path(redirect, matched, head)];
     LocalReply {
         status: redirect.code,
         grpc_status: None,

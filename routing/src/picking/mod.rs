@@ -6,7 +6,7 @@ mod pick;
 mod resolve;
 mod ring;
 mod split;
-pub(crate) mod sticky;
+pub mod sticky;
 
 pub(crate) use host_policy::{Asked, HostPolicy, VersionHeader};
 pub(crate) use resolve::Resolver;
