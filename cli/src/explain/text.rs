@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
-use canary_config::{Config, ControlHeaders, Mode, Retries};
+use canary_config::{Config, ControlHeaders, Mode};
 use canary_routing::{
     Decision, Forward, HeaderChange, LocalReply, Operation, Outcome, Permission, PossibleDecision, RetryPolicy,
     RouteTable, SplitPick, explain::Question,
@@ -143,7 +143,7 @@ fn split_details(split: &SplitPick<'_>, details: &mut Vec<String>) {
         share => format!("{name} {share}"),
     });
     let arcs = arcs.collect::<Vec<_>>().join(", ");
-    let key = user.key.describe();
+    let key = user.key;
     details.push(match user.bucket {
         Some(bucket) => {
             let place = bucket.to_bits() as f64 / 2_f64.powi(64);
