@@ -76,6 +76,26 @@ impl Clusters {
         name
     }
 
+    /// What stands around the port in the name of a destination that the template names: joined by the port, it is the name.
+    #[must_use]
+    pub fn around_port(&self, host: &str, subset: Option<&str>) -> Vec<String> {
+        let mut texts = vec![String::new()];
+        for part in &self.template {
+            let text = match part {
+                Part::Text(text) => text,
+                Part::Subset => subset.unwrap_or_default(),
+                Part::Host => host,
+                Part::Service => host.split('.').next().unwrap_or(host),
+                Part::Port => {
+                    texts.push(String::new());
+                    continue;
+                }
+            };
+            texts.last_mut().into_iter().for_each(|last| last.push_str(text));
+        }
+        texts
+    }
+
     /// Whether the name of a destination depends on its port.
     #[must_use]
     pub fn needs_port(&self, host: &str, subset: Option<&str>) -> bool {

@@ -133,15 +133,20 @@ pub struct Findings {
 }
 
 impl Findings {
+    /// Adds an error at the place that the JSON pointer `at` names.
     pub fn error(&self, at: String, kind: ConfigErrorKind) {
         self.errors.borrow_mut().push(ConfigError { at, kind });
     }
 
+    /// Adds a warning about the place that the JSON pointer `at` names.
     pub fn warn(&self, at: String, message: String) {
         self.warnings.borrow_mut().push(Warning { at, message });
     }
 
-    /// A warning is told once: sections that two documents share are looked at twice.
+    /// The warnings in reading order, each once: sections that two documents share are read twice.
+    ///
+    /// # Errors
+    /// The errors in reading order, if there are any.
     pub fn into_result(self) -> Result<Vec<Warning>, ConfigErrors> {
         let errors = self.errors.into_inner();
         if !errors.is_empty() {

@@ -1,8 +1,28 @@
-//! The configuration document, read strictly.
+//! The configuration document of canary-filter: its types and the strict reader.
 //!
-//! The document is walked as a whole: every error is reported, each with its JSON pointer, and a document with an error is
-//! refused entirely. Both spellings of a field are taken (camelCase, and the proto's snake_case). What Istio's validation
-//! rejects is rejected here in its words; what Istio only warns about is a [`Warning`].
+//! [`Config::from_json`] reads a document. Fields are spelled in camelCase or in the proto's snake_case.
+//!
+//! - **Errors.** The whole document is read, so that every error is reported, each with its JSON pointer. A document with
+//!   an error is rejected as a whole. What Istio's validation rejects is rejected here, in Istio's words.
+//! - **Warnings.** What Istio only warns about, and what a filter cannot carry out, is a [`Warning`].
+//! - **No decisions.** This crate knows no request. `canary-routing` compiles a [`Config`] and decides.
+//!
+//! ```
+//! use canary_config::Config;
+//!
+//! let (config, warnings) = Config::from_json(br#"{
+//!   "virtualServices": [{"hosts": ["reviews"], "http": [
+//!     {"name": "all", "route": [
+//!       {"destination": {"host": "reviews", "subset": "v1"}, "weight": 90},
+//!       {"destination": {"host": "reviews", "subset": "v2"}, "weight": 10}]}]}],
+//!   "destinationRules": [{"host": "reviews", "subsets": [{"name": "v1"}, {"name": "v2"}]}]
+//! }"#).unwrap();
+//! assert!(warnings.is_empty());
+//! assert_eq!(config.virtual_services[0].http[0].route[1].weight, 10);
+//!
+//! let errors = Config::from_json(br#"{"virtualServices": [{"hosts": ["reviews"], "http": [{"wait": "5s"}]}]}"#).unwrap_err();
+//! assert!(errors.iter().any(|error| error.at == "/virtualServices/0/http/0/wait"), "{errors}");
+//! ```
 
 mod candidate;
 pub mod cidr;
@@ -116,7 +136,7 @@ pub struct Config {
     pub candidate: Option<Box<Candidate>>,
     /// What is counted.
     pub metrics: Metrics,
-    /// What access logs and traces are told.
+    /// Filter state, for access logs and traces.
     pub filter_state: FilterState,
 }
 

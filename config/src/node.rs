@@ -47,6 +47,7 @@ pub struct Node<'a> {
 }
 
 impl<'a> Node<'a> {
+    /// The root of a document. Errors and warnings of the walk are collected in `findings`.
     pub fn root(value: &'a Json<'a>, findings: &'a Findings) -> Self {
         Self { value, place: Place::Root, findings }
     }
@@ -68,10 +69,12 @@ impl<'a> Node<'a> {
         pointer
     }
 
+    /// Reports an error at this place. Reading goes on.
     pub fn error(&self, kind: ConfigErrorKind) {
         self.findings.error(self.pointer(), kind);
     }
 
+    /// Reports that the value breaks a rule, in words.
     pub fn invalid(&self, message: impl Into<String>) {
         self.error(ConfigErrorKind::Invalid(message.into()));
     }
@@ -81,6 +84,7 @@ impl<'a> Node<'a> {
         self.findings.error(pointer.into(), ConfigErrorKind::Invalid(message.into()));
     }
 
+    /// Reports a warning at this place.
     pub fn warn(&self, message: impl Into<String>) {
         self.findings.warn(self.pointer(), message.into());
     }
@@ -110,10 +114,12 @@ impl<'a> Node<'a> {
         None
     }
 
+    /// The text of a string. Any other type is reported as an error and gives `None`.
     pub fn string(&self) -> Option<&'a str> {
         self.value.as_str().or_else(|| self.wrong_type("a string"))
     }
 
+    /// The value of a boolean. Any other type is reported as an error and gives `None`.
     pub fn boolean(&self) -> Option<bool> {
         if let Json::Bool(value) = self.value { Some(*value) } else { self.wrong_type("a boolean") }
     }
@@ -130,6 +136,7 @@ impl<'a> Node<'a> {
         value
     }
 
+    /// The value of a number. Any other type is reported as an error and gives `None`.
     pub fn number(&self) -> Option<Number> {
         self.value.as_number().or_else(|| self.wrong_type("a number"))
     }
@@ -144,6 +151,9 @@ impl<'a> Node<'a> {
         matches!(self.value, Json::Object(_)) || self.wrong_type::<()>("an object").is_some()
     }
 
+    /// The fields of an object. Any other type is reported as an error and gives `None`.
+    ///
+    /// Call [`Fields::finish`] when all fields are read: it reports the unknown ones.
     pub fn object(&'a self) -> Option<Fields<'a>> {
         let Json::Object(map) = self.value else { return self.wrong_type("an object") };
         Some(Fields { node: self, map, asked: RefCell::new(Vec::new()), rest_ignored: Cell::new(false) })
@@ -212,6 +222,7 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// The object itself, for errors about it as a whole.
     pub fn node(&self) -> &'a Node<'a> {
         self.node
     }

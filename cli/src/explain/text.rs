@@ -2,12 +2,10 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
+use canary_config::{Config, ControlHeaders, Mode, Retries};
 use canary_routing::{
-    Config, Decision, Forward, HeaderChange, LocalReply, Outcome, Permission, RouteTable,
-    config::{ControlHeaders, Mode, Retries},
-    decision::SplitPick,
-    explain::Question,
-    table::Chance,
+    Decision, Forward, HeaderChange, LocalReply, Operation, Outcome, Permission, PossibleDecision, RouteTable,
+    SplitPick, explain::Question,
 };
 
 use crate::{documents::Document, share::Share};
@@ -22,13 +20,14 @@ pub(crate) fn explain(document: &Document, config: &Config, question: &Question)
         let _ = write!(text, "{name}: ");
     }
     let _ = writeln!(text, "{} {}{}", lossy(&request.method), lossy(&request.authority), lossy(&request.path));
-    let unavailable = question.unavailable.as_slice();
-    let chances = match question.draws {
-        Some(draws) => vec![Chance { share: 1.0, decision: table.decide_among(request, &draws, unavailable) }],
-        None => table.chances_among(request, unavailable),
+    let health = &question.unavailable;
+    let possible = match question.draws {
+        Some(draws) => vec![PossibleDecision { share: 1.0, decision: request.decide(&table, &draws, health) }],
+        None => request.possible_decisions(&table, health),
     };
-    let route = chances.first().and_then(|chance| chance.decision.route);
-    let asked = chances.first().map(|chance| chance.decision.permissions).unwrap_or_default();
+    let first = possible.first().map(|possible| &possible.decision);
+    let route = first.and_then(|decision| decision.route);
+    let asked = first.map(|decision| decision.permissions).unwrap_or_default();
     for (what, permission) in [("forces a version", asked.version), ("asks for an explanation", asked.explain)] {
         if permission != Permission::NotAsked {
             let _ = writeln!(text, "  client   {what}: {}", permission.as_str());
@@ -41,11 +40,11 @@ pub(crate) fn explain(document: &Document, config: &Config, question: &Question)
     // With draws it is known which mirrors get a copy.
     let open = question.draws.is_none();
     let mirrors = route.filter(|_| open).map(|route| mirror_shares(&config, &route.rule)).unwrap_or_default();
-    for chance in &chances {
-        let _ = writeln!(text, "  {}", headline(chance, table.mode()));
+    for possible in &possible {
+        let _ = writeln!(text, "  {}", headline(possible, table.mode()));
         let details = match table.mode() {
-            Mode::Cluster => details(&chance.decision, &mirrors),
-            Mode::Version => named_version(&chance.decision, table.headers()),
+            Mode::Cluster => details(&possible.decision, &mirrors),
+            Mode::Version => named_version(&possible.decision, &config.headers),
         };
         for detail in details {
             let _ = writeln!(text, "           {detail}");
@@ -57,10 +56,10 @@ pub(crate) fn explain(document: &Document, config: &Config, question: &Question)
     text
 }
 
-fn headline(chance: &Chance<'_>, mode: Mode) -> String {
-    let share = Share(chance.share);
+fn headline(possible: &PossibleDecision<'_>, mode: Mode) -> String {
+    let share = Share(possible.share);
     let share = if share.is_all() { String::new() } else { format!("{share} ") };
-    match &chance.decision.outcome {
+    match &possible.decision.outcome {
         Outcome::Forward(forward) => format!(
             "forward  {share}to {} of {}, port {} (reason: {})",
             forward.destination.subset.as_deref().unwrap_or("(no subset)"),
@@ -69,7 +68,9 @@ fn headline(chance: &Chance<'_>, mode: Mode) -> String {
             forward.reason.as_str(),
         ),
         Outcome::LocalReply(reply) => format!("reply    {share}{} ({})", reply.status, reply.details),
-        Outcome::Untouched if chance.decision.route.is_some() => format!("untouched: {share}the native route answers"),
+        Outcome::Untouched if possible.decision.route.is_some() => {
+            format!("untouched: {share}the native route answers")
+        }
         Outcome::Untouched => match mode {
             Mode::Cluster => "untouched: no VirtualService takes this host, the proxy's own routes serve".to_owned(),
             Mode::Version => "untouched: no rule takes this request, the proxy's own routes serve".to_owned(),
@@ -173,11 +174,12 @@ fn retries(retries: &Retries) -> String {
     text
 }
 
-fn described(change: &HeaderChange<'_>) -> String {
-    match change {
-        HeaderChange::Set(name, value) => format!("set {name}: {}", lossy(value)),
-        HeaderChange::Add(name, value) => format!("add {name}: {}", lossy(value)),
-        HeaderChange::Remove(name) => format!("remove {name}"),
+fn described(HeaderChange { name, operation, value }: &HeaderChange) -> String {
+    let (name, value) = (name.as_str(), lossy(value));
+    match operation {
+        Operation::Set => format!("set {name}: {value}"),
+        Operation::Add => format!("add {name}: {value}"),
+        Operation::Remove => format!("remove {name}"),
     }
 }
 

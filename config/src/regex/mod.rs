@@ -19,7 +19,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use automaton::Automaton;
-pub(crate) use necessary::Necessary;
+pub use necessary::Necessary;
 
 /// A compiled pattern. Equality is that of the pattern's text.
 #[derive(Clone)]
@@ -62,7 +62,7 @@ impl Regex {
     }
 
     /// What a value needs in order to match; `None` where nothing simple is known.
-    pub(crate) fn necessary(&self) -> Option<Necessary<'_>> {
+    pub fn necessary(&self) -> Option<Necessary<'_>> {
         Necessary::of(&self.pattern)
     }
 

@@ -2,7 +2,7 @@
 
 /// A text without which no value matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Necessary<'p> {
+pub enum Necessary<'p> {
     /// The value starts with it.
     Start(&'p str),
     /// It is one of the value's elements between semicolons.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub use view::View;
 
-use crate::config::{FailureAccrual, Percentage};
+use canary_config::{FailureAccrual, Percentage};
 use crate::draws::Fraction;
 use window::Window;
 

@@ -1,7 +1,7 @@
 //! What one worker knows of a version: what all have told each other, and what it has not told yet on top.
 
 use super::{Accrual, Change, Standing, Stretch, Verdict, bucket};
-use crate::config::FailureAccrual;
+use canary_config::FailureAccrual;
 use crate::draws::Fraction;
 
 /// One worker's view of a version. It is judged at once by everything that the worker knows.

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use crate::config::{AbortStatus, DirectResponse, HttpMatch, Redirect, RedirectPath, RedirectPort};
+use canary_config::{AbortStatus, DirectResponse, Redirect, RedirectPath, RedirectPort};
+
+use super::path::{self, MatchedPath};
 use crate::decision::LocalReply;
-use crate::path;
-use crate::request::RequestView;
+use crate::head::RequestHead;
 
 /// The body of Envoy's own fault filter.
 const ABORT_BODY: &[u8] = b"fault filter abort";
@@ -37,12 +38,12 @@ pub(crate) fn direct_response(response: &DirectResponse) -> LocalReply<'_> {
 /// A redirect as Envoy makes it of istiod's route. `port` is the port that the client asked for.
 pub(crate) fn redirect<'t>(
     redirect: &'t Redirect,
-    matcher: Option<&HttpMatch>,
-    request: &impl RequestView,
+    matched: MatchedPath,
+    head: &RequestHead<'_>,
     port: u16,
 ) -> LocalReply<'t> {
     let location =
-        [scheme(redirect, request), b"://", &host(redirect, request, port), &new_path(redirect, matcher, request)];
+        [scheme(redirect, head), b"://", &host(redirect, head, port), &new_path(redirect, matched, head)];
     LocalReply {
         status: redirect.code,
         grpc_status: None,
@@ -52,13 +53,13 @@ pub(crate) fn redirect<'t>(
     }
 }
 
-fn scheme<'r>(redirect: &'r Redirect, request: &'r impl RequestView) -> &'r [u8] {
-    redirect.scheme.as_ref().map_or_else(|| request.scheme(), |scheme| scheme.as_bytes())
+fn scheme<'r>(redirect: &'r Redirect, head: &RequestHead<'r>) -> &'r [u8] {
+    redirect.scheme.as_ref().map_or_else(|| head.scheme(), |scheme| scheme.as_bytes())
 }
 
 /// The authority: the rule's or the request's; a new port replaces the request's, a new scheme drops the old one's default.
-fn host(redirect: &Redirect, request: &impl RequestView, request_port: u16) -> Vec<u8> {
-    let new_scheme = scheme(redirect, request);
+fn host(redirect: &Redirect, head: &RequestHead<'_>, request_port: u16) -> Vec<u8> {
+    let new_scheme = scheme(redirect, head);
     let port = match redirect.port {
         Some(RedirectPort::Number(port)) => Some(port),
         Some(RedirectPort::Request) => Some(request_port),
@@ -68,9 +69,9 @@ fn host(redirect: &Redirect, request: &impl RequestView, request_port: u16) -> V
     let mut host = match &redirect.authority {
         Some(authority) => authority.as_bytes(),
         None => {
-            let authority = request.authority();
-            let (bare, old_port) = crate::host::split_port(authority);
-            let left_scheme = new_scheme != request.scheme() && old_port == default_port(request.scheme());
+            let authority = head.authority();
+            let (bare, old_port) = canary_config::host::split_port(authority);
+            let left_scheme = new_scheme != head.scheme() && old_port == default_port(head.scheme());
             if port.is_some() || (old_port.is_some() && left_scheme) { bare } else { authority }
         }
     }
@@ -89,12 +90,11 @@ fn default_port(scheme: &[u8]) -> Option<u16> {
     }
 }
 
-fn new_path(redirect: &Redirect, matcher: Option<&HttpMatch>, request: &impl RequestView) -> Vec<u8> {
-    let old = request.path();
+fn new_path(redirect: &Redirect, matched: MatchedPath, head: &RequestHead<'_>) -> Vec<u8> {
     match &redirect.path {
-        None => old.to_vec(),
+        None => head.path().to_vec(),
         Some(RedirectPath::Uri(uri)) if uri.contains('?') => uri.as_bytes().to_vec(),
-        Some(RedirectPath::Uri(uri)) => [uri.as_bytes(), path::query(old)].concat(),
-        Some(RedirectPath::Prefix(prefix)) => path::replace_match(old, matcher, prefix),
+        Some(RedirectPath::Uri(uri)) => [uri.as_bytes(), head.query()].concat(),
+        Some(RedirectPath::Prefix(prefix)) => path::replace_match(head, matched, prefix),
     }
 }

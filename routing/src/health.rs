@@ -1,4 +1,4 @@
-//! What is known of clusters when a request is decided.
+//! What is known of clusters when a request is decided, and why a version cannot serve.
 
 /// Why a version cannot serve: the words of metrics, logs and `canaryctl explain`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,7 +30,7 @@ impl FallbackReason {
 }
 
 /// Knows which clusters cannot serve now.
-pub trait Availability {
+pub trait Health {
     /// Why a cluster cannot serve; `None` where it can, or nothing is known.
     fn unavailable(&self, cluster: &str) -> Option<FallbackReason>;
 
@@ -48,16 +48,16 @@ pub trait Availability {
 
 /// Every cluster can serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AllAvailable;
+pub struct AllHealthy;
 
-impl Availability for AllAvailable {
+impl Health for AllHealthy {
     fn unavailable(&self, _cluster: &str) -> Option<FallbackReason> {
         None
     }
 }
 
 /// These clusters count as missing.
-impl Availability for [String] {
+impl Health for Vec<String> {
     fn unavailable(&self, cluster: &str) -> Option<FallbackReason> {
         self.iter().any(|missing| missing == cluster).then_some(FallbackReason::MissingCluster)
     }

@@ -1,7 +1,5 @@
 //! Routes by the hashes of what they demand.
 
-use std::hash::Hasher;
-
 use super::demand::Kind;
 use crate::fingerprint::{BASIS, fnv1a};
 
@@ -10,7 +8,7 @@ use crate::fingerprint::{BASIS, fnv1a};
 ///
 /// It has no secret: what is in the index comes from the configuration, and a client can add nothing to a bucket.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Hash(u64);
+pub(super) struct Hash(u64);
 
 impl Default for Hash {
     fn default() -> Self {
@@ -28,16 +26,6 @@ impl Hash {
         let kind = kind as u64;
         let mixed = (self.0 ^ (u64::from(field) << 2 | kind)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (mixed ^ (mixed >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93)
-    }
-}
-
-impl Hasher for Hash {
-    fn write(&mut self, bytes: &[u8]) {
-        *self = self.with(bytes);
-    }
-
-    fn finish(&self) -> u64 {
-        self.key(0, Kind::Whole)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The pick among weighted destinations.
+//! The pick among weighted targets.
 
 use crate::draws::Fraction;
 
