@@ -2,9 +2,9 @@
 
 use litemap::LiteMap;
 
+use crate::host;
 use crate::node::Node;
 use crate::object::DEFAULT_NAMESPACE;
-use crate::host;
 
 /// The rule for cluster names.
 #[derive(Debug, Clone, PartialEq, Eq)]

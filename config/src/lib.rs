@@ -76,7 +76,7 @@ pub use delegation::ResolvedRule;
 pub use destination::Destination;
 pub use destination_rule::{DestinationRule, Subset};
 pub use error::{ConfigError, ConfigErrorKind, ConfigErrors, Warning};
-pub use failure_accrual::{FailureAccrual, LONGEST_EJECTION, GrpcStatuses, Statuses, Trial};
+pub use failure_accrual::{FailureAccrual, GrpcStatuses, LONGEST_EJECTION, Statuses, Trial};
 pub use fault::{AbortStatus, Fault, FaultAbort, FaultDelay};
 pub use fault_settings::{FaultDelayer, FaultSettings};
 pub use guard::{Endpoints, Guard, Role};
@@ -96,14 +96,14 @@ pub use rewrite::{PathRewrite, Rewrite};
 pub use service::Service;
 pub use sticky::{IssueCookie, SameSite, Sticky, StickyKey};
 pub use string_match::StringMatch;
-pub use values::Percentage;
 pub use timestamp::Timestamp;
+pub use values::Percentage;
 pub use virtual_service::{MESH, VirtualService};
 
 use error::Findings;
 pub use json::Json;
-use sorted::sorted;
 use node::{Fields, Node};
+use sorted::sorted;
 
 /// The whole document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::error::{ConfigErrorKind, Findings};
 use crate::json::{Json, Number};
+use crate::regex::{MAX_PROGRAM_TOTAL, Regex};
 
 /// A step on the way from the document's root to a value.
 #[derive(Debug, Clone, Copy)]
@@ -98,6 +99,15 @@ impl<'a> Node<'a> {
     pub fn check(&self, result: Result<(), String>) {
         if let Err(message) = result {
             self.invalid(message);
+        }
+    }
+
+    /// Counts a regex towards the document's limit. The regex that crosses the limit is an error.
+    pub fn count_regex(&self, regex: &Regex) {
+        if self.findings.exceeds_program_total(regex.program_size(), MAX_PROGRAM_TOTAL) {
+            self.invalid(format!(
+                "the regexes up to this one have more than {MAX_PROGRAM_TOTAL} instructions together, the most of a document"
+            ));
         }
     }
 

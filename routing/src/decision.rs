@@ -75,6 +75,7 @@ pub enum FaultScope {
 
 /// The three kinds of ending.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every decision forwards: a box would cost each an allocation")]
 pub enum Outcome<'t> {
     /// Send it to a cluster.
     Forward(Forward<'t>),

@@ -70,12 +70,10 @@ impl Destination {
     pub(crate) fn cluster(&self, request_port: u16) -> Cow<'_, str> {
         match &self.clusters {
             ClusterNames::Fixed(name) => Cow::Borrowed(name),
-            ClusterNames::ByPort { known, around_port } => {
-                match known.iter().find(|(port, _)| *port == request_port) {
-                    Some((_, name)) => Cow::Borrowed(name),
-                    None => Cow::Owned(around_port.join(&request_port.to_string())),
-                }
-            }
+            ClusterNames::ByPort { known, around_port } => match known.iter().find(|(port, _)| *port == request_port) {
+                Some((_, name)) => Cow::Borrowed(name),
+                None => Cow::Owned(around_port.join(&request_port.to_string())),
+            },
         }
     }
 }

@@ -169,8 +169,8 @@ impl Question {
             "route": decision.route.map(|route| &route.name).filter(|name| !name.is_empty()),
             "rule": decision.route.map(|route| &route.rule),
             "reason": forward.map(|forward| forward.reason.as_str()),
-            "host": destination.map(|destination| &destination.host),
-            "subset": destination.and_then(|destination| destination.subset.as_ref()),
+            "host": destination.map(|destination| &*destination.host),
+            "subset": destination.and_then(|destination| destination.subset.as_deref()),
             "port": forward.map(|forward| forward.port),
             "cluster": forward.map(|forward| &forward.cluster),
             "method": lossy(&request.method),
@@ -178,7 +178,7 @@ impl Question {
             "authority": authority.unwrap_or_else(|| lossy(&request.authority)),
             "requestHeaders": forward.map_or_else(|| describe_changes(&[], None), |forward| describe_changes(&forward.request_headers, forward.version_value)),
             "responseHeaders": describe_changes(forward.map_or(&[], |forward| &forward.response_headers), None),
-            "localReply": reply.map(describe_reply),
+            "localReply": reply.map(|reply| describe_reply(reply)),
             "delayMs": decision.delay.map(millis),
             "timeoutMs": forward.and_then(|forward| forward.timeout).map(millis),
             "retry": retry.map(describe_retries),
@@ -196,7 +196,7 @@ impl Question {
 
 fn describe_fallback(forward: &Forward<'_>) -> Option<Value> {
     let fallback = forward.fallback.as_ref()?;
-    let to = &forward.destination.subset;
+    let to = forward.destination.subset.as_deref();
     let mut answer = json!({"from": fallback.from, "to": to, "reason": fallback.reason.as_str()});
     if let Some(fields) = answer.as_object_mut().filter(|_| !fallback.skipped.is_empty()) {
         let skipped = fallback.skipped.iter().map(|skipped| json!([skipped.version, skipped.reason.as_str()]));
@@ -207,7 +207,7 @@ fn describe_fallback(forward: &Forward<'_>) -> Option<Value> {
 
 /// Buckets are hexadecimal: most readers of JSON cannot hold 64 bits in a number.
 fn describe_split(split: &SplitPick<'_>) -> Value {
-    let weights = split.weights().map(|(target, weight)| json!([target.subset, weight]));
+    let weights = split.weights().map(|(target, weight)| json!([target.subset.as_deref(), weight]));
     let user = split.user.as_ref();
     json!({
         "weights": weights.collect::<Vec<_>>(),

@@ -4,6 +4,7 @@ use memchr::memchr2;
 use smallvec::SmallVec;
 
 use crate::names::{Names, Slot};
+use crate::short_list::ShortList;
 
 /// The pseudo-headers of a request and the values of the headers that a table knows, borrowed from the host's buffer.
 ///
@@ -19,7 +20,7 @@ pub struct RequestHead<'r> {
     uri_length: usize,
     /// By slot.
     places: SmallVec<[Place; 32]>,
-    values: SmallVec<[Value<'r>; 16]>,
+    values: ShortList<Value<'r>, 16>,
 }
 
 /// The first and the last value of a header among the values; [`NOWHERE`] where it has none.
@@ -48,7 +49,7 @@ impl<'r> RequestHead<'r> {
             path: b"",
             uri_length: 0,
             places: SmallVec::from_elem(Place { first: NOWHERE, last: NOWHERE }, names.len()),
-            values: SmallVec::new(),
+            values: ShortList::new(),
         };
         for (name, value) in pairs {
             match name {
@@ -155,7 +156,11 @@ impl<'r> RequestHead<'r> {
         let is_first = |number: usize, slot: Slot| {
             self.places.get(slot.index()).is_some_and(|place| usize::try_from(place.first) == Ok(number))
         };
-        self.values.iter().enumerate().filter(move |(number, value)| is_first(*number, value.slot)).map(|(_, value)| value.slot)
+        self.values
+            .iter()
+            .enumerate()
+            .filter(move |(number, value)| is_first(*number, value.slot))
+            .map(|(_, value)| value.slot)
     }
 }
 

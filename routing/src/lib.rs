@@ -30,7 +30,6 @@
 
 pub mod accrual;
 mod acting;
-pub mod chances;
 mod compile;
 pub mod decision;
 pub mod destination;
@@ -48,14 +47,19 @@ mod names;
 mod network;
 pub mod overrides;
 mod picking;
+mod possible_decisions;
 mod regex;
 pub mod request;
 pub mod route;
+mod short_list;
 pub mod table;
 mod word_hash;
 
 pub use acting::{HeaderChange, HeaderChanges, Operation};
-pub use decision::{Decision, Fallback, FaultScope, Forward, LocalReply, Outcome, Picked, Reason, Skipped, VersionValue};
+pub use decision::{
+    Decision, Fallback, FaultScope, Forward, LocalReply, Outcome, Picked, Reason, Skipped, SplitPick, User,
+    VersionValue,
+};
 pub use destination::{Destination, DestinationId, DestinationName};
 pub use difference::{Difference, differences};
 pub use draws::{Chance, Draw, Draws, Fraction};
@@ -65,7 +69,9 @@ pub use health::{AllHealthy, FallbackReason, Health};
 pub use input::DecisionInput;
 pub use names::{HeaderName, Slot};
 pub use overrides::{Permission, Permissions};
-pub use picking::sticky::bucket as sticky_bucket;
+pub use picking::sticky;
+pub use possible_decisions::PossibleDecision;
+pub use regex::matches_regex;
 pub use request::{Claim, Request, RequestContext};
 pub use route::{RetryPolicy, Route};
 pub use table::{RouteTable, Steering};

@@ -2,10 +2,10 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
-use canary_config::{Config, ControlHeaders, Mode, Retries};
+use canary_config::{Config, ControlHeaders, Mode};
 use canary_routing::{
-    Decision, Forward, HeaderChange, LocalReply, Operation, Outcome, Permission, PossibleDecision, RouteTable,
-    SplitPick, explain::Question,
+    Decision, Forward, HeaderChange, LocalReply, Operation, Outcome, Permission, PossibleDecision, RetryPolicy,
+    RouteTable, SplitPick, explain::Question,
 };
 
 use crate::{documents::Document, share::Share};
@@ -143,7 +143,7 @@ fn split_details(split: &SplitPick<'_>, details: &mut Vec<String>) {
         share => format!("{name} {share}"),
     });
     let arcs = arcs.collect::<Vec<_>>().join(", ");
-    let key = user.key.describe();
+    let key = user.key;
     details.push(match user.bucket {
         Some(bucket) => {
             let place = bucket.to_bits() as f64 / 2_f64.powi(64);
@@ -162,8 +162,8 @@ fn reply_details(reply: &LocalReply<'_>, details: &mut Vec<String>) {
     }
 }
 
-fn retries(retries: &Retries) -> String {
-    let mut text = format!("retries {} on {}", retries.attempts, retries.retry_on.join(","));
+fn retries(retries: &RetryPolicy) -> String {
+    let mut text = format!("retries {} on {}", retries.attempts, retries.retry_on);
     if !retries.status_codes.is_empty() {
         let codes: Vec<String> = retries.status_codes.iter().map(u16::to_string).collect();
         let _ = write!(text, " ({})", codes.join(", "));

@@ -16,7 +16,11 @@ pub(crate) struct Format {
 pub(crate) enum FormatPart {
     Text(Box<[u8]>),
     /// `%REQ(NAME?ALTERNATIVE):LENGTH%`
-    Header { field: Field, alternative: Option<Field>, length: Option<usize> },
+    Header {
+        field: Field,
+        alternative: Option<Field>,
+        length: Option<usize>,
+    },
     Property(Property),
     RouteName,
 }

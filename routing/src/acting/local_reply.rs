@@ -42,8 +42,7 @@ pub(crate) fn redirect<'t>(
     head: &RequestHead<'_>,
     port: u16,
 ) -> LocalReply<'t> {
-    let location =
-        [scheme(redirect, head), b"://", &host(redirect, head, port), &new_path(redirect, matched, head)];
+    let location = [scheme(redirect, head), b"://", &host(redirect, head, port), &new_path(redirect, matched, head)];
     LocalReply {
         status: redirect.code,
         grpc_status: None,
@@ -53,7 +52,7 @@ pub(crate) fn redirect<'t>(
     }
 }
 
-fn scheme<'r>(redirect: &'r Redirect, head: &RequestHead<'r>) -> &'r [u8] {
+fn scheme<'r>(redirect: &'r Redirect, head: &'r RequestHead<'_>) -> &'r [u8] {
     redirect.scheme.as_ref().map_or_else(|| head.scheme(), |scheme| scheme.as_bytes())
 }
 

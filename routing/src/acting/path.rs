@@ -1,18 +1,24 @@
 //! The parts of `:path`, and its rewriting.
 
+use std::ops::Range;
+
 use crate::head::RequestHead;
 use crate::regex::Rewriter;
 
-/// The query parameters as sent (nothing is decoded), in order; one without `=` has the empty value. `query` begins with its
-/// question mark.
-pub(crate) fn parameters(query: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let query = query.strip_prefix(b"?").unwrap_or_default();
-    let query = query.split(|byte| *byte == b'#').next().unwrap_or_default();
-    let parameters = query.split(|byte| *byte == b'&').filter(|parameter| !parameter.is_empty());
-    parameters.map(|parameter| {
-        let mut halves = parameter.splitn(2, |byte| *byte == b'=');
-        (halves.next().unwrap_or_default(), halves.next().unwrap_or_default())
-    })
+/// The query parameters as sent (nothing is decoded), in order: each name, and where in the query its value is; one without `=`
+/// has the empty value. `query` begins with its question mark.
+pub(crate) fn parameters(query: &[u8]) -> impl Iterator<Item = (&[u8], Range<usize>)> {
+    let text = query.split(|byte| *byte == b'#').next().unwrap_or_default();
+    let mut start = usize::from(text.first() == Some(&b'?'));
+    let parameters = text.get(start..).unwrap_or_default().split(|byte| *byte == b'&');
+    let ranges = parameters.map(move |parameter| {
+        let end = start.saturating_add(parameter.len());
+        let name = parameter.split(|byte| *byte == b'=').next().unwrap_or_default();
+        let value = start.saturating_add(name.len()).saturating_add(1).min(end)..end;
+        start = end.saturating_add(1);
+        (parameter, name, value)
+    });
+    ranges.filter(|(parameter, ..)| !parameter.is_empty()).map(|(_, name, value)| (name, value))
 }
 
 /// What of the path the match of a route has matched.

@@ -11,9 +11,7 @@ use canary_config::{
 
 use super::Compiler;
 use super::policy::Policies;
-use crate::acting::{
-    CorsRules, Format, FormatPart, HeaderPolicy, HeaderSteps, Operation, PathRewrite, Step,
-};
+use crate::acting::{CorsRules, Format, FormatPart, HeaderPolicy, HeaderSteps, Operation, PathRewrite, Step};
 use crate::destination::{ClusterNames, Destination};
 use crate::matching::Test;
 use crate::names::HeaderName;
@@ -240,10 +238,7 @@ impl Compiler<'_> {
         let limits = [
             ("x-envoy-upstream-rq-timeout-ms", timeout.map(millis)),
             ("x-envoy-max-retries", retries.map(|retries| retries.attempts.to_string())),
-            (
-                "x-envoy-upstream-rq-per-try-timeout-ms",
-                retries.and_then(|retries| retries.per_try_timeout).map(millis),
-            ),
+            ("x-envoy-upstream-rq-per-try-timeout-ms", retries.and_then(|retries| retries.per_try_timeout).map(millis)),
             ("x-envoy-retry-on", retries.map(|retries| join(retries.http_conditions()))),
             ("x-envoy-retry-grpc-on", retries.map(|retries| join(retries.grpc_conditions()))),
             ("x-envoy-retriable-status-codes", retries.map(codes)),
@@ -274,7 +269,8 @@ impl Compiler<'_> {
         let bytes = |list: &Option<String>| list.as_deref().map(|list| list.as_bytes().into());
         CorsRules {
             names: self.cors_names(),
-            allows_all: origins.iter().any(|origin| origin.holds(b"*")) || origin_regexes.as_ref().is_some_and(allows_star),
+            allows_all: origins.iter().any(|origin| origin.holds(b"*"))
+                || origin_regexes.as_ref().is_some_and(allows_star),
             origins: origins.into(),
             origin_regexes,
             allow_methods: bytes(&policy.allow_methods),

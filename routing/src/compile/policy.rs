@@ -85,10 +85,10 @@ impl Compiler<'_> {
     }
 
     fn sticky(&mut self, sticky: &canary_config::Sticky) -> Sticky {
-        let keys = sticky.keys.iter().map(|key| StickyKey {
-            source: self.key_source(key),
-            description: key.describe().into(),
-        });
+        let keys = sticky
+            .keys
+            .iter()
+            .map(|key| StickyKey { source: self.key_source(key), description: key.describe().into() });
         let keys = keys.collect();
         let new_user = sticky.issue_cookie.as_ref().and_then(|cookie| {
             let reads_it = |key: &ConfigKey| matches!(key, ConfigKey::Cookie(name) if *name == cookie.name);

@@ -54,10 +54,9 @@ impl Condition {
     /// The text of a test that compares; empty for others.
     pub(crate) fn text(&self) -> &[u8] {
         match &self.test {
-            Test::Exact(text)
-            | Test::Prefix(text)
-            | Test::ExactIgnoringCase(text)
-            | Test::PrefixIgnoringCase(text) => text,
+            Test::Exact(text) | Test::Prefix(text) | Test::ExactIgnoringCase(text) | Test::PrefixIgnoringCase(text) => {
+                text
+            }
             Test::Present | Test::Plain(_) | Test::Regex { .. } => b"",
         }
     }

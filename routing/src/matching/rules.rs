@@ -88,7 +88,7 @@ impl Judge<'_> {
         };
         match condition.polarity {
             Polarity::Required => any,
-            Polarity::Excluded { absent_matches } => !any && !(absent_matches && !self.view.any(field, |_| true)),
+            Polarity::Excluded { absent_matches } => !any && (!absent_matches || self.view.any(field, |_| true)),
         }
     }
 
@@ -196,7 +196,8 @@ impl<'c> RulesBuilder<'c> {
 
     fn member(&mut self, field: Field, regex: &'c Regex) -> Test {
         let next = self.sets.len();
-        let set = if regex::required_literal(regex).is_some() { next } else { *self.shared.entry(field).or_insert(next) };
+        let set =
+            if regex::required_literal(regex).is_some() { next } else { *self.shared.entry(field).or_insert(next) };
         if set == next {
             self.sets.push(Vec::new());
         }
@@ -213,11 +214,8 @@ impl<'c> RulesBuilder<'c> {
         self.order_conditions();
         let sets: Box<[RegexSet]> = self.sets.iter().map(|regexes| RegexSet::new(regexes)).collect();
         let conditions: Box<[Condition]> = self.conditions.into();
-        let of_routes: Vec<&[Condition]> = self
-            .routes
-            .iter()
-            .map(|route| conditions.get(route.conditions.clone()).unwrap_or_default())
-            .collect();
+        let of_routes: Vec<&[Condition]> =
+            self.routes.iter().map(|route| conditions.get(route.conditions.clone()).unwrap_or_default()).collect();
         let ports: Option<Vec<u16>> = self.routes.iter().map(Route::port).collect();
         let ports = ports.map(|mut ports| {
             ports.sort_unstable();

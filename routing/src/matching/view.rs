@@ -3,13 +3,12 @@
 use std::cell::OnceCell;
 use std::ops::Range;
 
-use smallvec::SmallVec;
-
 use super::field::{Field, Fields};
 use crate::acting::path;
 use crate::head::RequestHead;
 use crate::names::Slot;
 use crate::request::{Claim, RequestContext};
+use crate::short_list::ShortList;
 
 /// One request under the rules of one host. Query parameters and claims are taken apart when a rule first asks for one.
 pub(crate) struct View<'r> {
@@ -18,8 +17,9 @@ pub(crate) struct View<'r> {
     fields: &'r Fields,
     hidden: Hidden,
     /// What rules see in place of the values of a header.
-    replaced: SmallVec<[(Slot, &'r [u8]); 2]>,
-    parameters: OnceCell<Box<[Option<&'r [u8]>]>>,
+    replaced: ShortList<(Slot, &'r [u8]), 2>,
+    /// By number: where in the query the first value of each parameter is.
+    parameters: OnceCell<Box<[Option<Range<usize>>]>>,
     claims: OnceCell<Box<[OnceCell<Claim>]>>,
 }
 
@@ -48,7 +48,7 @@ impl<'r> View<'r> {
         hidden: Hidden,
     ) -> Self {
         let (parameters, claims) = (OnceCell::new(), OnceCell::new());
-        Self { head, context, fields, hidden, replaced: SmallVec::new(), parameters, claims }
+        Self { head, context, fields, hidden, replaced: ShortList::new(), parameters, claims }
     }
 
     /// Rules see one value of a header, whatever the client has sent.
@@ -119,9 +119,10 @@ impl<'r> View<'r> {
 
     /// One pass over the query gives all parameters that the table knows; the first of a name counts.
     fn parameter(&self, number: u32) -> Option<&'r [u8]> {
+        let query = self.head.query();
         let all = self.parameters.get_or_init(|| {
             let mut all = vec![None; self.fields.parameters.len()];
-            for (name, value) in path::parameters(self.head.query()) {
+            for (name, value) in path::parameters(query) {
                 let number = self.fields.parameters.find(name).and_then(|number| usize::try_from(number).ok());
                 if let Some(place) = number.and_then(|number| all.get_mut(number)) {
                     place.get_or_insert(value);
@@ -129,7 +130,7 @@ impl<'r> View<'r> {
             }
             all.into()
         });
-        all.get(usize::try_from(number).ok()?).copied().flatten()
+        query.get(all.get(usize::try_from(number).ok()?)?.clone()?)
     }
 
     fn any_of_claim(&self, number: u32, mut test: impl FnMut(&[u8]) -> bool) -> bool {

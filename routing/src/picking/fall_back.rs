@@ -46,7 +46,8 @@ impl<'t> Resolver<'t, '_> {
             None => None,
         };
         let Some((target, version)) = best.copied() else { return pick };
-        let tried = others.iter().map(|(_, other)| &other.destination).take_while(|other| **other != version.destination);
+        let tried =
+            others.iter().map(|(_, other)| &other.destination).take_while(|other| **other != version.destination);
         // What the client asked for stays the version that the fallback is from.
         let picked = pick.fallback.is_some().then_some(&pick.version.destination);
         let skipped = picked.into_iter().chain(tried).filter_map(|other| {

@@ -43,9 +43,8 @@ impl<'t> Resolver<'t, '_> {
         let (first, more) = (values.next()?, values.next());
         let wanted = std::str::from_utf8(first).ok().filter(|_| more.is_none());
         let found = |version| Some(Pick::of(version, Reason::Override));
-        let known = wanted.and_then(|wanted| {
-            with_policy(forwarding).find_map(|(target, _)| found(forwarding.find(target, wanted)?))
-        });
+        let known = wanted
+            .and_then(|wanted| with_policy(forwarding).find_map(|(target, _)| found(forwarding.find(target, wanted)?)));
         known.or_else(|| {
             let default = with_policy(forwarding).find_map(|(target, _)| found(forwarding.default_of(target)?));
             Some(Pick { fallback: Some(unknown(first)), ..default? })

@@ -133,11 +133,15 @@ impl<'t> Resolver<'t, '_> {
             }
             Verdict::None => {}
         }
-        let mirrors = forwarding.mirrors.iter().enumerate().filter(|(position, mirror)| {
-            self.input.chance.draw(Draw::Mirror(*position)).is_within(mirror.percentage)
-        });
+        let mirrors =
+            forwarding.mirrors.iter().enumerate().filter(|(position, mirror)| {
+                self.input.chance.draw(Draw::Mirror(*position)).is_within(mirror.percentage)
+            });
         Outcome::Forward(Forward {
-            path: forwarding.path.as_ref().map(|rewrite| path::rewrite(self.input.head, self.route.matched_path, rewrite)),
+            path: forwarding
+                .path
+                .as_ref()
+                .map(|rewrite| path::rewrite(self.input.head, self.route.matched_path, rewrite)),
             authority: headers.authority.as_deref(),
             request_headers: headers.request.changes(self.view, name),
             response_headers: self.with_cookie(response_headers, &mut pick),

@@ -95,7 +95,8 @@ fn order(targets: &[Target], policy: &HostPolicy) -> Vec<usize> {
     let is = |target: &Target, subset: &str| target.own.destination.is(&policy.host, subset);
     let rank = |target: &Target| named.iter().position(|subset| is(target, subset)).unwrap_or(named.len());
     let is_default = |target: &Target| policy.default_subset().is_some_and(|subset| is(target, subset));
-    let (defaults, mut canaries): (Vec<_>, Vec<_>) = targets.iter().enumerate().partition(|(_, target)| is_default(target));
+    let (defaults, mut canaries): (Vec<_>, Vec<_>) =
+        targets.iter().enumerate().partition(|(_, target)| is_default(target));
     canaries.sort_by_key(|(_, target)| {
         let destination = &target.own.destination;
         (rank(target), &destination.host, &destination.subset, destination.port)

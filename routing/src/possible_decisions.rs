@@ -9,20 +9,26 @@ use crate::request::Request;
 use crate::route::Kind;
 use crate::table::RouteTable;
 
-/// What a host's rules may lead to: a share of the requests, and their decision.
+/// A decision that chance may lead to: a share of the requests, and their decision.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Chance<'t> {
+pub struct PossibleDecision<'t> {
     /// The share, above 0 and at most 1; for people, decisions never use it.
     pub share: f64,
     /// The decision.
     pub decision: Decision<'t>,
 }
 
-/// Every decision that the split and the faults may lead to for a request, with its share; mirrors as if their draws were 0.
-#[must_use]
-pub fn chances<'t>(table: &'t RouteTable, request: &Request, health: &dyn Health) -> Vec<Chance<'t>> {
+impl Request {
+    /// Every decision that the split and the faults may lead to, with its share; mirrors as if their draws were 0.
+    #[must_use]
+    pub fn possible_decisions<'t>(&self, table: &'t RouteTable, health: &dyn Health) -> Vec<PossibleDecision<'t>> {
+        possible_decisions(table, self, health)
+    }
+}
+
+fn possible_decisions<'t>(table: &'t RouteTable, request: &Request, health: &dyn Health) -> Vec<PossibleDecision<'t>> {
     let first = request.decide(table, &Draws::default(), health);
-    let Some(route) = first.route else { return vec![Chance { share: 1.0, decision: first }] };
+    let Some(route) = first.route else { return vec![PossibleDecision { share: 1.0, decision: first }] };
     let faults: Vec<&Fault> = route.action.faults().collect();
     let delays = chances_of(faults.iter().filter_map(|fault| Some(fault.delay?.percentage)));
     let aborts = chances_of(faults.iter().filter_map(|fault| Some(fault.abort?.percentage)));
@@ -32,7 +38,7 @@ pub fn chances<'t>(table: &'t RouteTable, request: &Request, health: &dyn Health
         }
         Kind::Redirect(_) | Kind::DirectResponse(_) => vec![(Fraction::default(), 1.0)],
     };
-    let mut chances: Vec<Chance<'t>> = Vec::new();
+    let mut possible: Vec<PossibleDecision<'t>> = Vec::new();
     for (delay, delay_share) in &delays {
         for (abort, abort_share) in &aborts {
             for (split, split_share) in &splits {
@@ -40,11 +46,11 @@ pub fn chances<'t>(table: &'t RouteTable, request: &Request, health: &dyn Health
                 let decision = request.decide(table, &draws, health);
                 // A client cannot tell which version an abort has kept its request from.
                 let decision = Decision { aborted: None, ..decision };
-                add_chance(&mut chances, delay_share * abort_share * split_share, decision);
+                add(&mut possible, delay_share * abort_share * split_share, decision);
             }
         }
     }
-    chances
+    possible
 }
 
 /// For each range of draws in which the same of these percentages hold: its first draw, and its share.
@@ -60,10 +66,10 @@ fn chances_of(percentages: impl Iterator<Item = Percentage>) -> Vec<(Fraction, f
     ranges.map(chance).collect()
 }
 
-/// Equal decisions are one chance.
-fn add_chance<'t>(chances: &mut Vec<Chance<'t>>, share: f64, decision: Decision<'t>) {
-    match chances.iter_mut().find(|chance| chance.decision == decision) {
-        Some(chance) => chance.share += share,
-        None => chances.push(Chance { share, decision }),
+/// Equal decisions are one.
+fn add<'t>(possible: &mut Vec<PossibleDecision<'t>>, share: f64, decision: Decision<'t>) {
+    match possible.iter_mut().find(|known| known.decision == decision) {
+        Some(known) => known.share += share,
+        None => possible.push(PossibleDecision { share, decision }),
     }
 }

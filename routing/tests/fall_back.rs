@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use canary_routing::{Availability, Config, Draws, FallbackReason, Fraction, Outcome, Request, RouteTable};
+use canary_config::Config;
+use canary_routing::{AllHealthy, Draws, FallbackReason, Fraction, Health, Outcome, Request, RouteTable};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -38,7 +39,7 @@ struct Case {
 /// What is known of each cluster, and whether it has shown that it can serve.
 struct Clusters(BTreeMap<String, (Known, bool)>);
 
-impl Availability for Clusters {
+impl Health for Clusters {
     fn unavailable(&self, cluster: &str) -> Option<FallbackReason> {
         match self.0[cluster].0 {
             Known::Able => None,
@@ -102,8 +103,8 @@ impl Case {
         let (split, trial) = (Fraction::from_bits(self.split), Fraction::from_bits(self.trial));
         let draws = Draws { split, trial, ..Draws::default() };
         let decision = match among {
-            Some(clusters) => table.decide_among(&request, &draws, clusters),
-            None => table.decide(&request, &draws),
+            Some(clusters) => request.decide(&table, &draws, clusters),
+            None => request.decide(&table, &draws, &AllHealthy),
         };
         let Outcome::Forward(forward) = decision.outcome else { panic!("every request is forwarded") };
         VERSIONS.iter().position(|version| forward.destination.subset.as_deref() == Some(*version)).unwrap()
