@@ -8,7 +8,7 @@ use crate::health::KnownHealth;
 use crate::report::{LogLimit, Registry, TextBuffer};
 
 /// The state of a VM. Its plugins and streams share it; what is only one stream's or one plugin's is theirs.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct VmState {
     /// What is known of clusters and versions, and the requests on their way to versions that policies watch.
     pub(crate) health: KnownHealth,

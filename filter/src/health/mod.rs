@@ -8,5 +8,5 @@ mod known;
 
 pub(crate) use accruals::{Event, Transition};
 pub(crate) use cluster_health::Down;
-pub(crate) use in_flight::{InFlight, Requests};
+pub(crate) use in_flight::InFlight;
 pub(crate) use known::{KnownHealth, Snapshot, down};
