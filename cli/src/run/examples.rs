@@ -71,7 +71,7 @@ pub(super) fn examples(config: &Config) -> Vec<Example> {
 fn example(table: &RouteTable, request: Request, rule: &str) -> Option<Example> {
     let mut answers = Vec::new();
     for possible in request.possible_decisions(table, &AllHealthy) {
-        if possible.decision.route.is_none_or(|route| route.rule != rule) {
+        if possible.decision.route.is_none_or(|route| &*route.rule != rule) {
             return None;
         }
         answers.push(Share(possible.share).after(&answer(&possible.decision)?));
