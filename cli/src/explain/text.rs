@@ -119,6 +119,8 @@ fn forward_details(forward: &Forward<'_>, mirrors: &[Share], details: &mut Vec<S
     details.extend(forward.timeout.map(|timeout| format!("timeout {timeout:?}")));
     details.extend(forward.retries.map(retries));
     details.extend(forward.request_headers.iter().map(|change| format!("request header {}", described(change))));
+    let version = forward.version_value;
+    details.extend(version.map(|value| format!("request header set {}: {}", value.name.as_str(), value.version)));
     details.extend(forward.response_headers.iter().map(|change| format!("response header {}", described(change))));
     for (index, cluster) in forward.mirrors.iter().enumerate() {
         let share = mirrors.get(index).copied().filter(|share| !share.is_all());
