@@ -2,7 +2,7 @@
 
 use crate::fixture::{BOOKINFO, CONTROL_HEADERS, get, reviews, start};
 use canary_routing::Fraction;
-use sdk_shims::context::Action;
+use proxy_wasm::types::Action;
 use sdk_shims::entropy;
 use sdk_shims::host::LogLevel;
 use sdk_shims::test_host::Header;
