@@ -43,7 +43,7 @@ pub(crate) enum PathRewrite {
 pub(crate) fn rewrite(head: &RequestHead<'_>, matched: MatchedPath, rewrite: &PathRewrite) -> Vec<u8> {
     match rewrite {
         PathRewrite::Matched(replacement) => replace_match(head, matched, replacement),
-        PathRewrite::Regex(rewriter) => [&rewriter.replace_all(head.uri()), head.query()].concat(),
+        PathRewrite::Regex(rewriter) => [&rewriter.rewrite(head.uri()), head.query()].concat(),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::destination::{ClusterNames, Destination};
 use crate::matching::Test;
 use crate::names::HeaderName;
 use crate::picking::{Ring, Split};
-use crate::regex::{self, RegexSet, Rewriter};
+use crate::regex::{RegexSet, Rewriter, Strategy};
 use crate::route::{Action, Alternative, Forwarding, Kind, MirrorTarget, RetryPolicy, Target, Version};
 use crate::table::DEFAULT_PORT;
 
@@ -100,7 +100,7 @@ impl Compiler<'_> {
             split: Split::new(targets.iter().map(|target| target.weight.into())),
             ring: Ring::compile(&targets),
             targets,
-            path: rule.rewrite.as_ref().and_then(|rewrite| Some(path_rewrite(rewrite.path.as_ref()?))),
+            path: rule.rewrite.as_ref().and_then(|rewrite| Some(self.path_rewrite(rewrite.path.as_ref()?))),
             timeout: rule.timeout,
             limits: self.limits(rule.timeout, retries),
             retries: retries.map(retry_policy),
@@ -231,6 +231,13 @@ impl Compiler<'_> {
         Destination { id, host: Arc::clone(host), subset: subset.cloned(), port, clusters }
     }
 
+    fn path_rewrite(&self, rewrite: &ConfigRewrite) -> PathRewrite {
+        match rewrite {
+            ConfigRewrite::Uri(uri) => PathRewrite::Matched(uri.as_str().into()),
+            ConfigRewrite::Regex(substitution) => PathRewrite::Regex(Rewriter::new(substitution, &self.caches)),
+        }
+    }
+
     /// What Envoy's router reads from the headers of a request.
     fn limits(&mut self, timeout: Option<Duration>, retries: Option<&Retries>) -> Box<[(HeaderName, Box<[u8]>)]> {
         let millis = |duration: Duration| duration.as_millis().to_string();
@@ -254,23 +261,18 @@ impl Compiler<'_> {
                 StringMatch::Exact(text) => origins.push(Test::Exact(text.as_bytes().into())),
                 StringMatch::Prefix(text) => origins.push(Test::Prefix(text.as_bytes().into())),
                 StringMatch::Present => origins.push(Test::Present),
-                StringMatch::Regex(regex) => match regex::classify(regex) {
-                    Some(plain) => origins.push(Test::Plain(plain)),
-                    None => regexes.push(&**regex),
+                StringMatch::Regex(regex) => match Strategy::of(regex) {
+                    Strategy::Plain(plain) => origins.push(Test::Plain(plain)),
+                    Strategy::Automaton(_) => regexes.push(&**regex),
                 },
             }
         }
-        let origin_regexes = (!regexes.is_empty()).then(|| RegexSet::new(&regexes));
-        let allows_star = |regexes: &RegexSet| {
-            let mut found = false;
-            regexes.find(b"*", &mut |_| found = true);
-            found
-        };
+        let origin_regexes = (!regexes.is_empty()).then(|| RegexSet::new(&regexes, &self.caches));
         let bytes = |list: &Option<String>| list.as_deref().map(|list| list.as_bytes().into());
         CorsRules {
             names: self.cors_names(),
             allows_all: origins.iter().any(|origin| origin.holds(b"*"))
-                || origin_regexes.as_ref().is_some_and(allows_star),
+                || origin_regexes.as_ref().is_some_and(|regexes| regexes.is_match(b"*")),
             origins: origins.into(),
             origin_regexes,
             allow_methods: bytes(&policy.allow_methods),
@@ -280,13 +282,6 @@ impl Compiler<'_> {
             allow_credentials: policy.allow_credentials,
             ignore_unmatched_preflights: policy.ignore_unmatched_preflights,
         }
-    }
-}
-
-fn path_rewrite(rewrite: &ConfigRewrite) -> PathRewrite {
-    match rewrite {
-        ConfigRewrite::Uri(uri) => PathRewrite::Matched(uri.as_str().into()),
-        ConfigRewrite::Regex(substitution) => PathRewrite::Regex(Rewriter::new(substitution)),
     }
 }
 

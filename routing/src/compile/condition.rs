@@ -5,6 +5,7 @@ use canary_config::{HttpMatch, StringMatch};
 use super::Compiler;
 use crate::acting::MatchedPath;
 use crate::matching::{Condition, Field, Polarity, RulesBuilder, Test};
+use crate::regex::matches_regex;
 
 impl Compiler<'_> {
     /// The field that a header matcher names, which may be a pseudo-header.
@@ -47,7 +48,7 @@ impl Compiler<'_> {
         for (name, unwanted) in &entry.without_headers {
             let field = self.header_field(name);
             // Unless the matcher asks for presence only.
-            let absent_matches = *unwanted != StringMatch::Present && matches_empty(unwanted, rules);
+            let absent_matches = *unwanted != StringMatch::Present && matches_empty(unwanted);
             let polarity = Polarity::Excluded { absent_matches };
             conditions.push(Condition { field, test: test(field, unwanted, rules), polarity });
         }
@@ -88,10 +89,10 @@ fn path_test<'c>(uri: &'c StringMatch, ignores_case: bool, rules: &mut RulesBuil
     }
 }
 
-fn matches_empty(unwanted: &StringMatch, rules: &RulesBuilder<'_>) -> bool {
+fn matches_empty(unwanted: &StringMatch) -> bool {
     match unwanted {
         StringMatch::Exact(text) | StringMatch::Prefix(text) => text.is_empty(),
-        StringMatch::Regex(regex) => rules.regex_matches_empty(regex),
+        StringMatch::Regex(regex) => matches_regex(regex, b""),
         StringMatch::Present => true,
     }
 }

@@ -21,6 +21,7 @@ use crate::destination::{DestinationId, DestinationName};
 use crate::matching::Fields;
 use crate::names::{HeaderName, NamesBuilder};
 use crate::overrides::{Overrides, Principal, Secret, TrustedSource};
+use crate::regex::RegexCaches;
 use crate::table::{CandidateTable, RouteTable, Settings};
 
 /// Resolves a document for its proxy and compiles it.
@@ -74,6 +75,8 @@ struct Compiler<'c> {
     /// The only port of each host that `services` lists with one.
     only_ports: HashMap<&'c str, Option<u16>>,
     cors: Option<CorsNames>,
+    /// Of all regexes of the table.
+    caches: Arc<RegexCaches>,
 }
 
 impl<'c> Compiler<'c> {
@@ -96,6 +99,7 @@ impl<'c> Compiler<'c> {
             ids: HashMap::new(),
             only_ports,
             cors: None,
+            caches: Arc::new(RegexCaches::new()),
         }
     }
 

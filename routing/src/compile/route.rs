@@ -77,7 +77,7 @@ impl Compiler<'_> {
             };
             rules.push(route, conditions);
         }
-        rules.build()
+        rules.build(&self.caches)
     }
 }
 

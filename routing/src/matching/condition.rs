@@ -1,7 +1,7 @@
 //! What an entry of a rule's `match` asks of a request.
 
 use super::field::Field;
-use crate::regex::Plain;
+use crate::regex::PlainTest;
 
 /// One condition; all of an entry have to hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub(crate) enum Test {
     /// Begins with it but for the case of ASCII letters.
     PrefixIgnoringCase(Box<[u8]>),
     /// A regex that needs no engine.
-    Plain(Plain),
+    Plain(PlainTest),
     /// A regex, by its set in the rules and its number in the set.
     Regex {
         /// The set.
@@ -73,7 +73,7 @@ impl Test {
             Self::PrefixIgnoringCase(text) => {
                 value.get(..text.len()).is_some_and(|start| start.eq_ignore_ascii_case(text))
             }
-            Self::Plain(plain) => plain.is_match(value),
+            Self::Plain(plain) => plain.holds(value),
             Self::Regex { .. } => false,
         }
     }

@@ -1,6 +1,7 @@
 //! Rules in order, and the first that matches.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use canary_config::regex::Regex;
 use smallvec::SmallVec;
@@ -9,7 +10,7 @@ use super::condition::{Condition, Polarity, Test};
 use super::field::Field;
 use super::index::Index;
 use super::view::View;
-use crate::regex::{self, RegexSet};
+use crate::regex::{PlainTest, RegexCaches, RegexSet, RequiredLiteral, Strategy};
 use crate::route::Route;
 
 /// The routes of an object, or at a gateway of all objects of a host; the first that matches counts.
@@ -19,10 +20,19 @@ pub(crate) struct Rules {
     /// Those of each route, one after the other: [`Route::conditions`].
     conditions: Box<[Condition]>,
     /// The regexes of each field; one with a literal that the index can look up has a set of its own.
-    sets: Box<[RegexSet]>,
+    sets: Box<[FieldRegexes]>,
     index: Option<Index>,
     /// The ports that have a rule, ascending; `None` where some rule is for every port.
     ports: Option<Box<[u16]>>,
+}
+
+/// Regexes of one field, run together.
+#[derive(Debug)]
+pub(super) struct FieldRegexes {
+    set: RegexSet,
+    members: usize,
+    /// What a value needs for the only member to match, where the set has one and that is known.
+    pub(super) required: Option<RequiredLiteral>,
 }
 
 impl Rules {
@@ -100,9 +110,9 @@ impl Judge<'_> {
         }
         let Some(place) = self.found.get_mut(number) else { return false };
         let found = place.get_or_insert_with(|| {
-            let mut found = Found::from_elem(0, regexes.len().div_ceil(64));
+            let mut found = Found::from_elem(0, regexes.members.div_ceil(64));
             self.view.any(field, |value| {
-                regexes.find(value, &mut |member| insert(&mut found, member));
+                regexes.set.matches(value, &mut |member| insert(&mut found, u32::try_from(member).unwrap_or(u32::MAX)));
                 false
             });
             found
@@ -153,8 +163,8 @@ fn contains(bits: &[u64], number: u32) -> bool {
 pub(crate) struct RulesBuilder<'c> {
     routes: Vec<Route>,
     conditions: Vec<Condition>,
-    /// The regexes of each set.
-    sets: Vec<Vec<&'c Regex>>,
+    /// The regexes of each set, and what the only one requires.
+    sets: Vec<(Vec<&'c Regex>, Option<RequiredLiteral>)>,
     /// The sets of the fields whose regexes the index cannot look up.
     shared: HashMap<Field, usize>,
     /// The regexes by field and pattern.
@@ -174,34 +184,22 @@ impl<'c> RulesBuilder<'c> {
         if let Some(known) = self.regexes.get(&(field, regex.as_str())) {
             return known.clone();
         }
-        let test = match regex::classify(regex) {
-            Some(plain) => Test::Plain(plain),
-            None => self.member(field, regex),
+        let test = match Strategy::of(regex) {
+            Strategy::Plain(PlainTest::Exact(text)) => Test::Exact(text.into()),
+            Strategy::Plain(plain) => Test::Plain(plain),
+            Strategy::Automaton(required) => self.member(field, regex, required),
         };
         self.regexes.insert((field, regex.as_str()), test.clone());
         test
     }
 
-    /// Whether a regex matches the empty value.
-    pub(crate) fn regex_matches_empty(&self, regex: &Regex) -> bool {
-        match regex::classify(regex) {
-            Some(plain) => plain.is_match(b""),
-            None => {
-                let mut found = false;
-                RegexSet::new(&[regex]).find(b"", &mut |_| found = true);
-                found
-            }
-        }
-    }
-
-    fn member(&mut self, field: Field, regex: &'c Regex) -> Test {
+    fn member(&mut self, field: Field, regex: &'c Regex, required: Option<RequiredLiteral>) -> Test {
         let next = self.sets.len();
-        let set =
-            if regex::required_literal(regex).is_some() { next } else { *self.shared.entry(field).or_insert(next) };
+        let set = if required.is_some() { next } else { *self.shared.entry(field).or_insert(next) };
         if set == next {
-            self.sets.push(Vec::new());
+            self.sets.push((Vec::new(), required));
         }
-        let members = self.sets.get_mut(set).map_or(0, |members| {
+        let members = self.sets.get_mut(set).map_or(0, |(members, _)| {
             members.push(regex);
             members.len()
         });
@@ -210,9 +208,14 @@ impl<'c> RulesBuilder<'c> {
     }
 
     /// The rules, complete.
-    pub(crate) fn build(mut self) -> Rules {
+    pub(crate) fn build(mut self, caches: &Arc<RegexCaches>) -> Rules {
         self.order_conditions();
-        let sets: Box<[RegexSet]> = self.sets.iter().map(|regexes| RegexSet::new(regexes)).collect();
+        let set = |(regexes, required): (Vec<&Regex>, _)| FieldRegexes {
+            set: RegexSet::new(&regexes, caches),
+            members: regexes.len(),
+            required,
+        };
+        let sets: Box<[FieldRegexes]> = std::mem::take(&mut self.sets).into_iter().map(set).collect();
         let conditions: Box<[Condition]> = self.conditions.into();
         let of_routes: Vec<&[Condition]> =
             self.routes.iter().map(|route| conditions.get(route.conditions.clone()).unwrap_or_default()).collect();

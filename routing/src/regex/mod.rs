@@ -1,82 +1,54 @@
-//! Stub until the engine lands.
-#![expect(clippy::unwrap_used, reason = "stub")]
+//! Runs regular expressions over values and rewrites paths with them.
+//!
+//! Everything here takes time linear in the value, whatever its bytes are. A [`RegexSet`] decides all regexes of one field in
+//! one pass; a [`Rewriter`] replaces matches. Both keep lazily built automata in [`RegexCaches`], which bounds their memory.
+//!
+//! `canary-config` defines syntax and meaning; see [`canary_config::regex`].
+
+mod caches;
+mod captures;
+mod dots;
+mod group;
+mod live_sets;
+mod pieces;
+mod plain_test;
+mod required_literal;
+mod rewriter;
+mod set;
+
+use std::sync::Arc;
+
 use canary_config::regex::{Regex, parse};
-use regex_automata::{Anchored, Input, hybrid::dfa::DFA, nfa::thompson};
-use regex_syntax::hir::{Hir, Look};
-/// A regex that needs no engine.
+
+pub(crate) use caches::RegexCaches;
+pub(crate) use plain_test::PlainTest;
+pub(crate) use required_literal::RequiredLiteral;
+pub(crate) use rewriter::Rewriter;
+pub(crate) use set::RegexSet;
+
+#[cfg(test)]
+mod tests;
+
+/// How the regex of a condition is decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Plain;
-impl Plain {
-    pub(crate) fn is_match(&self, _value: &[u8]) -> bool {
-        false
-    }
-    pub(crate) fn required_literal(&self) -> Option<&RequiredLiteral> {
-        None
-    }
+pub(crate) enum Strategy {
+    /// By a test of its own.
+    Plain(PlainTest),
+    /// By the automaton of a [`RegexSet`]. What a value needs for it to match, where that is known.
+    Automaton(Option<RequiredLiteral>),
 }
-pub(crate) fn classify(_regex: &Regex) -> Option<Plain> {
-    None
-}
-pub(crate) fn required_literal(_regex: &Regex) -> Option<RequiredLiteral> {
-    None
-}
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum RequiredLiteral {
-    Start(Box<[u8]>),
-    Element(Box<[u8]>),
-}
-#[derive(Debug)]
-pub(crate) struct RegexSet {
-    regexes: Vec<DFA>,
-}
-fn dfa(p: &str) -> DFA {
-    let hir = Hir::concat(vec![Hir::look(Look::Start), parse(p).unwrap(), Hir::look(Look::End)]);
-    DFA::builder()
-        .configure(DFA::config().skip_cache_capacity_check(true))
-        .build_from_nfa(
-            thompson::Compiler::new().configure(thompson::Config::new().utf8(false)).build_from_hir(&hir).unwrap(),
-        )
-        .unwrap()
-}
-impl RegexSet {
-    pub(crate) fn new(regexes: &[&Regex]) -> Self {
-        Self { regexes: regexes.iter().map(|r| dfa(r.as_str())).collect() }
-    }
-    pub(crate) fn len(&self) -> usize {
-        self.regexes.len()
-    }
-    pub(crate) fn find(&self, value: &[u8], found: &mut dyn FnMut(u32)) {
-        for (n, r) in (0..).zip(&self.regexes) {
-            let mut cache = r.create_cache();
-            if r.try_search_fwd(&mut cache, &Input::new(value).anchored(Anchored::Yes)).unwrap().is_some() {
-                found(n)
-            }
-        }
-    }
-    pub(crate) fn required_literal(&self, _member: u32) -> Option<&RequiredLiteral> {
-        None
+
+impl Strategy {
+    /// The cheapest way to decide a regex.
+    pub(crate) fn of(regex: &Regex) -> Self {
+        let Ok(hir) = parse(regex.as_str()) else { return Self::Automaton(None) };
+        let pieces = pieces::of(&hir);
+        PlainTest::of(&pieces).map_or_else(|| Self::Automaton(RequiredLiteral::of(&pieces)), Self::Plain)
     }
 }
-/// Rewrites.
-#[derive(Debug)]
-pub(crate) struct Rewriter;
-impl Rewriter {
-    pub(crate) fn new(_s: &canary_config::regex::Substitution) -> Self {
-        Self
-    }
-    pub(crate) fn replace_all(&self, text: &[u8]) -> Vec<u8> {
-        text.to_vec()
-    }
-}
+
 /// Whether a regex matches a whole value; for tools, which have one value.
 #[must_use]
 pub fn matches_regex(regex: &Regex, value: &[u8]) -> bool {
-    let mut found = false;
-    match classify(regex) {
-        Some(plain) => plain.is_match(value),
-        None => {
-            RegexSet::new(&[regex]).find(value, &mut |_| found = true);
-            found
-        }
-    }
+    RegexSet::new(&[regex], &Arc::new(RegexCaches::new())).is_match(value)
 }

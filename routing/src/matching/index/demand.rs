@@ -2,7 +2,8 @@
 
 use crate::matching::condition::{Condition, Polarity, Test};
 use crate::matching::field::Field;
-use crate::regex::{RegexSet, RequiredLiteral};
+use crate::matching::rules::FieldRegexes;
+use crate::regex::{PlainTest, RequiredLiteral};
 
 /// What a text has to do with a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,26 +27,23 @@ pub(super) struct Demand<'m> {
 
 impl<'m> Demand<'m> {
     /// The demand of a condition; a request that fails it does not match. `None` where nothing can be looked up.
-    pub(super) fn of(condition: &'m Condition, sets: &'m [RegexSet]) -> Option<Self> {
+    pub(super) fn of(condition: &'m Condition, sets: &'m [FieldRegexes]) -> Option<Self> {
         if condition.polarity != Polarity::Required {
             return None;
         }
         let (kind, text) = match &condition.test {
             Test::Exact(text) | Test::ExactIgnoringCase(text) => (Kind::Whole, &**text),
             Test::Prefix(text) | Test::PrefixIgnoringCase(text) => (Kind::Start, &**text),
-            Test::Plain(plain) => Self::literal(plain.required_literal()?),
-            Test::Regex { set, member } => {
-                Self::literal(sets.get(usize::try_from(*set).ok()?)?.required_literal(*member)?)
-            }
+            Test::Plain(PlainTest::Exact(text)) => (Kind::Whole, text.as_slice()),
+            Test::Plain(PlainTest::Prefix(text)) => (Kind::Start, text.as_slice()),
+            Test::Plain(PlainTest::Element(text)) => (Kind::Element, text.as_slice()),
+            Test::Plain(PlainTest::Dots | PlainTest::Suffix(_)) => return None,
+            Test::Regex { set, .. } => match sets.get(usize::try_from(*set).ok()?)?.required.as_ref()? {
+                RequiredLiteral::Start(text) => (Kind::Start, text.as_slice()),
+                RequiredLiteral::Element(text) => (Kind::Element, text.as_slice()),
+            },
             Test::Present => return None,
         };
         (kind == Kind::Whole || !text.is_empty()).then_some(Self { field: condition.field, kind, text })
-    }
-
-    fn literal(literal: &RequiredLiteral) -> (Kind, &[u8]) {
-        match literal {
-            RequiredLiteral::Start(text) => (Kind::Start, text),
-            RequiredLiteral::Element(text) => (Kind::Element, text),
-        }
     }
 }

@@ -14,8 +14,8 @@ mod plan;
 
 use super::condition::Condition;
 use super::field::Field;
+use super::rules::FieldRegexes;
 use super::view::View;
-use crate::regex::RegexSet;
 use buckets::{Buckets, Hash};
 use demand::Kind;
 
@@ -50,7 +50,7 @@ struct Lookup {
 
 impl Index {
     /// An index over the conditions of each route, in order; `None` where they are too few to need one.
-    pub(super) fn new(routes: &[&[Condition]], sets: &[RegexSet]) -> Option<Self> {
+    pub(super) fn new(routes: &[&[Condition]], sets: &[FieldRegexes]) -> Option<Self> {
         (routes.len() >= MIN_ROUTES).then(|| plan::Plan::new(routes, sets).carry_out())
     }
 

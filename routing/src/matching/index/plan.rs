@@ -9,7 +9,7 @@ use super::demand::{Demand, Kind};
 use super::{Index, Lookup};
 use crate::matching::condition::Condition;
 use crate::matching::field::Field;
-use crate::regex::RegexSet;
+use crate::matching::rules::FieldRegexes;
 use crate::word_hash::WordHasher;
 
 /// Routes that share a demand and are still few: then the field that more routes ask for is the better one, since every field
@@ -19,7 +19,7 @@ const FEW: u32 = 4;
 /// An index in the making.
 pub(super) struct Plan<'r> {
     routes: &'r [&'r [Condition]],
-    sets: &'r [RegexSet],
+    sets: &'r [FieldRegexes],
     /// How many routes have each demand.
     demands: Tally,
     /// How many conditions are on each field.
@@ -32,7 +32,7 @@ pub(super) struct Plan<'r> {
 
 impl<'r> Plan<'r> {
     /// Counts what the routes demand.
-    pub(super) fn new(routes: &'r [&'r [Condition]], sets: &'r [RegexSet]) -> Self {
+    pub(super) fn new(routes: &'r [&'r [Condition]], sets: &'r [FieldRegexes]) -> Self {
         let mut plan = Self {
             routes,
             sets,
@@ -97,7 +97,7 @@ impl Lookup {
     }
 }
 
-fn demands_of<'r>(conditions: &'r [Condition], sets: &'r [RegexSet]) -> impl Iterator<Item = Demand<'r>> {
+fn demands_of<'r>(conditions: &'r [Condition], sets: &'r [FieldRegexes]) -> impl Iterator<Item = Demand<'r>> {
     conditions.iter().filter_map(|condition| Demand::of(condition, sets))
 }
 

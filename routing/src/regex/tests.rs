@@ -1,0 +1,5 @@
+//! Meaning, row by row, and cost.
+
+mod cost;
+mod meaning;
+mod rewriting;
