@@ -114,11 +114,7 @@ fn judge(
     Ok(verdict.filter(|verdict| in_flight.wants(*verdict)))
 }
 
-fn by_status(
-    host: &impl Host,
-    in_flight: &InFlight,
-    request: &TrackedRequest,
-) -> Result<Option<Verdict>, HostError> {
+fn by_status(host: &impl Host, in_flight: &InFlight, request: &TrackedRequest) -> Result<Option<Verdict>, HostError> {
     let Some(status) = number(host, STATUS)?.and_then(|status| u16::try_from(status).ok()) else { return Ok(None) };
     let settings = in_flight.settings();
     if settings.statuses.contains(status) {

@@ -73,12 +73,8 @@ impl FilterStream {
         if let Outcome::Forward(forward) = &decision.outcome
             && forward.has_alternative
         {
-            let tracked = TrackedRequest::new(
-                &state.health,
-                &plan.ticker,
-                (forward, decision.delay),
-                head.content_type(),
-            );
+            let tracked =
+                TrackedRequest::new(&state.health, &plan.ticker, (forward, decision.delay), head.content_type());
             tracked.destination.set(self.measured.and_then(|measured| measured.destination));
             self.tracked = Some(Rc::new(tracked));
             if presence.is_known() {

@@ -144,12 +144,7 @@ impl GuardStream {
 
 impl GuardPlan {
     /// Why the cluster that the request is about to go to cannot serve.
-    fn judge(
-        &self,
-        host: &impl Host,
-        cluster: &str,
-        table: &RouteTable,
-    ) -> Result<Option<FallbackReason>, HostError> {
+    fn judge(&self, host: &impl Host, cluster: &str, table: &RouteTable) -> Result<Option<FallbackReason>, HostError> {
         let Some(resolved) = host.property(CLUSTER_NAME)? else { return Ok(Some(FallbackReason::MissingCluster)) };
         if resolved != cluster.as_bytes() {
             self.state.log_limit.warn_unguarded(

@@ -107,7 +107,10 @@ pub(crate) struct SharedData<P> {
 
 /// Pairs that outlive the host's call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct OwnedPairs(pub(crate) Vec<(Box<[u8]>, Box<[u8]>)>);
+pub(crate) struct OwnedPairs(pub(crate) Vec<OwnedPair>);
+
+/// A name and a value.
+pub(crate) type OwnedPair = (Box<[u8]>, Box<[u8]>);
 
 /// A call that the host has refused.
 #[derive(Debug, Clone, PartialEq, Eq)]

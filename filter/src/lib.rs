@@ -14,6 +14,15 @@ mod guard;
 mod guard_stream;
 mod health;
 mod host;
+#[cfg(test)]
+#[expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code"
+)]
+mod native_host;
 mod plugin;
 mod read;
 mod report;

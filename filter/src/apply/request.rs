@@ -97,7 +97,8 @@ fn outcome<'d>(
     }
     let version = version_value(decision).map(|(name, version)| (Target::Header(name), Cow::Borrowed(version)));
     let own = table.own_headers().iter().map(|name| (Target::Header(name), Vec::new()));
-    let steered = steering(decision, head, table).into_iter().map(|SteeringValue { target, value }| (target, vec![value]));
+    let steered =
+        steering(decision, head, table).into_iter().map(|SteeringValue { target, value }| (target, vec![value]));
     for (target, values) in version.map(|(target, value)| (target, vec![value])).into_iter().chain(own).chain(steered) {
         wanted.retain(|(known, _)| *known != target);
         wanted.push((target, values));

@@ -10,7 +10,8 @@ use crate::host::Host;
 
 /// The object's name, and the names of its parts where they are written one by one.
 const OBJECT: &str = "canary";
-const PARTS: [(&str, &str); 3] = [("version", "canary_version"), ("reason", "canary_reason"), ("route", "canary_route")];
+const PARTS: [(&str, &str); 3] =
+    [("version", "canary_version"), ("reason", "canary_reason"), ("route", "canary_route")];
 
 /// The memory in which a VM writes the text.
 #[derive(Debug, Default)]

@@ -60,7 +60,8 @@ pub(crate) const DELAYS_SKIPPED: Metric =
 pub(crate) const DECISION_ERRORS: Metric =
     Metric { kind: MetricKind::Counter, name: "canary_decision_errors_total", labels: &[] };
 /// Which document is in force: [`fingerprint`].
-pub(crate) const CONFIG_VERSION: Metric = Metric { kind: MetricKind::Gauge, name: "canary_config_version", labels: &[PLUGIN] };
+pub(crate) const CONFIG_VERSION: Metric =
+    Metric { kind: MetricKind::Gauge, name: "canary_config_version", labels: &[PLUGIN] };
 /// Documents that came, by whether a VM took them.
 pub(crate) const CONFIG_RELOADS: Metric = Metric {
     kind: MetricKind::Counter,

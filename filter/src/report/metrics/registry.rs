@@ -66,7 +66,8 @@ impl Registry {
         match find(all, metric, values) {
             Ok(series) => Ok(series),
             Err(_) if all.len() >= MAX_SERIES => {
-                let shared: Vec<_> = metric.labels.iter().zip(values).map(|(label, value)| label.shared(value)).collect();
+                let shared: Vec<_> =
+                    metric.labels.iter().zip(values).map(|(label, value)| label.shared(value)).collect();
                 find(all, metric, &shared).or_else(|place| add(host, all, place, metric, &shared))
             }
             Err(place) => add(host, all, place, metric, values),
