@@ -9,9 +9,9 @@ use canary_config::regex::{Regex, Substitution};
 use canary_routing::regex::{RegexCaches, RegexSet, RequiredLiteral, Rewriter, required_literal};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+use regex_automata::Input;
 use regex_automata::meta;
 use regex_automata::util::{captures::Captures, syntax};
-use regex_automata::Input;
 
 /// A pattern as RE2 reads it, the same for regex-automata, and a text that it probably matches.
 type Sample = ((String, String), String);
@@ -240,9 +240,14 @@ fn every_short_pattern_judges_and_rewrites_as_the_engine_does() {
             let expected = whole.is_match(value);
             assert_eq!(set.is_match(value.as_bytes()), expected, "{pattern:?} on {value:?}");
             matches += u32::from(expected);
-            let expand = |captures: &Captures| [b"<", &value.as_bytes()[captures.get_match().unwrap().range()], b">"].concat();
+            let expand =
+                |captures: &Captures| [b"<", &value.as_bytes()[captures.get_match().unwrap().range()], b">"].concat();
             let expected = String::from_utf8(global_replace(&part, value.as_bytes(), expand)).unwrap();
-            assert_eq!(String::from_utf8(rewriter.rewrite(value.as_bytes())).unwrap(), expected, "{pattern:?} on {value:?}");
+            assert_eq!(
+                String::from_utf8(rewriter.rewrite(value.as_bytes())).unwrap(),
+                expected,
+                "{pattern:?} on {value:?}"
+            );
         }
     }
     assert!(matches > 10_000, "{matches} matches");

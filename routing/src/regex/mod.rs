@@ -13,8 +13,10 @@ mod live_sets;
 mod pieces;
 mod plain_test;
 mod required_literal;
+mod reversed;
 mod rewriter;
 mod set;
+mod state_set;
 
 pub use caches::{MAX_CACHE_BYTES, RegexCaches};
 pub use required_literal::{RequiredLiteral, required_literal};
