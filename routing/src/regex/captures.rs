@@ -5,7 +5,9 @@ use std::ops::Range;
 use regex_automata::nfa::thompson::State;
 use regex_automata::util::primitives::StateID;
 
-use super::live_sets::{LiveSets, Reversed, contains, next_state};
+use super::live_sets::LiveSets;
+use super::reversed::{Reversed, next_state};
+use super::state_set::contains;
 
 /// The bounds of the groups of one match: starts at even places, ends at odd ones.
 #[derive(Debug, Default)]
@@ -94,7 +96,7 @@ impl<'t> Finder<'t> {
                 Open::Visit(state) => state,
             };
             let visited = self.visited.get_mut(state.as_usize())?;
-            if !contains(live, state) || std::mem::replace(visited, self.round) == self.round {
+            if !contains(live, state.as_usize()) || std::mem::replace(visited, self.round) == self.round {
                 continue;
             }
             match self.reversed.nfa().state(state) {

@@ -6,37 +6,17 @@
 
 use std::collections::HashMap;
 
-use regex_automata::nfa::thompson::{NFA, State};
-use regex_automata::util::look::Look;
-use regex_automata::util::primitives::StateID;
+use super::reversed::Reversed;
+use super::state_set::{self, WORD_BITS, Word, contains, insert};
 
 /// Positions between two stored sets.
-pub(super) const SEGMENT: usize = 256;
+const SEGMENT: usize = 256;
 
 /// The most bytes of one cache before it starts anew.
 const MAX_CACHE_BYTES: usize = 256 << 10;
 
-/// A word of a set of states.
-type Word = u64;
-
-const WORD_BITS: usize = 64;
-
 /// What assertions can see of the byte before a position.
 const KINDS_BEFORE: usize = 4;
-
-/// An automaton with its transitions reversed.
-#[derive(Debug)]
-pub(super) struct Reversed {
-    nfa: NFA,
-    /// For each state, the states that lead to it without a byte, and on which condition.
-    sources: Vec<Vec<(StateID, Option<Look>)>>,
-    /// The states that read a byte.
-    reading: Vec<StateID>,
-    /// The states that end a match.
-    matching: Vec<StateID>,
-    /// Words of a set.
-    words: usize,
-}
 
 /// Sets and steps found so far.
 #[derive(Debug, Default)]
@@ -59,112 +39,6 @@ impl Cache {
 
     fn clear(&mut self) {
         *self = Self { clears: self.clears.saturating_add(1), ..Self::default() };
-    }
-}
-
-/// Whether a set contains a state.
-pub(super) fn contains(set: &[Word], state: StateID) -> bool {
-    let (word, bit) = place(state.as_usize());
-    set.get(word).is_some_and(|word| word & bit != 0)
-}
-
-/// Adds a member; returns whether it is new.
-fn insert(set: &mut [Word], member: usize) -> bool {
-    let (word, bit) = place(member);
-    let Some(word) = set.get_mut(word) else { return false };
-    let is_new = *word & bit == 0;
-    *word |= bit;
-    is_new
-}
-
-fn place(member: usize) -> (usize, Word) {
-    (member / WORD_BITS, 1_u64.wrapping_shl(u32::try_from(member % WORD_BITS).unwrap_or(0)))
-}
-
-impl Reversed {
-    pub(super) fn new(nfa: NFA) -> Self {
-        let states = nfa.states();
-        let mut reversed = Self {
-            sources: vec![Vec::new(); states.len()],
-            reading: Vec::new(),
-            matching: Vec::new(),
-            words: states.len().div_ceil(WORD_BITS),
-            nfa: nfa.clone(),
-        };
-        for (index, state) in states.iter().enumerate() {
-            let Ok(id) = StateID::new(index) else { continue };
-            match state {
-                State::ByteRange { .. } | State::Sparse(_) | State::Dense(_) => reversed.reading.push(id),
-                State::Match { .. } => reversed.matching.push(id),
-                State::Look { look, next } => reversed.connect(id, *next, Some(*look)),
-                State::Capture { next, .. } => reversed.connect(id, *next, None),
-                State::Union { alternates } => alternates.iter().for_each(|next| reversed.connect(id, *next, None)),
-                State::BinaryUnion { alt1, alt2 } => {
-                    [alt1, alt2].iter().for_each(|next| reversed.connect(id, **next, None))
-                }
-                State::Fail => {}
-            }
-        }
-        reversed
-    }
-
-    fn connect(&mut self, from: StateID, to: StateID, condition: Option<Look>) {
-        if let Some(sources) = self.sources.get_mut(to.as_usize()) {
-            sources.push((from, condition));
-        }
-    }
-
-    pub(super) fn nfa(&self) -> &NFA {
-        &self.nfa
-    }
-
-    pub(super) fn memory_usage(&self) -> usize {
-        let edges =
-            self.sources.iter().map(|sources| size_of_val(sources.as_slice()).saturating_add(size_of::<Vec<u8>>()));
-        edges.fold(self.nfa.memory_usage(), usize::saturating_add)
-    }
-
-    /// The set at the end of a text.
-    fn last(&self, text: &[u8]) -> Box<[Word]> {
-        self.close(text, text.len(), |_| false)
-    }
-
-    /// The set at a position, from the set behind the byte that follows it.
-    fn before(&self, text: &[u8], position: usize, behind: &[Word]) -> Box<[Word]> {
-        self.close(text, position, |state| {
-            next_state(self.nfa.state(state), text, position).is_some_and(|next| contains(behind, next))
-        })
-    }
-
-    /// The states that are live at a position, given which of those that read a byte are.
-    fn close(&self, text: &[u8], position: usize, reads_live: impl Fn(StateID) -> bool) -> Box<[Word]> {
-        let mut set: Box<[Word]> = vec![0; self.words].into();
-        let live = self.reading.iter().filter(|state| reads_live(**state));
-        let mut open: Vec<StateID> = self.matching.iter().chain(live).copied().collect();
-        for state in &open {
-            insert(&mut set, state.as_usize());
-        }
-        let looks = self.nfa.look_matcher();
-        while let Some(state) = open.pop() {
-            for (source, condition) in self.sources.get(state.as_usize()).into_iter().flatten() {
-                if condition.is_none_or(|look| looks.matches(look, text, position))
-                    && insert(&mut set, source.as_usize())
-                {
-                    open.push(*source);
-                }
-            }
-        }
-        set
-    }
-}
-
-/// The state after the byte at a position.
-pub(super) fn next_state(state: &State, text: &[u8], position: usize) -> Option<StateID> {
-    match state {
-        State::ByteRange { trans } => trans.matches(text, position).then_some(trans.next),
-        State::Sparse(transitions) => transitions.matches(text, position),
-        State::Dense(transitions) => transitions.matches(text, position),
-        _ => None,
     }
 }
 
@@ -196,7 +70,7 @@ impl<'t> LiveSets<'t> {
             loaded: None,
             segment: Vec::new(),
         };
-        let start = reversed.nfa.start_anchored();
+        let start = reversed.nfa().start_anchored().as_usize();
         sets.go_back(0, None, |sets, position, set| {
             let set = sets.cache.sets.get(set).map_or(&[][..], |set| set);
             if contains(set, start) {
@@ -213,12 +87,7 @@ impl<'t> LiveSets<'t> {
 
     /// The first position from `from` on where a match starts.
     pub(super) fn next_start(&self, from: usize) -> Option<usize> {
-        let (first, behind) = self.starts.get(from / WORD_BITS..)?.split_first()?;
-        let below = u32::try_from(from % WORD_BITS).unwrap_or(0);
-        let first = first & Word::MAX.wrapping_shl(below);
-        let (index, word) = std::iter::once(&first).chain(behind).enumerate().find(|(_, word)| **word != 0)?;
-        let bit = usize::try_from(word.trailing_zeros()).ok()?;
-        Some((from / WORD_BITS).saturating_add(index).saturating_mul(WORD_BITS).saturating_add(bit))
+        state_set::next(&self.starts, from)
     }
 
     /// The set at a position. Cheap if positions are asked for in ascending order.
@@ -227,13 +96,13 @@ impl<'t> LiveSets<'t> {
         if self.loaded != Some(first) {
             self.load(first);
         }
-        let words = self.reversed.words;
+        let words = self.reversed.words();
         let begin = (position % SEGMENT).saturating_mul(words);
         self.segment.get(begin..begin.saturating_add(words)).unwrap_or_default()
     }
 
     fn load(&mut self, first: usize) {
-        let words = self.reversed.words;
+        let words = self.reversed.words();
         self.loaded = Some(first);
         self.segment.clear();
         self.segment.resize(SEGMENT.saturating_mul(words), 0);
@@ -290,15 +159,16 @@ impl<'t> LiveSets<'t> {
 
     /// Steps kept for each set.
     fn stride(&self) -> usize {
-        self.reversed.nfa.byte_classes().alphabet_len().saturating_mul(KINDS_BEFORE)
+        self.reversed.nfa().byte_classes().alphabet_len().saturating_mul(KINDS_BEFORE)
     }
 
     /// What a step depends on beside the set: the byte at the position and what assertions see before it.
     fn surrounding(&self, position: usize) -> usize {
-        let class = self.text.get(position).map_or(0, |byte| usize::from(self.reversed.nfa.byte_classes().get(*byte)));
+        let class =
+            self.text.get(position).map_or(0, |byte| usize::from(self.reversed.nfa().byte_classes().get(*byte)));
         let before = position.checked_sub(1).and_then(|before| self.text.get(before));
         let kind = match before {
-            _ if self.reversed.nfa.look_set_any().is_empty() => 0,
+            _ if self.reversed.nfa().look_set_any().is_empty() => 0,
             None => 0,
             Some(b'\n') => 1,
             Some(b'0'..=b'9' | b'A'..=b'Z' | b'_' | b'a'..=b'z') => 2,

@@ -13,8 +13,10 @@ mod live_sets;
 mod pieces;
 mod plain_test;
 mod required_literal;
+mod reversed;
 mod rewriter;
 mod set;
+mod state_set;
 
 use std::sync::Arc;
 

@@ -7,7 +7,8 @@ use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
 
 use super::caches::{Cache, RegexCaches, Slot};
 use super::captures::{Bounds, Finder};
-use super::live_sets::{LiveSets, Reversed};
+use super::live_sets::LiveSets;
+use super::reversed::Reversed;
 
 /// Replaces every match of a pattern, as RE2's `GlobalReplace` does.
 #[derive(Debug)]

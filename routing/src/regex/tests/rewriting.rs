@@ -4,9 +4,12 @@ use canary_config::regex::Substitution;
 
 use crate::regex::{RegexCaches, Rewriter};
 
+/// Name, pattern, rewrite, text and what becomes of it.
+type Row<'r> = (&'r str, &'r str, &'r str, &'r [u8], &'r [u8]);
+
 #[test]
 fn rewrites_as_global_replace_does() {
-    let rows: &[(&str, &str, &str, &[u8], &[u8])] = &[
+    let rows: &[Row<'_>] = &[
         ("every match", "o", "0", b"/look", b"/l00k"),
         ("whole match", "l(o+)k", r"[\0]", b"/look", b"/[look]"),
         ("groups", "^/r2/([^/]+)(/.*)$", r"/\1\2", b"/r2/a/b", b"/a/b"),
