@@ -7,30 +7,23 @@ use canary_config::regex::{Regex, Substitution};
 
 use crate::regex::{MAX_CACHE_BYTES, RegexCaches, RegexSet, Rewriter};
 
-/// The time that this thread has had a processor, where Linux says it: other programs do not count.
-fn processor_time(begin: Instant) -> Duration {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds = text.split(' ').next().and_then(|text| text.parse().ok());
-    nanoseconds.map_or_else(|| begin.elapsed(), Duration::from_nanos)
-}
-
 /// The shortest of several runs.
 fn shortest(mut run: impl FnMut()) -> Duration {
-    let begin = Instant::now();
     let once = |_| {
-        let before = processor_time(begin);
+        let begin = Instant::now();
         run();
-        processor_time(begin).saturating_sub(before)
+        begin.elapsed()
     };
-    (0..5).map(once).min().unwrap_or_default()
+    (0..7).map(once).min().unwrap_or_default()
 }
 
-/// Eight times the size takes about eight times the time; sixty-four times would be quadratic.
+/// Sixteen small values take about as long as a large one of their size; a sixteenth of it would be quadratic.
 fn assert_linear(name: &str, mut run: impl FnMut(usize)) {
-    let (small, large) = (4 << 10, 32 << 10);
-    let (short, long) = (shortest(|| run(small)), shortest(|| run(large)));
-    let limit = short.saturating_mul(24).saturating_add(Duration::from_millis(2));
-    assert!(long < limit, "{name}: {short:?} for {small} bytes, {long:?} for {large}");
+    let (small, large) = (4 << 10, 64 << 10);
+    let many = shortest(|| (0..16).for_each(|_| run(small)));
+    let one = shortest(|| run(large));
+    let limit = many.saturating_mul(6).saturating_add(Duration::from_millis(2));
+    assert!(one < limit, "{name}: {many:?} for 16 times {small} bytes, {one:?} for {large}");
 }
 
 #[test]
