@@ -184,7 +184,7 @@ impl Question {
             "retry": retry.map(describe_retries),
             "mirrors": forward.map_or(&[][..], |forward| &forward.mirrors).iter().map(|cluster| json!({"cluster": cluster})).collect::<Vec<_>>(),
             "fallback": forward.and_then(describe_fallback),
-            "split": forward.and_then(|forward| forward.split.as_ref()).map(describe_split),
+            "split": forward.and_then(|forward| forward.split.as_deref()).map(describe_split),
             "permissions": {
                 "version": decision.permissions.version.as_str(),
                 "explain": decision.permissions.explain.as_str(),

@@ -1,7 +1,8 @@
 //! The head of a request, read in one pass over the host's header map.
 
+use std::cell::OnceCell;
+
 use memchr::memchr2;
-use smallvec::SmallVec;
 
 use crate::names::{Names, Slot};
 use crate::short_list::ShortList;
@@ -9,7 +10,7 @@ use crate::short_list::ShortList;
 /// The pseudo-headers of a request and the values of the headers that a table knows, borrowed from the host's buffer.
 ///
 /// Bytes are never assumed to be UTF-8. Values of a repeated header stay apart and in order. Reading costs one look at each name
-/// and allocates nothing for up to 32 known names and 16 values of them.
+/// and allocates nothing where the table knows up to 32 names and the request has up to 16 values of them.
 #[derive(Debug, Clone)]
 pub struct RequestHead<'r> {
     method: &'r [u8],
@@ -17,9 +18,8 @@ pub struct RequestHead<'r> {
     authority: &'r [u8],
     path: &'r [u8],
     /// The length of the path without query and fragment.
-    uri_length: usize,
-    /// By slot.
-    places: SmallVec<[Place; 32]>,
+    uri_length: OnceCell<usize>,
+    places: Places,
     values: ShortList<Value<'r>, 16>,
 }
 
@@ -29,6 +29,15 @@ struct Place {
     first: u32,
     last: u32,
 }
+
+/// The places of all slots: the first in place, further ones on the heap.
+#[derive(Debug, Clone)]
+struct Places {
+    first: [Place; INLINE_PLACES],
+    more: Vec<Place>,
+}
+
+const INLINE_PLACES: usize = 32;
 
 #[derive(Debug, Clone, Copy)]
 struct Value<'r> {
@@ -40,6 +49,23 @@ struct Value<'r> {
 
 const NOWHERE: u32 = u32::MAX;
 
+impl Places {
+    fn new(slots: usize) -> Self {
+        const NONE: Place = Place { first: NOWHERE, last: NOWHERE };
+        Self { first: [NONE; INLINE_PLACES], more: vec![NONE; slots.saturating_sub(INLINE_PLACES)] }
+    }
+
+    fn get(&self, slot: Slot) -> Option<&Place> {
+        let index = slot.index();
+        self.first.get(index).or_else(|| self.more.get(index.saturating_sub(INLINE_PLACES)))
+    }
+
+    fn get_mut(&mut self, slot: Slot) -> Option<&mut Place> {
+        let index = slot.index();
+        self.first.get_mut(index).or_else(|| self.more.get_mut(index.saturating_sub(INLINE_PLACES)))
+    }
+}
+
 impl<'r> RequestHead<'r> {
     pub(crate) fn read(names: &Names, pairs: impl Iterator<Item = (&'r [u8], &'r [u8])>) -> Self {
         let mut head = Self {
@@ -47,8 +73,8 @@ impl<'r> RequestHead<'r> {
             scheme: b"",
             authority: b"",
             path: b"",
-            uri_length: 0,
-            places: SmallVec::from_elem(Place { first: NOWHERE, last: NOWHERE }, names.len()),
+            uri_length: OnceCell::new(),
+            places: Places::new(names.len()),
             values: ShortList::new(),
         };
         for (name, value) in pairs {
@@ -61,7 +87,6 @@ impl<'r> RequestHead<'r> {
                 }
             }
         }
-        head.uri_length = memchr2(b'?', b'#', head.path).unwrap_or(head.path.len());
         head
     }
 
@@ -77,7 +102,7 @@ impl<'r> RequestHead<'r> {
 
     fn add(&mut self, slot: Slot, value: &'r [u8]) {
         let number = u32::try_from(self.values.len()).unwrap_or(NOWHERE);
-        let Some(place) = self.places.get_mut(slot.index()) else { return };
+        let Some(place) = self.places.get_mut(slot) else { return };
         if place.first == NOWHERE {
             place.first = number;
         } else if let Some(last) = usize::try_from(place.last).ok().and_then(|last| self.values.get_mut(last)) {
@@ -111,19 +136,23 @@ impl<'r> RequestHead<'r> {
         self.path
     }
 
-    /// The path without query and fragment.
+    /// The path without query and fragment; it is split when it is first asked for.
     pub(crate) fn uri(&self) -> &'r [u8] {
-        self.path.get(..self.uri_length).unwrap_or(self.path)
+        self.path.get(..self.uri_length()).unwrap_or(self.path)
+    }
+
+    fn uri_length(&self) -> usize {
+        *self.uri_length.get_or_init(|| memchr2(b'?', b'#', self.path).unwrap_or(self.path.len()))
     }
 
     /// The query with its question mark, and what follows; empty where there is none.
     pub(crate) fn query(&self) -> &'r [u8] {
-        self.path.get(self.uri_length..).unwrap_or_default()
+        self.path.get(self.uri_length()..).unwrap_or_default()
     }
 
     /// Every value of a header, in order.
     pub fn values(&self, slot: Slot) -> impl Iterator<Item = &'r [u8]> {
-        let mut at = self.places.get(slot.index()).map_or(NOWHERE, |place| place.first);
+        let mut at = self.places.get(slot).map_or(NOWHERE, |place| place.first);
         std::iter::from_fn(move || {
             let value = self.values.get(usize::try_from(at).ok()?)?;
             at = value.next;
@@ -134,13 +163,13 @@ impl<'r> RequestHead<'r> {
     /// Whether the request has a header.
     #[must_use]
     pub fn has(&self, slot: Slot) -> bool {
-        self.places.get(slot.index()).is_some_and(|place| place.first != NOWHERE)
+        self.places.get(slot).is_some_and(|place| place.first != NOWHERE)
     }
 
     /// Whether a header has one value, and this one.
     #[must_use]
     pub fn is_exactly(&self, slot: Slot, value: &[u8]) -> bool {
-        let Some(place) = self.places.get(slot.index()) else { return false };
+        let Some(place) = self.places.get(slot) else { return false };
         let only = usize::try_from(place.first).ok().and_then(|first| self.values.get(first));
         place.first == place.last && only.is_some_and(|only| only.bytes == value)
     }
@@ -154,7 +183,7 @@ impl<'r> RequestHead<'r> {
     /// The slots that have a value, each once.
     pub(crate) fn present(&self) -> impl Iterator<Item = Slot> {
         let is_first = |number: usize, slot: Slot| {
-            self.places.get(slot.index()).is_some_and(|place| usize::try_from(place.first) == Ok(number))
+            self.places.get(slot).is_some_and(|place| usize::try_from(place.first) == Ok(number))
         };
         self.values
             .iter()

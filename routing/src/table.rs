@@ -124,21 +124,17 @@ impl RouteTable {
     #[must_use]
     pub fn decide<'t>(&'t self, input: &DecisionInput<'_>) -> Decision<'t> {
         let permissions = self.overrides.judge(input.head, input.context);
-        Decision { permissions, ..self.decide_with(permissions, input) }
-    }
-
-    fn decide_with<'t>(&'t self, permissions: Permissions, input: &DecisionInput<'_>) -> Decision<'t> {
         let (host, authority_port) = split_port(input.head.authority());
         let port = input.context.port().or(authority_port).unwrap_or(DEFAULT_PORT);
         let virtual_host = self.hosts.find(host).and_then(|index| self.virtual_hosts.get(index));
         let found = virtual_host.and_then(|host| Some((host, host.rules(port)?)));
-        let Some((virtual_host, rules)) = found else { return Decision::of(None, Outcome::Untouched) };
+        let Some((virtual_host, rules)) = found else { return Decision::of(permissions, Outcome::Untouched) };
         let view = self.view(input, virtual_host, permissions);
         match rules.first(port, &view) {
             Some(route) => Resolver { table: self, input, view: &view, route, port, permissions }.resolve(),
             // In version mode the proxy's own routes answer where no rule matches.
-            None if self.mode() == Mode::Version => Decision::of(None, Outcome::Untouched),
-            None => Decision::of(None, Outcome::LocalReply(Box::new(LocalReply::NO_RULE))),
+            None if self.mode() == Mode::Version => Decision::of(permissions, Outcome::Untouched),
+            None => Decision::of(permissions, Outcome::LocalReply(Box::new(LocalReply::NO_RULE))),
         }
     }
 

@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn names_that_differ_have_other_hashes() {
-                let names: Vec<String> = (0..100_usize)
+        let names: Vec<String> = (0..100_usize)
             .map(|length| "x".repeat(length))
             .chain((0..10_000).map(|n| format!("x-header-{n}")))
             .collect();
