@@ -82,6 +82,13 @@ pub(crate) struct OwnHeaders {
     pub(crate) hidden: std::ops::Range<usize>,
 }
 
+impl OwnHeaders {
+    /// Their slots, one after the other.
+    fn slots(&self) -> std::ops::Range<usize> {
+        self.hidden.start..self.hidden.start.saturating_add(self.names.len())
+    }
+}
+
 /// Rules on trial, for a share of requests.
 #[derive(Debug)]
 pub(crate) struct CandidateTable {
@@ -116,7 +123,7 @@ impl RouteTable {
     /// Reads a request's header map in one pass, as this table looks at it.
     #[must_use]
     pub fn read_head<'r>(&self, pairs: impl Iterator<Item = (&'r [u8], &'r [u8])>) -> RequestHead<'r> {
-        RequestHead::read(&self.names, pairs)
+        RequestHead::read(&self.names, self.own_headers.slots(), pairs)
     }
 
     /// What is to happen to a request. Costs one look-up of its host, one of each value of the fields that an index knows, and
@@ -182,8 +189,7 @@ impl RouteTable {
     /// Whether no client may send a header.
     #[must_use]
     pub fn is_own(&self, name: &HeaderName) -> bool {
-        let place = name.slot().index().checked_sub(self.own_headers.hidden.start);
-        place.is_some_and(|place| place < self.own_headers.names.len())
+        self.own_headers.slots().contains(&name.slot().index())
     }
 
     /// Every destination that a decision may name, by its [`DestinationId`](crate::DestinationId).
