@@ -3,16 +3,17 @@
 //! A reader asks an object for its fields by their camelCase names; both spellings are found, `null` counts as absent (as
 //! in Kubernetes), and what nobody asked for is an unknown field.
 
-use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 
 use serde_json::Value;
+use smallvec::SmallVec;
 
 use crate::error::{ConfigErrorKind, Findings};
-use crate::json::{Json, Number};
+use crate::json::{Json, JsonValue, Kind, Number};
 use crate::regex::{MAX_PROGRAM_TOTAL, Regex};
+use crate::sorted::sorted;
 
 /// A step on the way from the document's root to a value.
 #[derive(Debug, Clone, Copy)]
@@ -42,15 +43,15 @@ impl Place<'_> {
 /// A value of the document with its place.
 #[derive(Debug, Clone, Copy)]
 pub struct Node<'a> {
-    value: &'a Json<'a>,
+    value: JsonValue<'a>,
     place: Place<'a>,
     findings: &'a Findings,
 }
 
 impl<'a> Node<'a> {
     /// The root of a document. Errors and warnings of the walk are collected in `findings`.
-    pub fn root(value: &'a Json<'a>, findings: &'a Findings) -> Self {
-        Self { value, place: Place::Root, findings }
+    pub fn root(document: &'a Json<'a>, findings: &'a Findings) -> Self {
+        Self { value: document.root(), place: Place::Root, findings }
     }
 
     /// The value as it stands, for `canaryctl`: in the .wasm nothing asks for it.
@@ -112,13 +113,13 @@ impl<'a> Node<'a> {
     }
 
     fn wrong_type<T>(&self, expected: &'static str) -> Option<T> {
-        let found = match self.value {
-            Json::Null => "null",
-            Json::Bool(_) => "a boolean",
-            Json::Number(_) => "a number",
-            Json::Text(_) => "a string",
-            Json::List(_) => "a list",
-            Json::Object(_) => "an object",
+        let found = match self.value.kind() {
+            Kind::Null => "null",
+            Kind::Bool(_) => "a boolean",
+            Kind::Number(_) => "a number",
+            Kind::Text(_) => "a string",
+            Kind::List(_) => "a list",
+            Kind::Object(_) => "an object",
         };
         self.error(ConfigErrorKind::WrongType { expected, found });
         None
@@ -131,7 +132,7 @@ impl<'a> Node<'a> {
 
     /// The value of a boolean. Any other type is reported as an error and gives `None`.
     pub fn boolean(&self) -> Option<bool> {
-        if let Json::Bool(value) = self.value { Some(*value) } else { self.wrong_type("a boolean") }
+        if let Kind::Bool(value) = self.value.kind() { Some(value) } else { self.wrong_type("a boolean") }
     }
 
     /// An integer in a range; `what` names it in the error.
@@ -153,48 +154,61 @@ impl<'a> Node<'a> {
 
     /// Whether the value is a list without elements.
     pub fn is_empty_list(&self) -> bool {
-        matches!(self.value, Json::List(list) if list.is_empty())
+        matches!(self.value.kind(), Kind::List(elements) if elements.len() == 0)
     }
 
     /// Whether the value is an object; that it is not is an error.
     pub fn is_object(&self) -> bool {
-        matches!(self.value, Json::Object(_)) || self.wrong_type::<()>("an object").is_some()
+        matches!(self.value.kind(), Kind::Object(_)) || self.wrong_type::<()>("an object").is_some()
     }
 
     /// The fields of an object. Any other type is reported as an error and gives `None`.
     ///
     /// Call [`Fields::finish`] when all fields are read: it reports the unknown ones.
     pub fn object(&'a self) -> Option<Fields<'a>> {
-        let Json::Object(map) = self.value else { return self.wrong_type("an object") };
-        Some(Fields { node: self, map, asked: RefCell::new(Vec::new()), rest_ignored: Cell::new(false) })
+        let members = self.members()?;
+        let initials = members.iter().fold(0, |initials, (key, _)| initials | initial(key));
+        Some(Fields { node: self, members, initials, asked: RefCell::default(), rest_ignored: Cell::new(false) })
     }
 
     /// The keys and values of an object that is a map, in key order.
     pub fn entries(&'a self) -> Option<impl Iterator<Item = (&'a str, Node<'a>)>> {
-        let Json::Object(map) = self.value else { return self.wrong_type("an object") };
-        Some(map.iter().map(|(key, value)| {
-            (key.as_ref(), Node { value, place: Place::Key(&self.place, key), findings: self.findings })
-        }))
+        Some(self.members()?.into_iter().map(|(key, value)| (key, self.member(key, value))))
+    }
+
+    /// The entries of an object in the order of their keys, each key once.
+    fn members(&self) -> Option<Members<'a>> {
+        let Kind::Object(entries) = self.value.kind() else { return self.wrong_type("an object") };
+        let mut members: Members<'a> = entries.collect();
+        if !members.is_sorted_by(|(left, _), (right, _)| left < right) {
+            // Of equal keys the last counts, as in most readers of JSON.
+            members.reverse();
+            members = sorted(members.into_vec(), |(left, _), (right, _)| left.cmp(right)).into();
+            members.dedup_by(|(later, _), (kept, _)| later == kept);
+        }
+        Some(members)
+    }
+
+    fn member(&'a self, key: &'a str, value: JsonValue<'a>) -> Self {
+        Node { value, place: Place::Key(&self.place, key), findings: self.findings }
     }
 
     /// The elements of a list; a `null` among them is an error, as in Istio's CRDs.
     pub fn elements(&'a self) -> impl Iterator<Item = Node<'a>> {
-        let list = match self.value {
-            Json::List(list) => list.as_ref(),
-            _ => {
-                self.wrong_type::<()>("a list");
-                &[]
-            }
+        let list = match self.value.kind() {
+            Kind::List(elements) => Some(elements),
+            _ => self.wrong_type("a list"),
         };
-        list.iter().enumerate().filter_map(|(index, value)| {
+        list.into_iter().flatten().enumerate().filter_map(|(index, value)| {
             let element = Node { value, place: Place::Index(&self.place, index), findings: self.findings };
-            if matches!(value, Json::Null) { element.wrong_type("a value") } else { Some(element) }
+            if value.is_null() { element.wrong_type("a value") } else { Some(element) }
         })
     }
 
     /// What a reader makes of the elements of a list.
     pub fn read_each<T>(&self, mut read: impl FnMut(&Node<'_>) -> Option<T>) -> Vec<T> {
-        let mut found = Vec::new();
+        let count = if let Kind::List(elements) = self.value.kind() { elements.len() } else { 0 };
+        let mut found = Vec::with_capacity(count);
         self.visit_each(&mut |element| {
             if let Some(value) = read(element) {
                 found.push(value);
@@ -222,12 +236,18 @@ impl<'a> Node<'a> {
     }
 }
 
+/// The entries of an object; most have few.
+type Members<'a> = SmallVec<[(&'a str, JsonValue<'a>); 4]>;
+
 /// The fields of an object, asked for by name.
 #[derive(Debug)]
 pub struct Fields<'a> {
     node: &'a Node<'a>,
-    map: &'a [(Cow<'a, str>, Json<'a>)],
-    asked: RefCell<Vec<&'static str>>,
+    members: Members<'a>,
+    /// The [`initial`] letters of the keys: most fields that a reader asks for are not there.
+    initials: u64,
+    /// For the error of a field that nobody asked for; a name may be here twice.
+    asked: RefCell<SmallVec<[&'static str; 32]>>,
     rest_ignored: Cell<bool>,
 }
 
@@ -239,18 +259,16 @@ impl<'a> Fields<'a> {
 
     /// The field, in either spelling; `null` is absent.
     pub fn get(&self, name: &'static str) -> Option<Node<'a>> {
-        let mut asked = self.asked.borrow_mut();
-        if !asked.contains(&name) {
-            asked.push(name);
+        self.asked.borrow_mut().push(name);
+        if self.initials & initial(name) == 0 {
+            return None;
         }
-        drop(asked);
-        let mut found = self.map.iter().filter(|(key, _)| spells(key, name));
+        let mut found = self.members.iter().filter(|(key, _)| spells(key, name));
         let (key, value) = found.next()?;
         if found.next().is_some() {
             self.node.error(ConfigErrorKind::DuplicateField(name));
         }
-        let node = Node { value, place: Place::Key(&self.node.place, key), findings: self.node.findings };
-        (!matches!(value, Json::Null)).then_some(node)
+        (!value.is_null()).then(|| self.node.member(key, *value))
     }
 
     /// The field, whose absence is an error.
@@ -280,19 +298,35 @@ impl<'a> Fields<'a> {
             return;
         }
         let asked = self.asked.into_inner();
-        for (key, value) in self.map {
+        for (key, value) in &self.members {
             if !asked.iter().any(|name| spells(key, name)) {
-                let place = Place::Key(&self.node.place, key);
-                Node { value, place, findings: self.node.findings }.error(ConfigErrorKind::UnknownField(asked.clone()));
+                self.node.member(key, *value).error(ConfigErrorKind::UnknownField(each_once(&asked)));
             }
         }
     }
 }
 
+fn each_once(names: &[&'static str]) -> Vec<&'static str> {
+    let mut once = Vec::new();
+    for name in names {
+        if !once.contains(name) {
+            once.push(*name);
+        }
+    }
+    once
+}
+
+/// The bit of a name's first letter, which is the same in both spellings.
+fn initial(name: &str) -> u64 {
+    let letter = name.bytes().next().unwrap_or_default();
+    1_u64.wrapping_shl(letter.into())
+}
+
 /// Whether `key` is `name` in camelCase or in the proto's snake_case.
 fn spells(key: &str, name: &str) -> bool {
-    if key == name {
-        return true;
+    // The proto's spelling of a name is never the shorter one.
+    if key.len() <= name.len() {
+        return key == name;
     }
     let mut key = key.bytes();
     let matched = name.bytes().all(|expected| match expected {
