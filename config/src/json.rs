@@ -40,9 +40,8 @@ struct Extent {
 /// A value of a document.
 #[derive(Debug, Clone, Copy)]
 pub struct JsonValue<'a> {
-    token: &'a Token<'a>,
-    /// The tokens after the value's own.
-    rest: &'a [Token<'a>],
+    /// The value's token, and all that come after it.
+    tokens: &'a [Token<'a>],
 }
 
 /// What a value is.
@@ -114,8 +113,7 @@ impl Json<'_> {
     /// The document's outermost value.
     #[must_use]
     pub fn root(&self) -> JsonValue<'_> {
-        let (token, rest) = self.tokens.split_first().unwrap_or((&Token::Null, &[]));
-        JsonValue { token, rest }
+        JsonValue { tokens: &self.tokens }
     }
 }
 
@@ -123,27 +121,28 @@ impl<'a> JsonValue<'a> {
     /// What it is.
     #[must_use]
     pub fn kind(self) -> Kind<'a> {
-        match self.token {
+        let (token, rest) = self.tokens.split_first().unwrap_or((&Token::Null, &[]));
+        match token {
             Token::Null => Kind::Null,
             Token::Bool(value) => Kind::Bool(*value),
             Token::Small(integer) => Kind::Number(Number::Integer((*integer).into())),
             Token::Number(number) => Kind::Number(**number),
             Token::Text(text) => Kind::Text(text),
-            Token::List(extent) => Kind::List(Elements { tokens: self.rest, left: extent.count }),
-            Token::Object(extent) => Kind::Object(Entries(Elements { tokens: self.rest, left: extent.count })),
+            Token::List(extent) => Kind::List(Elements { tokens: rest, left: extent.count }),
+            Token::Object(extent) => Kind::Object(Entries(Elements { tokens: rest, left: extent.count })),
         }
     }
 
     /// Whether it is `null`.
     #[must_use]
     pub fn is_null(self) -> bool {
-        matches!(self.token, Token::Null)
+        matches!(self.tokens, [Token::Null, ..])
     }
 
     /// The text of a string; `None` for other values.
     #[must_use]
     pub fn as_str(self) -> Option<&'a str> {
-        if let Token::Text(text) = self.token { Some(text) } else { None }
+        if let [Token::Text(text), ..] = self.tokens { Some(text) } else { None }
     }
 
     /// The value of a number; `None` for other values.
@@ -154,11 +153,11 @@ impl<'a> JsonValue<'a> {
 
     /// The tokens that follow the value and all that is in it.
     fn after(self) -> &'a [Token<'a>] {
-        let inner = match self.token {
-            Token::List(extent) | Token::Object(extent) => usize::try_from(extent.tokens).unwrap_or(usize::MAX),
-            _ => return self.rest,
+        let inner = match self.tokens.first() {
+            Some(Token::List(extent) | Token::Object(extent)) => usize::try_from(extent.tokens).unwrap_or(usize::MAX),
+            _ => 0,
         };
-        self.rest.get(inner..).unwrap_or_default()
+        self.tokens.get(inner.saturating_add(1)..).unwrap_or_default()
     }
 }
 
@@ -167,8 +166,7 @@ impl<'a> Iterator for Elements<'a> {
 
     fn next(&mut self) -> Option<JsonValue<'a>> {
         self.left = self.left.checked_sub(1)?;
-        let (token, rest) = self.tokens.split_first()?;
-        let value = JsonValue { token, rest };
+        let value = JsonValue { tokens: self.tokens };
         self.tokens = value.after();
         Some(value)
     }

@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 use serde_json::Value;
 use smallvec::SmallVec;
 
-use crate::error::{ConfigErrorKind, Findings};
+use crate::error::{ConfigErrorKind, ConfigErrors, Findings, Warning};
 use crate::json::{Json, JsonValue, Kind, Number};
 use crate::regex::{MAX_PROGRAM_TOTAL, Regex};
 use crate::sorted::sorted;
@@ -40,6 +40,21 @@ impl Place<'_> {
     }
 }
 
+/// Reads a document, and returns what `read` makes of its root, with the warnings.
+///
+/// # Errors
+/// Everything that `read` has reported.
+pub fn read<T>(document: &Json<'_>, read: impl Fn(&Node<'_>) -> T) -> Result<(T, Vec<Warning>), ConfigErrors> {
+    let mut findings = Findings::default();
+    let mut found = read(&Node::root(document, &findings));
+    // The error of an unknown field names the known ones: only then they are noted, in a second reading.
+    if findings.misses_names() {
+        findings = Findings::with_names();
+        found = read(&Node::root(document, &findings));
+    }
+    Ok((found, findings.into_result()?))
+}
+
 /// A value of the document with its place.
 #[derive(Debug, Clone, Copy)]
 pub struct Node<'a> {
@@ -49,8 +64,7 @@ pub struct Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// The root of a document. Errors and warnings of the walk are collected in `findings`.
-    pub fn root(document: &'a Json<'a>, findings: &'a Findings) -> Self {
+    fn root(document: &'a Json<'a>, findings: &'a Findings) -> Self {
         Self { value: document.root(), place: Place::Root, findings }
     }
 
@@ -92,8 +106,8 @@ impl<'a> Node<'a> {
     }
 
     /// A warning about another place, named by its JSON pointer.
-    pub fn warn_at(&self, pointer: &str, message: String) {
-        self.findings.warn(pointer.to_owned(), message);
+    pub fn warn_at(&self, pointer: String, message: String) {
+        self.findings.warn(pointer, message);
     }
 
     /// Reports the first complaint of a check, if it has one.
@@ -167,30 +181,31 @@ impl<'a> Node<'a> {
     /// Call [`Fields::finish`] when all fields are read: it reports the unknown ones.
     pub fn object(&'a self) -> Option<Fields<'a>> {
         let members = self.members()?;
-        let initials = members.iter().fold(0, |initials, (key, _)| initials | initial(key));
+        let initials = members.iter().fold(0, |initials, member| initials | initial(member.key));
         Some(Fields { node: self, members, initials, asked: RefCell::default(), rest_ignored: Cell::new(false) })
     }
 
     /// The keys and values of an object that is a map, in key order.
-    pub fn entries(&'a self) -> Option<impl Iterator<Item = (&'a str, Node<'a>)>> {
-        Some(self.members()?.into_iter().map(|(key, value)| (key, self.member(key, value))))
+    pub fn entries(&'a self) -> Option<impl ExactSizeIterator<Item = (&'a str, Node<'a>)>> {
+        Some(self.members()?.into_iter().map(|member| (member.key, self.child(&member))))
     }
 
     /// The entries of an object in the order of their keys, each key once.
     fn members(&self) -> Option<Members<'a>> {
         let Kind::Object(entries) = self.value.kind() else { return self.wrong_type("an object") };
-        let mut members: Members<'a> = entries.collect();
-        if !members.is_sorted_by(|(left, _), (right, _)| left < right) {
+        let mut members: Members<'a> =
+            entries.map(|(key, value)| Member { key, value, is_known: Cell::new(false) }).collect();
+        if !members.is_sorted_by(|left, right| left.key < right.key) {
             // Of equal keys the last counts, as in most readers of JSON.
             members.reverse();
-            members = sorted(members.into_vec(), |(left, _), (right, _)| left.cmp(right)).into();
-            members.dedup_by(|(later, _), (kept, _)| later == kept);
+            members = sorted(members.into_vec(), |left, right| left.key.cmp(right.key)).into();
+            members.dedup_by(|earlier, kept| earlier.key == kept.key);
         }
         Some(members)
     }
 
-    fn member(&'a self, key: &'a str, value: JsonValue<'a>) -> Self {
-        Node { value, place: Place::Key(&self.place, key), findings: self.findings }
+    fn child(&'a self, member: &Member<'a>) -> Self {
+        Node { value: member.value, place: Place::Key(&self.place, member.key), findings: self.findings }
     }
 
     /// The elements of a list; a `null` among them is an error, as in Istio's CRDs.
@@ -237,7 +252,15 @@ impl<'a> Node<'a> {
 }
 
 /// The entries of an object; most have few.
-type Members<'a> = SmallVec<[(&'a str, JsonValue<'a>); 4]>;
+type Members<'a> = SmallVec<[Member<'a>; 4]>;
+
+#[derive(Debug)]
+struct Member<'a> {
+    key: &'a str,
+    value: JsonValue<'a>,
+    /// Somebody asked for it.
+    is_known: Cell<bool>,
+}
 
 /// The fields of an object, asked for by name.
 #[derive(Debug)]
@@ -246,8 +269,8 @@ pub struct Fields<'a> {
     members: Members<'a>,
     /// The [`initial`] letters of the keys: most fields that a reader asks for are not there.
     initials: u64,
-    /// For the error of a field that nobody asked for; a name may be here twice.
-    asked: RefCell<SmallVec<[&'static str; 32]>>,
+    /// In order, where [`Findings::notes_names`] says so; a name may be here twice.
+    asked: RefCell<Vec<&'static str>>,
     rest_ignored: Cell<bool>,
 }
 
@@ -259,16 +282,20 @@ impl<'a> Fields<'a> {
 
     /// The field, in either spelling; `null` is absent.
     pub fn get(&self, name: &'static str) -> Option<Node<'a>> {
-        self.asked.borrow_mut().push(name);
+        if self.node.findings.notes_names() {
+            self.asked.borrow_mut().push(name);
+        }
         if self.initials & initial(name) == 0 {
             return None;
         }
-        let mut found = self.members.iter().filter(|(key, _)| spells(key, name));
-        let (key, value) = found.next()?;
-        if found.next().is_some() {
+        let mut found = self.members.iter().filter(|member| spells(member.key, name));
+        let member = found.next()?;
+        member.is_known.set(true);
+        if let Some(other) = found.next() {
+            other.is_known.set(true);
             self.node.error(ConfigErrorKind::DuplicateField(name));
         }
-        (!value.is_null()).then(|| self.node.member(key, *value))
+        (!member.value.is_null()).then(|| self.node.child(member))
     }
 
     /// The field, whose absence is an error.
@@ -297,11 +324,9 @@ impl<'a> Fields<'a> {
         if self.rest_ignored.get() {
             return;
         }
-        let asked = self.asked.into_inner();
-        for (key, value) in &self.members {
-            if !asked.iter().any(|name| spells(key, name)) {
-                self.node.member(key, *value).error(ConfigErrorKind::UnknownField(each_once(&asked)));
-            }
+        for member in self.members.iter().filter(|member| !member.is_known.get()) {
+            self.node.findings.miss_names();
+            self.node.child(member).error(ConfigErrorKind::UnknownField(each_once(&self.asked.borrow())));
         }
     }
 }

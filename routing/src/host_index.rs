@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
-use crate::word_hash::WordHasher;
+use canary_config::word_hash::WordHasher;
 
 /// Names come from the configuration, so their hash needs no secret.
 type ByName = HashMap<Vec<u8>, usize, BuildHasherDefault<WordHasher>>;

@@ -53,7 +53,6 @@ pub mod request;
 pub mod route;
 mod short_list;
 pub mod table;
-mod word_hash;
 
 pub use acting::{HeaderChange, HeaderChanges, Operation};
 pub use decision::{Decision, Fallback, FaultScope, Forward, LocalReply, Outcome, Picked, Reason, Skipped, VersionValue};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::word_hash::word_hash;
+use canary_config::word_hash::word_hash;
 
 /// The place of a header's values in every [`RequestHead`](crate::RequestHead) of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -10,7 +10,7 @@ use super::{Index, Lookup};
 use crate::matching::condition::Condition;
 use crate::matching::field::Field;
 use crate::regex::RegexSet;
-use crate::word_hash::WordHasher;
+use canary_config::word_hash::WordHasher;
 
 /// Routes that share a demand and are still few: then the field that more routes ask for is the better one, since every field
 /// costs a lookup in each request.
