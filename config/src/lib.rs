@@ -74,7 +74,7 @@ pub use candidate::Candidate;
 pub use clusters::Clusters;
 pub use control_headers::{ControlHeaders, MAX_MIRRORS};
 pub use cors::CorsPolicy;
-pub use delegation::ResolvedRule;
+pub use delegation::{ResolvedRule, Rule};
 pub use destination::Destination;
 pub use destination_rule::{DestinationRule, Subset};
 pub use error::{ConfigError, ConfigErrorKind, ConfigErrors, Warning};
