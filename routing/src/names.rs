@@ -1,9 +1,8 @@
 //! Names that a table knows, each with a number: found in a request by one hash and one comparison.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::word_hash::word_hash;
+use canary_config::word_hash::{WordMap, word_hash};
 
 /// The place of a header's values in every [`RequestHead`](crate::RequestHead) of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -119,7 +118,7 @@ const fn next(place: usize, count: usize) -> usize {
 /// Names in the making.
 #[derive(Debug, Default)]
 pub(crate) struct NamesBuilder {
-    numbers: HashMap<Arc<str>, u32>,
+    numbers: WordMap<Arc<str>, u32>,
     names: Vec<Arc<str>>,
 }
 
