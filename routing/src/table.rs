@@ -16,6 +16,7 @@ use crate::matching::{Fields, Hidden, Rules, View};
 use crate::names::{HeaderName, Names};
 use crate::overrides::{Overrides, Permission, Permissions};
 use crate::picking::{Asked, HostPolicy, Resolver};
+use crate::regex::RegexCaches;
 
 /// The port of a request whose authority names none.
 pub(crate) const DEFAULT_PORT: u16 = 80;
@@ -33,6 +34,7 @@ pub struct RouteTable {
     pub(crate) virtual_hosts: Vec<VirtualHost>,
     pub(crate) destinations: Vec<DestinationName>,
     pub(crate) candidate: Option<Box<CandidateTable>>,
+    pub(crate) regexes: Arc<RegexCaches>,
 }
 
 /// What the document says of the filter as a whole.
@@ -238,6 +240,12 @@ impl RouteTable {
     #[must_use]
     pub const fn has_accrual(&self) -> bool {
         self.settings.has_accrual
+    }
+
+    /// Bytes of the automata of all regexes. What they keep of values that they have seen is bounded beside it.
+    #[must_use]
+    pub fn regex_memory(&self) -> usize {
+        self.regexes.compiled()
     }
 
     /// How many virtual hosts the table has.

@@ -52,6 +52,7 @@ pub(crate) fn compile(config: &Config) -> RouteTable {
         hosts,
         virtual_hosts,
         destinations: compiler.destinations,
+        regexes: compiler.caches,
         candidate: config.candidate.as_ref().map(|candidate| compile_candidate(candidate, &config.proxy).into()),
     }
 }
