@@ -2,7 +2,7 @@
 
 use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
 
-use canary_routing::duration;
+use canary_config::duration;
 
 use crate::bootstrap::{Guarding, Ports, Upstream};
 

@@ -8,7 +8,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-use canary_routing::{Config, Draws, Outcome, Request, RouteTable, sticky};
+use canary_config::Config;
+use canary_routing::{AllHealthy, Draws, Outcome, Request, RouteTable, sticky};
 use serde_json::json;
 
 /// As in the program's last lines.
@@ -61,7 +62,8 @@ fn the_program_of_the_readme_computes_the_same_buckets_and_versions() {
 
     for (key, line) in keys.iter().zip(&lines) {
         let request = Request::get("http://reviews/").with_header("x-user-id", key);
-        let Outcome::Forward(forward) = table.decide(&request, &Draws::default()).outcome else { panic!("{key:?}") };
+        let decision = request.decide(&table, &Draws::default(), &AllHealthy);
+        let Outcome::Forward(forward) = decision.outcome else { panic!("{key:?}") };
         let bucket = sticky::bucket(SALT, key).to_bits();
         let expected = format!("{bucket:016x} {}", forward.destination.subset.as_deref().unwrap());
         assert_eq!(**line, expected, "{key:?}");

@@ -23,7 +23,7 @@ const RENDERED: [&str; 9] = [
 ];
 
 /// The version header among those that are removed before any filter.
-const NOBODYS_WISH: &str = "- remove: x-canary-reason\n              - remove: x-canary-version";
+const NOBODYS_WISH: &str = "- remove: x-canary-decision\n              - remove: x-canary-version";
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -135,7 +135,7 @@ fn a_document_says_whom_it_is_for() {
             "wasmplugin",
             "trusted.yaml",
             &[],
-            vec!["any client picks among the versions", "default_config", "- remove: x-canary-reason"],
+            vec!["any client picks among the versions", "default_config", "- remove: x-canary-decision"],
             vec![NOBODYS_WISH],
         ),
         (

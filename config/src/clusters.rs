@@ -2,9 +2,9 @@
 
 use litemap::LiteMap;
 
+use crate::host;
 use crate::node::Node;
 use crate::object::DEFAULT_NAMESPACE;
-use crate::host;
 
 /// The rule for cluster names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +74,26 @@ impl Clusters {
             }
         }
         name
+    }
+
+    /// What stands around the port in the name of a destination that the template names: joined by the port, it is the name.
+    #[must_use]
+    pub fn around_port(&self, host: &str, subset: Option<&str>) -> Vec<String> {
+        let mut texts = vec![String::new()];
+        for part in &self.template {
+            let text = match part {
+                Part::Text(text) => text,
+                Part::Subset => subset.unwrap_or_default(),
+                Part::Host => host,
+                Part::Service => host.split('.').next().unwrap_or(host),
+                Part::Port => {
+                    texts.push(String::new());
+                    continue;
+                }
+            };
+            texts.last_mut().into_iter().for_each(|last| last.push_str(text));
+        }
+        texts
     }
 
     /// Whether the name of a destination depends on its port.

@@ -1,11 +1,11 @@
 //! `DestinationRule`: the versions of a host.
 
 use crate::Config;
+use crate::host;
 use crate::node::{Fields, Node};
 use crate::object::{self, Metadata};
-use crate::syntax;
-use crate::host;
 use crate::sorted::sorted;
+use crate::syntax;
 
 /// A DestinationRule. The filter reads host and subsets; `trafficPolicy` is for `canaryctl run` and `render`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What is wrong with a document, and where.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::fmt;
 
@@ -130,18 +130,33 @@ impl fmt::Display for Warning {
 pub struct Findings {
     errors: RefCell<Vec<ConfigError>>,
     warnings: RefCell<Vec<Warning>>,
+    /// The program sizes of the regexes read so far.
+    program_total: Cell<u32>,
 }
 
 impl Findings {
+    /// Adds an error at the place that the JSON pointer `at` names.
     pub fn error(&self, at: String, kind: ConfigErrorKind) {
         self.errors.borrow_mut().push(ConfigError { at, kind });
     }
 
+    /// Adds a warning about the place that the JSON pointer `at` names.
     pub fn warn(&self, at: String, message: String) {
         self.warnings.borrow_mut().push(Warning { at, message });
     }
 
-    /// A warning is told once: sections that two documents share are looked at twice.
+    /// Adds a regex's program to the total; returns whether this one takes it over `limit`.
+    pub fn exceeds_program_total(&self, program_size: u32, limit: u32) -> bool {
+        let before = self.program_total.get();
+        let after = before.saturating_add(program_size);
+        self.program_total.set(after);
+        before <= limit && after > limit
+    }
+
+    /// The warnings in reading order, each once: sections that two documents share are read twice.
+    ///
+    /// # Errors
+    /// The errors in reading order, if there are any.
     pub fn into_result(self) -> Result<Vec<Warning>, ConfigErrors> {
         let errors = self.errors.into_inner();
         if !errors.is_empty() {

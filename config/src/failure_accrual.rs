@@ -3,11 +3,11 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::duration;
 use crate::fault::grpc_status_code;
 use crate::json::Number;
 use crate::node::{Fields, Node};
 use crate::values::{Percentage, read_duration, read_percent};
-use crate::duration;
 
 /// When a version that fails is ejected, and how it comes back.
 #[derive(Debug, Clone, PartialEq, Eq)]

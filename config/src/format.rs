@@ -11,16 +11,23 @@ pub struct Format {
     parts: Vec<Part>,
 }
 
+/// A part of a header value; parts are joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
+pub enum Part {
+    /// Text as it is.
     Text(String),
-    /// `%REQ(NAME?ALTERNATIVE):LENGTH%`
+    /// `%REQ(NAME?ALTERNATIVE):LENGTH%`: the first value of a header.
     Header {
+        /// The header, in lower case.
         name: String,
+        /// The header whose value counts where the first is absent.
         alternative: Option<String>,
+        /// How many bytes of the value count, at most.
         length: Option<usize>,
     },
+    /// What the host knows of the connection or the request.
     Property(Property),
+    /// `%ROUTE_NAME%`: the route that matched.
     RouteName,
 }
 
@@ -121,6 +128,12 @@ impl Format {
         parts.push(Part::Text(text));
         parts.retain(|part| *part != Part::Text(String::new()));
         Ok(Self { source: source.to_owned(), parts })
+    }
+
+    /// The parts in order; none is an empty text.
+    #[must_use]
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
     }
 
     /// The value as it was written.

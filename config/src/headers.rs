@@ -1,9 +1,9 @@
 //! `Headers`: what a rule or a destination does to the headers of requests and responses.
 
-use crate::node::{Fields, Node};
-use crate::syntax;
 use crate::format::Format;
+use crate::node::{Fields, Node};
 use crate::sorted::sorted;
+use crate::syntax;
 
 /// Operations on requests and responses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

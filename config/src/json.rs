@@ -13,10 +13,15 @@ use crate::sorted::sorted;
 /// A value; text is borrowed from the document's wherever it has no escapes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Json<'t> {
+    /// `null`.
     Null,
+    /// `true` or `false`.
     Bool(bool),
+    /// A number.
     Number(Box<Number>),
+    /// A string, without escapes.
     Text(Cow<'t, str>),
+    /// An array, in order.
     List(Box<[Json<'t>]>),
     /// In the order of the keys, each of which is there once.
     Object(Box<[(Cow<'t, str>, Json<'t>)]>),
@@ -25,11 +30,14 @@ pub enum Json<'t> {
 /// A number, exact where it is an integer of 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
+    /// A number that was written as an integer and fits 64 bits.
     Integer(i64),
+    /// Any other number, rounded to the nearest float.
     Float(f64),
 }
 
 impl Number {
+    /// The number as a float. Integers beyond 2^53 are rounded.
     pub fn value(self) -> f64 {
         match self {
             Self::Integer(integer) => integer as f64,
@@ -57,6 +65,7 @@ impl fmt::Display for Number {
 }
 
 impl<'t> Json<'t> {
+    /// The text of a string; `None` for other values.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -64,6 +73,7 @@ impl<'t> Json<'t> {
         }
     }
 
+    /// The value of a number; `None` for other values.
     pub fn as_number(&self) -> Option<Number> {
         match self {
             Self::Number(number) => Some(**number),

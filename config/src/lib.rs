@@ -1,8 +1,28 @@
-//! The configuration document, read strictly.
+//! The configuration document of canary-filter: its types and the strict reader.
 //!
-//! The document is walked as a whole: every error is reported, each with its JSON pointer, and a document with an error is
-//! refused entirely. Both spellings of a field are taken (camelCase, and the proto's snake_case). What Istio's validation
-//! rejects is rejected here in its words; what Istio only warns about is a [`Warning`].
+//! [`Config::from_json`] reads a document. Fields are spelled in camelCase or in the proto's snake_case.
+//!
+//! - **Errors.** The whole document is read, so that every error is reported, each with its JSON pointer. A document with
+//!   an error is rejected as a whole. What Istio's validation rejects is rejected here, in Istio's words.
+//! - **Warnings.** What Istio only warns about, and what a filter cannot carry out, is a [`Warning`].
+//! - **No decisions.** This crate knows no request. `canary-routing` compiles a [`Config`] and decides.
+//!
+//! ```
+//! use canary_config::Config;
+//!
+//! let (config, warnings) = Config::from_json(br#"{
+//!   "virtualServices": [{"hosts": ["reviews"], "http": [
+//!     {"name": "all", "route": [
+//!       {"destination": {"host": "reviews", "subset": "v1"}, "weight": 90},
+//!       {"destination": {"host": "reviews", "subset": "v2"}, "weight": 10}]}]}],
+//!   "destinationRules": [{"host": "reviews", "subsets": [{"name": "v1"}, {"name": "v2"}]}]
+//! }"#).unwrap();
+//! assert!(warnings.is_empty());
+//! assert_eq!(config.virtual_services[0].http[0].route[1].weight, 10);
+//!
+//! let errors = Config::from_json(br#"{"virtualServices": [{"hosts": ["reviews"], "http": [{"wait": "5s"}]}]}"#).unwrap_err();
+//! assert!(errors.iter().any(|error| error.at == "/virtualServices/0/http/0/wait"), "{errors}");
+//! ```
 
 mod candidate;
 pub mod cidr;
@@ -56,7 +76,7 @@ pub use delegation::ResolvedRule;
 pub use destination::Destination;
 pub use destination_rule::{DestinationRule, Subset};
 pub use error::{ConfigError, ConfigErrorKind, ConfigErrors, Warning};
-pub use failure_accrual::{FailureAccrual, LONGEST_EJECTION, GrpcStatuses, Statuses, Trial};
+pub use failure_accrual::{FailureAccrual, GrpcStatuses, LONGEST_EJECTION, Statuses, Trial};
 pub use fault::{AbortStatus, Fault, FaultAbort, FaultDelay};
 pub use fault_settings::{FaultDelayer, FaultSettings};
 pub use guard::{Endpoints, Guard, Role};
@@ -76,14 +96,14 @@ pub use rewrite::{PathRewrite, Rewrite};
 pub use service::Service;
 pub use sticky::{IssueCookie, SameSite, Sticky, StickyKey};
 pub use string_match::StringMatch;
-pub use values::Percentage;
 pub use timestamp::Timestamp;
+pub use values::Percentage;
 pub use virtual_service::{MESH, VirtualService};
 
 use error::Findings;
 pub use json::Json;
-use sorted::sorted;
 use node::{Fields, Node};
+use sorted::sorted;
 
 /// The whole document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -116,7 +136,7 @@ pub struct Config {
     pub candidate: Option<Box<Candidate>>,
     /// What is counted.
     pub metrics: Metrics,
-    /// What access logs and traces are told.
+    /// Filter state, for access logs and traces.
     pub filter_state: FilterState,
 }
 

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::error::{ConfigErrorKind, Findings};
 use crate::json::{Json, Number};
+use crate::regex::{MAX_PROGRAM_TOTAL, Regex};
 
 /// A step on the way from the document's root to a value.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +48,7 @@ pub struct Node<'a> {
 }
 
 impl<'a> Node<'a> {
+    /// The root of a document. Errors and warnings of the walk are collected in `findings`.
     pub fn root(value: &'a Json<'a>, findings: &'a Findings) -> Self {
         Self { value, place: Place::Root, findings }
     }
@@ -68,10 +70,12 @@ impl<'a> Node<'a> {
         pointer
     }
 
+    /// Reports an error at this place. Reading goes on.
     pub fn error(&self, kind: ConfigErrorKind) {
         self.findings.error(self.pointer(), kind);
     }
 
+    /// Reports that the value breaks a rule, in words.
     pub fn invalid(&self, message: impl Into<String>) {
         self.error(ConfigErrorKind::Invalid(message.into()));
     }
@@ -81,6 +85,7 @@ impl<'a> Node<'a> {
         self.findings.error(pointer.into(), ConfigErrorKind::Invalid(message.into()));
     }
 
+    /// Reports a warning at this place.
     pub fn warn(&self, message: impl Into<String>) {
         self.findings.warn(self.pointer(), message.into());
     }
@@ -97,6 +102,15 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// Counts a regex towards the document's limit. The regex that crosses the limit is an error.
+    pub fn count_regex(&self, regex: &Regex) {
+        if self.findings.exceeds_program_total(regex.program_size(), MAX_PROGRAM_TOTAL) {
+            self.invalid(format!(
+                "the regexes up to this one have more than {MAX_PROGRAM_TOTAL} instructions together, the most of a document"
+            ));
+        }
+    }
+
     fn wrong_type<T>(&self, expected: &'static str) -> Option<T> {
         let found = match self.value {
             Json::Null => "null",
@@ -110,10 +124,12 @@ impl<'a> Node<'a> {
         None
     }
 
+    /// The text of a string. Any other type is reported as an error and gives `None`.
     pub fn string(&self) -> Option<&'a str> {
         self.value.as_str().or_else(|| self.wrong_type("a string"))
     }
 
+    /// The value of a boolean. Any other type is reported as an error and gives `None`.
     pub fn boolean(&self) -> Option<bool> {
         if let Json::Bool(value) = self.value { Some(*value) } else { self.wrong_type("a boolean") }
     }
@@ -130,6 +146,7 @@ impl<'a> Node<'a> {
         value
     }
 
+    /// The value of a number. Any other type is reported as an error and gives `None`.
     pub fn number(&self) -> Option<Number> {
         self.value.as_number().or_else(|| self.wrong_type("a number"))
     }
@@ -144,6 +161,9 @@ impl<'a> Node<'a> {
         matches!(self.value, Json::Object(_)) || self.wrong_type::<()>("an object").is_some()
     }
 
+    /// The fields of an object. Any other type is reported as an error and gives `None`.
+    ///
+    /// Call [`Fields::finish`] when all fields are read: it reports the unknown ones.
     pub fn object(&'a self) -> Option<Fields<'a>> {
         let Json::Object(map) = self.value else { return self.wrong_type("an object") };
         Some(Fields { node: self, map, asked: RefCell::new(Vec::new()), rest_ignored: Cell::new(false) })
@@ -212,6 +232,7 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// The object itself, for errors about it as a whole.
     pub fn node(&self) -> &'a Node<'a> {
         self.node
     }

@@ -1,4 +1,4 @@
-//! `metrics` and `filterState`: what the filter tells of the requests that it decides.
+//! `metrics` and `filterState`: what the filter reports about the requests that it decides.
 
 use crate::node::{Fields, Node};
 
@@ -11,11 +11,14 @@ pub struct Metrics {
     pub responses: bool,
 }
 
-/// Whether access logs and traces can name the route, the version and the reason of a request.
+/// Filter state, for access logs and traces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FilterState {
-    /// Whether the filter says them.
+    /// Whether the filter writes `wasm.canary`: the version, the reason and the route of a request in one text.
     pub enabled: bool,
+    /// Whether it also writes `wasm.canary_version`, `wasm.canary_reason` and `wasm.canary_route`, one value each.
+    /// Without `enabled` it writes none of them.
+    pub separate: bool,
 }
 
 impl Default for Metrics {
@@ -26,14 +29,18 @@ impl Default for Metrics {
 
 impl Default for FilterState {
     fn default() -> Self {
-        Self { enabled: true }
+        Self { enabled: true, separate: false }
     }
 }
 
 impl Metrics {
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
         let fields = node.object()?;
-        let metrics = Self { enabled: switch(&fields, "enabled"), responses: switch(&fields, "responses") };
+        let defaults = Self::default();
+        let metrics = Self {
+            enabled: switch(&fields, "enabled", defaults.enabled),
+            responses: switch(&fields, "responses", defaults.responses),
+        };
         fields.finish();
         Some(metrics)
     }
@@ -42,13 +49,50 @@ impl Metrics {
 impl FilterState {
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
         let fields = node.object()?;
-        let state = Self { enabled: switch(&fields, "enabled") };
+        let defaults = Self::default();
+        let state = Self {
+            enabled: switch(&fields, "enabled", defaults.enabled),
+            separate: switch(&fields, "separate", defaults.separate),
+        };
+        if state.separate && !state.enabled {
+            node.warn("separate has no effect: enabled is false, so no filter state is written");
+        }
         fields.finish();
         Some(state)
     }
 }
 
-/// On unless it is switched off.
-fn switch(fields: &Fields<'_>, name: &'static str) -> bool {
-    fields.get(name).and_then(|field| field.boolean()).unwrap_or(true)
+/// A boolean that may be left out.
+fn switch(fields: &Fields<'_>, name: &'static str, default: bool) -> bool {
+    fields.get(name).and_then(|field| field.boolean()).unwrap_or(default)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::FilterState;
+    use crate::Config;
+
+    #[test]
+    fn filter_state_is_one_object_unless_separate_is_set() {
+        const NO_EFFECT: &str = "/filterState: separate has no effect";
+        for (section, enabled, separate, warned) in [
+            (json!(null), true, false, None),
+            (json!({}), true, false, None),
+            (json!({"separate": true}), true, true, None),
+            (json!({"enabled": false}), false, false, None),
+            (json!({"enabled": false, "separate": true}), false, true, Some(NO_EFFECT)),
+        ] {
+            let (config, warnings) = Config::read(&json!({"filterState": section})).unwrap();
+            assert_eq!(config.filter_state, FilterState { enabled, separate }, "{section}");
+            let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+            assert_eq!(warnings.len(), usize::from(warned.is_some()), "{section}: {warnings:?}");
+            assert!(warned.is_none_or(|warned| warnings.iter().all(|found| found.starts_with(warned))), "{warnings:?}");
+        }
+        let errors = Config::read(&json!({"filterState": {"separate": "yes", "route": true}})).unwrap_err();
+        let expected = "/filterState/separate: expected a boolean, found a string\n\
+                        /filterState/route: unknown field; known here: enabled, separate";
+        assert_eq!(errors.to_string(), expected);
+    }
 }

@@ -1,9 +1,9 @@
 //! `overrides`: who may force a version or ask for an explanation.
 
+use crate::cidr::Cidr;
 use crate::control_headers::ControlHeaders;
 use crate::node::Node;
 use crate::syntax;
-use crate::cidr::Cidr;
 
 /// Who is trusted; nobody by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -3,12 +3,12 @@
 use crate::Config;
 use crate::failure_accrual::FailureAccrual;
 use crate::fault::Fault;
+use crate::host;
 use crate::node::{Fields, Node};
 use crate::object::DEFAULT_NAMESPACE;
 use crate::ramp::Ramp;
 use crate::sticky::Sticky;
 use crate::syntax;
-use crate::host;
 
 /// What holds for the versions of some hosts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -49,5 +49,7 @@ fn read_regex_rewrite(node: &Node<'_>) -> Option<Substitution> {
         node.invalid("UriRegexRewrite requires both Rewrite and Match fields to be specified");
         return None;
     };
-    Substitution::new(pattern, rewrite).map_err(|error| node.invalid(error.to_string())).ok()
+    let substitution = Substitution::new(pattern, rewrite).map_err(|error| node.invalid(error.to_string())).ok()?;
+    node.count_regex(substitution.regex());
+    Some(substitution)
 }

@@ -1,9 +1,9 @@
 //! `services`: which ports a host has.
 
+use crate::host;
 use crate::node::{Fields, Node};
 use crate::object::{self, Metadata};
 use crate::syntax;
-use crate::host;
 
 /// The ports of a host, from `{host, ports}`, a Kubernetes Service or an Istio ServiceEntry.
 #[derive(Debug, Clone, PartialEq, Eq)]

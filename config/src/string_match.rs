@@ -45,10 +45,11 @@ impl StringMatch {
             }
             [.., Some(regex)] => match regex.string()? {
                 "*" if rules.star_is_present => Some(Self::Present),
-                pattern => Regex::new(pattern)
-                    .map(|regex| Self::Regex(regex.into()))
-                    .map_err(|error| regex.invalid(error.to_string()))
-                    .ok(),
+                pattern => {
+                    let read = Regex::new(pattern).map_err(|error| regex.invalid(error.to_string())).ok()?;
+                    regex.count_regex(&read);
+                    Some(Self::Regex(read.into()))
+                }
             },
             _ => Some(Self::Present),
         }
@@ -58,16 +59,5 @@ impl StringMatch {
     #[must_use]
     pub fn is_regex(&self) -> bool {
         matches!(self, Self::Regex(_))
-    }
-
-    /// Whether a value that is there satisfies the match.
-    #[must_use]
-    pub fn is_match(&self, value: &[u8]) -> bool {
-        match self {
-            Self::Exact(exact) => value == exact.as_bytes(),
-            Self::Prefix(prefix) => value.starts_with(prefix.as_bytes()),
-            Self::Regex(regex) => regex.is_match(value),
-            Self::Present => true,
-        }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::duration;
 use crate::json::Number;
 use crate::node::Node;
-use crate::duration;
 
 /// A share of requests in millionths, the resolution of Envoy and Istio (1/10,000 %).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]

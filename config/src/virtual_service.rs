@@ -1,11 +1,11 @@
 //! `VirtualService`: hosts and their rules.
 
+use crate::host;
 use crate::http_route::HttpRoute;
 use crate::node::{Fields, Node};
 use crate::object::{self, Metadata};
 use crate::proxy;
 use crate::syntax;
-use crate::host;
 
 /// A VirtualService, as far as HTTP goes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,111 +1,65 @@
-//! Delays by the filter itself: a paused request is ended by the tick of a root context.
+//! Delays by the filter itself: a paused request is ended by the tick of a plugin.
 //!
-//! The pending delays are those of the VM. Whichever of its root contexts ticks serves them all, so a replaced
-//! configuration ends its delays on time, whether its root context lives on or not.
+//! The pending delays are those of the VM. Whichever of its plugins ticks ends them all, so a replaced configuration's delays
+//! end on time, whether its plugin lives on or not.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
-use canary_routing::LocalReply;
 use litemap::LiteMap;
-use sdk_shims::clock;
-use sdk_shims::context::Action;
-use sdk_shims::host::{self, Failure, HostError, LocalResponse, Status};
-use sdk_shims::log;
 
-use crate::metrics::{self, DECISION_ERRORS, DELAYS_SKIPPED};
-use crate::ticker::Ticker;
+use crate::apply::Ending;
+use crate::host::{Host, HostError};
+use crate::report::Registry;
+use crate::report::metrics::catalogue::DELAYS_SKIPPED;
+use crate::ticker::{FAST, Ticker};
 
-/// How a request goes on, after its delay if it has one.
-pub(crate) enum Ending<'t> {
-    /// To the next filter.
-    Resume,
-    /// Answered here.
-    Reply(LocalReply<'t>),
-}
-
-/// Deadline in nanoseconds of the steady clock, then the stream's context: unique, and in the order of serving.
+/// Deadline in nanoseconds of the steady clock, then the stream's number: unique, and in the order of ending.
 type Key = (u64, u32);
 
-thread_local! {
-    /// A VM is one thread, so these are the VM's.
-    static PENDING: RefCell<LiteMap<Key, Ending<'static>>> = const { RefCell::new(LiteMap::new_vec()) };
-}
+/// The pending delays of a VM.
+#[derive(Debug, Default)]
+pub(crate) struct Delays(RefCell<LiteMap<Key, Ending<'static>>>);
 
 /// A pending delay. Dropped with its stream: of a client that has gone nothing stays behind.
-pub(crate) struct Pending(Key);
+#[derive(Debug)]
+pub(crate) struct PendingDelay {
+    delays: Rc<Delays>,
+    key: Key,
+}
 
-impl Ending<'_> {
-    /// Ends a request that is not delayed.
-    pub(crate) fn at_once(self) -> Action {
-        match self {
-            Ending::Reply(reply) if answer(&reply) => Action::Pause,
-            Ending::Reply(_) | Ending::Resume => Action::Continue,
-        }
-    }
-
-    /// Ends the paused request of the stream in force. After this nothing of the stream can be read or written.
-    fn after_delay(&self) -> Result<(), HostError> {
-        match self {
-            Ending::Reply(reply) if answer(reply) => Ok(()),
-            Ending::Reply(_) | Ending::Resume => host::resume_request(),
-        }
-    }
-
-    fn into_owned(self) -> Ending<'static> {
-        match self {
-            Ending::Resume => Ending::Resume,
-            Ending::Reply(LocalReply { status, grpc_status, details, headers, body }) => Ending::Reply(LocalReply {
-                status,
-                grpc_status,
-                details,
-                headers: headers
-                    .into_iter()
-                    .map(|(name, value)| (name.into_owned().into(), value.into_owned().into()))
-                    .collect(),
-                body: body.into_owned().into(),
-            }),
-        }
+impl Drop for PendingDelay {
+    fn drop(&mut self) {
+        self.delays.0.borrow_mut().remove(&self.key);
     }
 }
 
-/// Sends a local reply; false if the host refuses.
-fn answer(reply: &LocalReply<'_>) -> bool {
-    let response = LocalResponse {
-        status: reply.status,
-        grpc_status: reply.grpc_status,
-        details: reply.details,
-        body: &reply.body,
-    };
-    let headers = reply.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_ref()));
-    host::send_local_response(response, headers)
-        .map_err(|error| {
-            log::error!("{error}: the request is left to the native routes");
-            metrics::count(&DECISION_ERRORS, &[]);
-        })
-        .is_ok()
-}
+impl Delays {
+    /// Whether no delay is pending.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
 
-impl Pending {
-    /// Puts off a request's ending, and has `ticker`, that of the stream's root context, see to it. Where `max_active`
-    /// others are pending, or the host cannot keep time, the ending comes back: the request passes undelayed.
+    /// Puts off a request's ending, and has `ticker`, that of the stream's plugin, see to it. Where `max_active` others are
+    /// pending, or the host cannot keep time, the ending comes back: the request passes undelayed.
     pub(crate) fn begin<'t>(
-        context: u32,
-        delay: Duration,
-        ending: Ending<'t>,
+        self: &Rc<Self>,
+        (host, registry, ticker): (&impl Host, &Registry, &Ticker),
+        stream: u32,
+        (delay, ending): (Duration, Ending<'t>),
         max_active: u32,
-        ticker: &Ticker,
-    ) -> Result<Self, Ending<'t>> {
-        if PENDING.with_borrow(LiteMap::len) >= usize::try_from(max_active).unwrap_or(usize::MAX) {
-            metrics::count(&DELAYS_SKIPPED, &[]);
+    ) -> Result<PendingDelay, Ending<'t>> {
+        if self.0.borrow().len() >= usize::try_from(max_active).unwrap_or(usize::MAX) {
+            registry.count(host, &DELAYS_SKIPPED, &[]);
             return Err(ending);
         }
-        match clock::steady_nanoseconds().and_then(|now| ticker.hasten().map(|()| now)) {
+        match host.steady_nanoseconds().and_then(|now| ticker.set(host, FAST).map(|()| now)) {
             Ok(now) => {
                 let delay = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
-                let key = (now.saturating_add(delay), context);
-                PENDING.with_borrow_mut(|pending| pending.insert(key, ending.into_owned()));
-                Ok(Self(key))
+                let key = (now.saturating_add(delay), stream);
+                self.0.borrow_mut().insert(key, ending.into_owned());
+                Ok(PendingDelay { delays: Rc::clone(self), key })
             }
             Err(error) => {
                 log::error!("{error}: the request is not delayed");
@@ -113,38 +67,25 @@ impl Pending {
             }
         }
     }
-}
 
-impl Drop for Pending {
-    fn drop(&mut self) {
-        // It fails where the thread is about to end; then so do the delays.
-        let _ended_with_the_thread = PENDING.try_with(|pending| pending.borrow_mut().remove(&self.0));
-    }
-}
-
-/// Whether no delay is pending.
-pub(crate) fn is_idle() -> bool {
-    PENDING.with_borrow(LiteMap::is_empty)
-}
-
-/// Ends every delay of the VM that is due.
-pub(crate) fn serve_due() {
-    for (key, ending) in take_due() {
-        let (_, context) = key;
-        if let Err(error) = end(context, &ending) {
-            log::error!("{error}: a delayed request waits for the next tick");
-            PENDING.with_borrow_mut(|pending| pending.insert(key, ending));
+    /// Ends every delay of the VM that is due.
+    pub(crate) fn end_due(&self, host: &impl Host, registry: &Registry) {
+        for (key, ending) in self.take_due(host) {
+            let (_, stream) = key;
+            if let Err(error) = end(host, registry, stream, &ending) {
+                log::error!("{error}: a delayed request waits for the next tick");
+                self.0.borrow_mut().insert(key, ending);
+            }
         }
     }
-}
 
-/// What is due by now, in the order of its deadlines; everything if the host does not say what time it is.
-fn take_due() -> Vec<(Key, Ending<'static>)> {
-    let now = clock::steady_nanoseconds().unwrap_or_else(|error| {
-        log::error!("{error}: all delays end now");
-        u64::MAX
-    });
-    PENDING.with_borrow_mut(|pending| {
+    /// What is due by now, in the order of its deadlines; everything if the host does not say what time it is.
+    fn take_due(&self, host: &impl Host) -> Vec<(Key, Ending<'static>)> {
+        let now = host.steady_nanoseconds().unwrap_or_else(|error| {
+            log::error!("{error}: all delays end now");
+            u64::MAX
+        });
+        let pending = &mut *self.0.borrow_mut();
         let mut due = Vec::new();
         if pending.first().is_some_and(|((first, _), _)| *first <= now) {
             for (key, ending) in std::mem::take(pending) {
@@ -156,14 +97,10 @@ fn take_due() -> Vec<(Key, Ending<'static>)> {
             }
         }
         due
-    })
+    }
 }
 
-fn end(context: u32, ending: &Ending<'_>) -> Result<(), HostError> {
-    match host::set_effective_context(context) {
-        Ok(()) => ending.after_delay(),
-        // The stream is about to end: its client has gone.
-        Err(HostError { failure: Failure::Status(Status::BadArgument), .. }) => Ok(()),
-        Err(error) => Err(error),
-    }
+/// Ends a request, unless its client has gone.
+fn end(host: &impl Host, registry: &Registry, stream: u32, ending: &Ending<'_>) -> Result<(), HostError> {
+    if host.enter_stream(stream)? { ending.after_delay(host, registry) } else { Ok(()) }
 }

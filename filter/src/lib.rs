@@ -1,45 +1,37 @@
 //! The canary-filter proxy-wasm HTTP filter: reads a request, asks [`canary_routing`] what is to happen, writes the
 //! difference into the request's headers. It never forwards by itself and never fails a request for a reason of its own.
+//!
+//! A request passes through four steps: `read`, the decision, `apply`, `report`. `filter_stream` is their order; `guard_stream`
+//! is the second role's. They know their host by the trait in `host`, and what outlives a callback by `vm_state`; the `wasm`
+//! folder alone names proxy-wasm.
 
-mod accruals;
 mod apply;
-mod candidates;
-mod claims;
 mod delays;
-mod ejections;
-mod explanation;
-mod fallbacks;
-mod filter_state;
-mod flight;
+mod end_of_request;
+mod filter_stream;
+mod filter_table;
 mod guard;
-mod handover;
-mod headers;
-mod http;
-mod knowledge;
-mod metrics;
-mod observe;
-mod permissions;
-mod protobuf;
-mod request;
-mod response;
-mod root;
-mod sharing;
+mod guard_stream;
+mod health;
+mod host;
+#[cfg(test)]
+#[expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "test code"
+)]
+mod native_host;
+mod plugin;
+mod read;
+mod report;
 mod ticker;
-mod told;
+mod tracked_request;
+mod vm_state;
+mod wasm;
 
 /// Registers the filter with the VM: what the module's `_initialize` does.
 pub fn register() {
-    sdk_shims::logging::init();
-    metrics::init();
-    told::init();
-    flight::init();
-    guard::init();
-    handover::init();
-    sharing::init();
-    sdk_shims::set_root_context(|_| root::Root::default());
-}
-
-/// The module's entry point, which the host calls once for each VM.
-mod initialize {
-    sdk_shims::main! {{ super::register(); }}
+    wasm::register();
 }

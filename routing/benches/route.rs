@@ -8,7 +8,8 @@ mod scan;
 
 use std::hint::black_box;
 
-use canary_routing::{Config, Draws, Request, RouteTable};
+use canary_config::Config;
+use canary_routing::{AllHealthy, DecisionInput, Draws, FaultScope, Request, RouteTable};
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime};
 use scan::{Plain, Rules};
 use serde_json::{Value, json};
@@ -45,9 +46,15 @@ impl Case {
         request.path = self.request.path.clone().into();
         request.headers =
             self.request.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
-        let decide = || table.decide(black_box(&request), &Draws::default());
-        assert_eq!(decide().route.map_or("", |route| &route.name), self.route, "{}", self.name);
-        group.bench_function(&self.name, |bencher| bencher.iter(decide));
+        let draws = Draws::default();
+        let route = || {
+            let head = table.read_head(black_box(&request).pairs());
+            let (chance, health, faults) = (&draws, &AllHealthy, FaultScope::All);
+            let input = DecisionInput { head: &head, context: &request, chance, health, faults };
+            table.decide(&input).route.map(|route| &*route.name)
+        };
+        assert_eq!(route().unwrap_or_default(), self.route, "{}", self.name);
+        group.bench_function(&self.name, |bencher| bencher.iter(route));
     }
 
     /// Times the rules tried one by one.

@@ -4,12 +4,15 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::availability::FallbackReason;
-use crate::config::{AbortStatus, FailureAccrual, Retries, StickyKey};
+use canary_config::{AbortStatus, FailureAccrual};
+
+use crate::acting::HeaderChanges;
+use crate::destination::Destination;
 use crate::draws::Fraction;
-use crate::header_change::HeaderChange;
+use crate::health::FallbackReason;
+use crate::names::HeaderName;
 use crate::overrides::Permissions;
-use crate::route::{Destination, Route, WeightedDestination};
+use crate::route::{RetryPolicy, Route, Target};
 
 /// The answer for one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,21 +34,26 @@ pub struct Decision<'t> {
 }
 
 /// A version, and why it was picked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Picked<'t> {
     /// The version.
-    pub destination: Cow<'t, Destination>,
+    pub destination: &'t Destination,
     /// Why.
     pub reason: Reason,
 }
 
-impl Decision<'_> {
+impl<'t> Decision<'t> {
+    pub(crate) fn of(route: Option<&'t Route>, outcome: Outcome<'t>) -> Self {
+        let permissions = Permissions::default();
+        Self { route, delay: None, abort: None, aborted: None, leaves_faults: false, permissions, outcome }
+    }
+
     /// The version that serves the request, or would but for an injected abort, and why it was picked.
     #[must_use]
-    pub fn version(&self) -> Option<(&Destination, Reason)> {
+    pub fn version(&self) -> Option<(&'t Destination, Reason)> {
         match (&self.outcome, &self.aborted) {
-            (Outcome::Forward(forward), _) => Some((&forward.destination, forward.reason)),
-            (_, Some(picked)) => Some((&picked.destination, picked.reason)),
+            (Outcome::Forward(forward), _) => Some((forward.destination, forward.reason)),
+            (_, Some(picked)) => Some((picked.destination, picked.reason)),
             (Outcome::LocalReply(_) | Outcome::Untouched, None) => None,
         }
     }
@@ -67,11 +75,12 @@ pub enum FaultScope {
 
 /// The three kinds of ending.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every decision forwards: a box would cost each an allocation")]
 pub enum Outcome<'t> {
     /// Send it to a cluster.
-    Forward(Box<Forward<'t>>),
+    Forward(Forward<'t>),
     /// Answer it here.
-    LocalReply(LocalReply<'t>),
+    LocalReply(Box<LocalReply<'t>>),
     /// The proxy's native route serves: no VirtualService takes the host, or (in version mode) the filter has nothing to add.
     Untouched,
 }
@@ -82,7 +91,7 @@ pub struct Forward<'t> {
     /// Why this destination was picked.
     pub reason: Reason,
     /// The destination: one of the rule's, or the version that a policy has put in its place.
-    pub destination: Cow<'t, Destination>,
+    pub destination: &'t Destination,
     /// The destination's port after the defaults of `services` and the request.
     pub port: u16,
     /// The Envoy cluster that serves the destination.
@@ -91,31 +100,44 @@ pub struct Forward<'t> {
     pub path: Option<Vec<u8>>,
     /// The rewritten authority.
     pub authority: Option<&'t str>,
-    /// Changes of the request's headers.
-    pub request_headers: Vec<HeaderChange<'t>>,
+    /// Changes of the request's headers, before [`version_value`](Self::version_value).
+    pub request_headers: HeaderChanges,
+    /// The version header of the policy, which tells later hops the version.
+    pub version_value: Option<VersionValue<'t>>,
     /// Changes of the response's headers, those of CORS and a new user's cookie included.
-    pub response_headers: Vec<HeaderChange<'t>>,
+    pub response_headers: HeaderChanges,
     /// Limit of the whole exchange, tries included.
     pub timeout: Option<Duration>,
     /// When to try again; `None` where the rule is silent or switches retries off.
-    pub retries: Option<&'t Retries>,
+    pub retries: Option<&'t RetryPolicy>,
+    /// `timeout` and `retries` as the headers that Envoy's router reads, each with its value.
+    pub limits: &'t [(HeaderName, Box<[u8]>)],
     /// Clusters that get a copy, at most [`MAX_MIRRORS`](crate::config::MAX_MIRRORS).
     pub mirrors: Vec<Cow<'t, str>>,
     /// How the rule's weights picked the version; `None` where something else did.
     pub split: Option<SplitPick<'t>>,
     /// The version that was picked first, if another serves.
-    pub fallback: Option<Fallback<'t>>,
+    pub fallback: Option<Box<Fallback<'t>>>,
     /// Whether a policy names another version that could serve in place of this one.
     pub has_alternative: bool,
     /// What its failures do to the version, if another could serve in its place.
     pub accrual: Option<&'t Arc<FailureAccrual>>,
 }
 
+/// A version header with the version that serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VersionValue<'t> {
+    /// The header.
+    pub name: &'t HeaderName,
+    /// Its only value.
+    pub version: &'t str,
+}
+
 /// How the weights of a rule picked a version.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct SplitPick<'t> {
-    pub(crate) destinations: &'t [WeightedDestination],
-    /// Indices of destinations along the ring, where users have a place on it.
+    pub(crate) targets: &'t [Target],
+    /// Indices of targets along the ring, where users have a place on it.
     pub(crate) order: Option<&'t [usize]>,
     /// The weights by index where the clock moves one.
     pub(crate) ramped: Option<Vec<u64>>,
@@ -126,24 +148,33 @@ pub struct SplitPick<'t> {
 /// A user of a sticky split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct User<'t> {
-    /// Where the user's key stands, or is to stand.
-    pub key: &'t StickyKey,
+    /// Where the user's key is, or is to be, such as `header x-user-id`.
+    pub key: &'t str,
     /// The user's place on the ring; `None` for a new user whom the draws do not name.
     pub bucket: Option<Fraction>,
     /// The request had no key: the response brings a cookie.
     pub is_new: bool,
 }
 
+impl PartialEq for SplitPick<'_> {
+    /// Splits of the same targets; the weights follow from the rule and the time.
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.targets, other.targets)
+            && (self.order, &self.ramped, self.user) == (other.order, &other.ramped, other.user)
+    }
+}
+
+impl Eq for SplitPick<'_> {}
+
 impl<'t> SplitPick<'t> {
     /// The destinations with their weights now: along the ring where users have a place on it, else in the rule's order.
     pub fn weights(&self) -> impl Iterator<Item = (&'t Destination, u64)> {
         let along = self.order.unwrap_or_default().iter().copied();
-        let all = 0..self.order.map_or(self.destinations.len(), |_| 0);
-        let indices = along.chain(all);
-        indices.filter_map(|index| {
-            let destination = &self.destinations.get(index)?.destination;
+        let all = 0..self.order.map_or(self.targets.len(), |_| 0);
+        along.chain(all).filter_map(|index| {
+            let target = self.targets.get(index)?;
             let ramped = self.ramped.as_ref().and_then(|weights| weights.get(index).copied());
-            Some((destination, ramped.unwrap_or(destination.weight.into())))
+            Some((&target.own.destination, ramped.unwrap_or(target.weight.into())))
         })
     }
 }
@@ -155,7 +186,7 @@ pub struct Fallback<'t> {
     pub from: Option<Cow<'t, str>>,
     /// Why it cannot serve.
     pub reason: FallbackReason,
-    /// The versions after it that cannot serve either, in the order in which they were tried; at most [`MOST_SKIPPED`].
+    /// The versions after it that cannot serve either, in the order in which they were tried; at most [`MAX_SKIPPED`].
     pub skipped: Vec<Skipped<'t>>,
 }
 
@@ -168,8 +199,8 @@ pub struct Skipped<'t> {
     pub reason: FallbackReason,
 }
 
-/// Most versions that a decision names as skipped.
-pub const MOST_SKIPPED: usize = 8;
+/// So many versions a decision names as skipped, at most.
+pub const MAX_SKIPPED: usize = 8;
 
 /// An answer by the proxy itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

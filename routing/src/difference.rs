@@ -1,5 +1,6 @@
 //! How a candidate's decision differs from the live one.
 
+use crate::acting::HeaderChange;
 use crate::decision::{Decision, Forward, Outcome};
 
 /// A respect in which two decisions about one request differ.
@@ -63,9 +64,8 @@ impl Difference {
         match self {
             Self::Outcome => std::mem::discriminant(&live.outcome) != std::mem::discriminant(&candidate.outcome),
             Self::Version => forwards(|live, candidate| {
-                let version =
-                    |forward: &Forward<'_>| (forward.destination.host.clone(), forward.destination.subset.clone());
-                version(live) != version(candidate)
+                let (live, candidate) = (live.destination, candidate.destination);
+                (&live.host, &live.subset) != (&candidate.host, &candidate.subset)
             }),
             Self::Cluster => forwards(|live, candidate| live.cluster != candidate.cluster),
             Self::LocalReply => match (&live.outcome, &candidate.outcome) {
@@ -77,7 +77,12 @@ impl Difference {
                 forwards(|live, candidate| (&live.path, live.authority) != (&candidate.path, candidate.authority))
             }
             Self::Headers => forwards(|live, candidate| {
-                live.request_headers != candidate.request_headers || live.response_headers != candidate.response_headers
+                let version = |forward: &Forward<'_>| {
+                    forward.version_value.map(|value| (value.name.as_str().to_owned(), value.version.to_owned()))
+                };
+                !same_changes(&live.request_headers, &candidate.request_headers)
+                    || !same_changes(&live.response_headers, &candidate.response_headers)
+                    || version(live) != version(candidate)
             }),
             Self::Retries => {
                 forwards(|live, candidate| (live.timeout, live.retries) != (candidate.timeout, candidate.retries))
@@ -85,6 +90,12 @@ impl Difference {
             Self::Mirrors => forwards(|live, candidate| live.mirrors != candidate.mirrors),
         }
     }
+}
+
+/// Whether changes are the same: the tables of two documents number their headers each in its own way.
+fn same_changes(live: &[HeaderChange], candidate: &[HeaderChange]) -> bool {
+    let content = |change: &HeaderChange| (change.name.as_str().to_owned(), change.operation, change.value.clone());
+    live.iter().map(content).eq(candidate.iter().map(content))
 }
 
 /// Every respect in which two decisions differ, in the order of [`Difference::ALL`]; none if a client and the upstreams could

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::config::MAX_MIRRORS;
+use canary_config::{MAX_MIRRORS, Percentage};
 
 /// A number in [0, 1), held as multiples of 2⁻⁶⁴ so that every comparison is exact.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +64,12 @@ impl Fraction {
         self.0
     }
 
+    /// Whether a share takes a request with this draw: draws below it do.
+    #[must_use]
+    pub fn is_within(self, share: Percentage) -> bool {
+        self.scale(Percentage::ALL.millionths().into()) < u64::from(share.millionths())
+    }
+
     /// The integer part of `self × n`: a value in [0, n), each equally likely.
     #[must_use]
     pub const fn scale(self, n: u64) -> u64 {
@@ -71,7 +77,34 @@ impl Fraction {
     }
 }
 
-/// What chance says for one request. Every number is drawn once; a decision never draws again.
+/// What a number is drawn for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Draw {
+    /// The weighted destination: 90/10 gives the first below 0.9.
+    Split,
+    /// Whether the delay happens: below its percentage it does.
+    Delay,
+    /// Whether the abort happens.
+    Abort,
+    /// Whether a version that is on trial gets the request.
+    Trial,
+    /// Whether a mirror of the rule, by its position, gets a copy.
+    Mirror(usize),
+    /// Whether the candidate document is asked too.
+    Candidate,
+}
+
+/// Chance for one request: every number is independent of the others, and the same whenever it is asked for again.
+pub trait Chance {
+    /// The number for a purpose.
+    fn draw(&self, purpose: Draw) -> Fraction;
+
+    /// 128 random bits that name a new user. Without them a user who is to get a cookie gets none, and the version that the
+    /// split's draw picks.
+    fn identity(&self) -> Option<u128>;
+}
+
+/// Numbers that are given, for tests and tools.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Draws {
     /// Picks the weighted destination: 90/10 gives the first below 0.9.
@@ -89,4 +122,21 @@ pub struct Draws {
     /// 128 random bits that name a new user. Without them a user who is to get a cookie gets none, and the version that the
     /// split's draw picks.
     pub identity: Option<u128>,
+}
+
+impl Chance for Draws {
+    fn draw(&self, purpose: Draw) -> Fraction {
+        match purpose {
+            Draw::Split => self.split,
+            Draw::Delay => self.delay,
+            Draw::Abort => self.abort,
+            Draw::Trial => self.trial,
+            Draw::Mirror(position) => self.mirror.get(position).copied().unwrap_or_default(),
+            Draw::Candidate => self.candidate,
+        }
+    }
+
+    fn identity(&self) -> Option<u128> {
+        self.identity
+    }
 }

@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::config::error::Findings;
-use crate::config::node::Node;
-use crate::config::{self, Config, ConfigErrors, Json, Retries};
-use crate::decision::{Decision, Forward, LocalReply, Outcome, SplitPick};
+use canary_config::error::Findings;
+use canary_config::node::Node;
+use canary_config::timestamp::Timestamp;
+use canary_config::{self as config, Config, ConfigErrors, Json};
+
+use crate::acting::{HeaderChange, Operation};
+use crate::decision::{Decision, Forward, LocalReply, Outcome, SplitPick, VersionValue};
 use crate::difference::differences;
 use crate::draws::{Draws, Fraction};
-use crate::header_change::HeaderChange;
 use crate::overrides::Permission;
 use crate::request::Request;
+use crate::route::RetryPolicy;
 use crate::table::RouteTable;
-use crate::timestamp::Timestamp;
 
 /// A request to explain, with what it may say about the proxy and about chance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,7 +139,7 @@ impl Question {
     }
 
     fn decide<'t>(&self, table: &'t RouteTable, draws: &Draws) -> Decision<'t> {
-        table.decide_among(&self.request, draws, self.unavailable.as_slice())
+        self.request.decide(table, draws, &self.unavailable)
     }
 
     /// A decision in the published shape; what is absent is `null` or empty.
@@ -145,7 +147,7 @@ impl Question {
     pub fn describe(&self, decision: &Decision<'_>) -> Value {
         let request = &self.request;
         let forward = match &decision.outcome {
-            Outcome::Forward(forward) => Some(forward.as_ref()),
+            Outcome::Forward(forward) => Some(forward),
             Outcome::LocalReply(_) | Outcome::Untouched => None,
         };
         let reply = match &decision.outcome {
@@ -157,7 +159,7 @@ impl Question {
             (None, Some(_)) => "localReply",
             (None, None) => "untouched",
         };
-        let destination = forward.map(|forward| forward.destination.as_ref());
+        let destination = forward.map(|forward| forward.destination);
         let path = forward.and_then(|forward| forward.path.as_deref()).unwrap_or(&request.path);
         let authority = forward.and_then(|forward| forward.authority).map(Cow::Borrowed);
         let retry = forward.and_then(|forward| forward.retries);
@@ -167,16 +169,16 @@ impl Question {
             "route": decision.route.map(|route| &route.name).filter(|name| !name.is_empty()),
             "rule": decision.route.map(|route| &route.rule),
             "reason": forward.map(|forward| forward.reason.as_str()),
-            "host": destination.map(|destination| &destination.host),
-            "subset": destination.and_then(|destination| destination.subset.as_ref()),
+            "host": destination.map(|destination| &*destination.host),
+            "subset": destination.and_then(|destination| destination.subset.as_deref()),
             "port": forward.map(|forward| forward.port),
             "cluster": forward.map(|forward| &forward.cluster),
             "method": lossy(&request.method),
             "path": lossy(path),
             "authority": authority.unwrap_or_else(|| lossy(&request.authority)),
-            "requestHeaders": describe_changes(forward.map_or(&[], |forward| &forward.request_headers)),
-            "responseHeaders": describe_changes(forward.map_or(&[], |forward| &forward.response_headers)),
-            "localReply": reply.map(describe_reply),
+            "requestHeaders": forward.map_or_else(|| describe_changes(&[], None), |forward| describe_changes(&forward.request_headers, forward.version_value)),
+            "responseHeaders": describe_changes(forward.map_or(&[], |forward| &forward.response_headers), None),
+            "localReply": reply.map(|reply| describe_reply(reply)),
             "delayMs": decision.delay.map(millis),
             "timeoutMs": forward.and_then(|forward| forward.timeout).map(millis),
             "retry": retry.map(describe_retries),
@@ -194,7 +196,7 @@ impl Question {
 
 fn describe_fallback(forward: &Forward<'_>) -> Option<Value> {
     let fallback = forward.fallback.as_ref()?;
-    let to = &forward.destination.subset;
+    let to = forward.destination.subset.as_deref();
     let mut answer = json!({"from": fallback.from, "to": to, "reason": fallback.reason.as_str()});
     if let Some(fields) = answer.as_object_mut().filter(|_| !fallback.skipped.is_empty()) {
         let skipped = fallback.skipped.iter().map(|skipped| json!([skipped.version, skipped.reason.as_str()]));
@@ -205,11 +207,11 @@ fn describe_fallback(forward: &Forward<'_>) -> Option<Value> {
 
 /// Buckets are hexadecimal: most readers of JSON cannot hold 64 bits in a number.
 fn describe_split(split: &SplitPick<'_>) -> Value {
-    let weights = split.weights().map(|(target, weight)| json!([target.subset, weight]));
+    let weights = split.weights().map(|(target, weight)| json!([target.subset.as_deref(), weight]));
     let user = split.user.as_ref();
     json!({
         "weights": weights.collect::<Vec<_>>(),
-        "key": user.map(|user| user.key.describe()),
+        "key": user.map(|user| user.key),
         "new": user.is_some_and(|user| user.is_new),
         "bucket": user.and_then(|user| user.bucket).map(|bucket| format!("{:016x}", bucket.to_bits())),
     })
@@ -225,23 +227,25 @@ fn describe_reply(reply: &LocalReply<'_>) -> Value {
     })
 }
 
-fn describe_changes(changes: &[HeaderChange<'_>]) -> Value {
+/// The version header of a policy is set after everything else.
+fn describe_changes(changes: &[HeaderChange], version: Option<VersionValue<'_>>) -> Value {
     let (mut set, mut add, mut remove) = (Vec::new(), Vec::new(), Vec::new());
-    for change in changes {
-        match change {
-            HeaderChange::Set(name, value) => set.push(json!([name, lossy(value)])),
-            HeaderChange::Add(name, value) => add.push(json!([name, lossy(value)])),
-            HeaderChange::Remove(name) => remove.push(json!(name)),
+    for HeaderChange { name, operation, value } in changes {
+        match operation {
+            Operation::Set => set.push(json!([name.as_str(), lossy(value)])),
+            Operation::Add => add.push(json!([name.as_str(), lossy(value)])),
+            Operation::Remove => remove.push(json!(name.as_str())),
         }
     }
+    set.extend(version.map(|version| json!([version.name.as_str(), version.version])));
     json!({"set": set, "add": add, "remove": remove})
 }
 
-fn describe_retries(retries: &Retries) -> Value {
+fn describe_retries(retries: &RetryPolicy) -> Value {
     json!({
         "attempts": retries.attempts,
         "perTryTimeoutMs": retries.per_try_timeout.map(millis),
-        "retryOn": retries.retry_on.join(","),
+        "retryOn": retries.retry_on,
         "statusCodes": retries.status_codes,
     })
 }

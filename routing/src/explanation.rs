@@ -1,6 +1,7 @@
 //! A decision in one line of ASCII, for a response header.
 
-use crate::config::AbortStatus;
+use canary_config::AbortStatus;
+
 use crate::decision::{Decision, Forward, Outcome, SplitPick};
 use crate::overrides::Permission;
 
@@ -76,7 +77,7 @@ fn explain_forward(forward: &Forward<'_>, say: &mut impl FnMut(&str, &str)) {
 fn explain_split(split: &SplitPick<'_>, say: &mut impl FnMut(&str, &str)) {
     if let Some(user) = &split.user {
         let new = if user.is_new { "new " } else { "" };
-        say("key", &format!("{new}{}", user.key.describe()));
+        say("key", &format!("{new}{}", user.key));
         if let Some(bucket) = user.bucket {
             say("bucket", &format!("{:016x}", bucket.to_bits()));
         }

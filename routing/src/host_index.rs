@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
-use crate::index::Hash;
+use crate::word_hash::WordHasher;
 
 /// Names come from the configuration, so their hash needs no secret.
-type ByName = HashMap<Vec<u8>, usize, BuildHasherDefault<Hash>>;
+type ByName = HashMap<Vec<u8>, usize, BuildHasherDefault<WordHasher>>;
 
 /// Names of hosts, in lower case; lookups need not be.
 #[derive(Debug, Default)]

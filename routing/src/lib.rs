@@ -1,12 +1,16 @@
 //! The routing decision of canary-filter, as a pure function.
 //!
-//! A document in Istio's own words (VirtualService, DestinationRule) is read by [`Config::read`], compiled once by
-//! [`RouteTable::compile`], and asked for each request by [`RouteTable::decide`]. Nothing here knows a proxy, a clock or a
-//! source of randomness: the request is a [`RequestView`], chance comes in as [`Draws`], and the answer is a [`Decision`],
-//! plain data that an adapter carries out.
+//! A document that [`canary_config`] has read is compiled once by [`RouteTable::compile`] and asked for each request by
+//! [`RouteTable::decide`]. Nothing here knows a proxy, a clock or a source of randomness: the request is a [`RequestHead`] and a
+//! [`RequestContext`], chance comes in as [`draws::Chance`], what is known of clusters as [`Health`], and the answer is a
+//! [`Decision`], plain data that an adapter carries out.
+//!
+//! The stages, each in a folder of its own: `compile` (document to table; the only one that knows the document's structures),
+//! `matching` (which rule), `picking` (which version, and which other where it cannot serve), `acting` (headers, paths, replies).
 //!
 //! ```
-//! use canary_routing::{Config, Draws, Outcome, Request, RouteTable};
+//! use canary_config::Config;
+//! use canary_routing::{AllHealthy, Draws, Outcome, Request, RouteTable};
 //!
 //! let (config, warnings) = Config::from_json(br#"{
 //!   "virtualServices": [{"hosts": ["reviews"], "http": [
@@ -20,56 +24,54 @@
 //! let table = RouteTable::compile(&config);
 //!
 //! let jason = Request::get("http://reviews:9080/reviews/1").with_header("end-user", "jason");
-//! let Outcome::Forward(forward) = table.decide(&jason, &Draws::default()).outcome else { panic!() };
+//! let Outcome::Forward(forward) = jason.decide(&table, &Draws::default(), &AllHealthy).outcome else { panic!() };
 //! assert_eq!(forward.cluster, "outbound|9080|v2|reviews.default.svc.cluster.local");
 //! ```
 
 pub mod accrual;
-mod answer;
-pub mod availability;
-pub mod config;
-mod cors;
+mod acting;
+mod compile;
 pub mod decision;
+pub mod destination;
 pub mod difference;
 pub mod draws;
-pub mod duration;
 pub mod explain;
 pub mod explanation;
-mod field;
 mod fingerprint;
-pub mod format;
-pub mod header_change;
-pub mod host;
+mod head;
+pub mod health;
 mod host_index;
-mod index;
-mod matcher;
-pub mod network;
+mod input;
+mod matching;
+mod names;
+mod network;
 pub mod overrides;
-pub mod own_headers;
-mod path;
-mod pick;
-pub mod regex;
+mod picking;
+mod possible_decisions;
+mod regex;
 pub mod request;
-mod resolve;
-mod ring;
 pub mod route;
-mod rules;
-mod sorted;
-mod split;
-pub mod sticky;
+mod short_list;
 pub mod table;
-pub mod timestamp;
-mod version;
+mod word_hash;
 
-pub use availability::{AllAvailable, Availability, FallbackReason};
-pub use config::{Config, ConfigError, ConfigErrors, Proxy, Warning};
-pub use decision::{Decision, Fallback, FaultScope, Forward, LocalReply, Outcome, Picked, Reason, Skipped};
+pub use acting::{HeaderChange, HeaderChanges, Operation};
+pub use decision::{
+    Decision, Fallback, FaultScope, Forward, LocalReply, Outcome, Picked, Reason, Skipped, SplitPick, User,
+    VersionValue,
+};
+pub use destination::{Destination, DestinationId, DestinationName};
 pub use difference::{Difference, differences};
-pub use draws::{Draws, Fraction};
+pub use draws::{Chance, Draw, Draws, Fraction};
 pub use fingerprint::fingerprint;
-pub use header_change::HeaderChange;
+pub use head::RequestHead;
+pub use health::{AllHealthy, FallbackReason, Health};
+pub use input::DecisionInput;
+pub use names::{HeaderName, Slot};
 pub use overrides::{Permission, Permissions};
-pub use request::{Claim, Request, RequestView};
-pub use route::{Destination, Route};
-pub use table::RouteTable;
-pub use timestamp::Timestamp;
+pub use picking::sticky;
+pub use possible_decisions::PossibleDecision;
+pub use regex::matches_regex;
+pub use request::{Claim, Request, RequestContext};
+pub use route::{RetryPolicy, Route};
+pub use table::{RouteTable, Steering};

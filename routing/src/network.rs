@@ -4,21 +4,21 @@ use std::net::{IpAddr, SocketAddr};
 
 use canary_config::format::Property;
 
-use crate::request::RequestView;
+use crate::request::RequestContext;
 
 /// The client's address as the host knows it, with or without a port; `None` for what is none, such as a Unix socket's.
-pub(crate) fn source_ip(request: &impl RequestView) -> Option<IpAddr> {
-    source(request).map(|(address, _)| address)
+pub(crate) fn source_ip(context: &dyn RequestContext) -> Option<IpAddr> {
+    source(context).map(|(address, _)| address)
 }
 
 /// The same where it is the connection's. An address that Envoy has taken from `X-Forwarded-For`, where anybody may write
 /// what he likes, has the port 0, which no connection comes from.
-pub(crate) fn peer_ip(request: &impl RequestView) -> Option<IpAddr> {
-    source(request).filter(|(_, port)| *port != Some(0)).map(|(address, _)| address)
+pub(crate) fn peer_ip(context: &dyn RequestContext) -> Option<IpAddr> {
+    source(context).filter(|(_, port)| *port != Some(0)).map(|(address, _)| address)
 }
 
-fn source(request: &impl RequestView) -> Option<(IpAddr, Option<u16>)> {
-    let address = request.property(Property::RemoteAddress)?;
+fn source(context: &dyn RequestContext) -> Option<(IpAddr, Option<u16>)> {
+    let address = context.property(Property::RemoteAddress)?;
     let text = std::str::from_utf8(&address).ok()?;
     let with_port = text.parse().map(|address: SocketAddr| (address.ip(), Some(address.port())));
     let (address, port) = with_port.or_else(|_| text.parse().map(|address| (address, None))).ok()?;

@@ -1,23 +1,18 @@
-//! The request as the decision sees it: bytes, borrowed, nothing assumed to be UTF-8.
+//! What a host knows of a request beside its head, and an owned request for tests and tools.
 
+use canary_config::format::Property;
+use canary_config::host::split_port;
+use canary_config::timestamp::Timestamp;
 use serde_json::Value;
 
-use crate::format::Property;
-use crate::host::split_port;
-use crate::timestamp::Timestamp;
+use crate::decision::{Decision, FaultScope};
+use crate::draws::Draws;
+use crate::health::Health;
+use crate::input::DecisionInput;
+use crate::table::RouteTable;
 
-/// One request. Implemented by the filter over the host's header map, by [`Request`] in tests and tools.
-pub trait RequestView {
-    /// `:method`, as sent (methods are case-sensitive).
-    fn method(&self) -> &[u8];
-    /// `:scheme`; empty where the host has none.
-    fn scheme(&self) -> &[u8];
-    /// `:authority` or `Host`, with its port, as sent.
-    fn authority(&self) -> &[u8];
-    /// `:path` with its query, as the proxy hands it over (normalisation is the connection manager's work).
-    fn path(&self) -> &[u8];
-    /// Every line of a header, in order. `name` is in lower case. Lines are never joined (Istio on Envoy 1.39 and later).
-    fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]>;
+/// What a decision may ask beside the head of a request; it asks only where a rule needs it.
+pub trait RequestContext {
     /// The port that the client asked for where it is known from elsewhere than the authority.
     fn port(&self) -> Option<u16> {
         None
@@ -101,29 +96,27 @@ impl Request {
         self.headers.push((name.to_ascii_lowercase(), value.as_ref().to_vec()));
         self
     }
+
+    /// The header map, as a host hands it over.
+    pub fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let pseudo: [(&[u8], &[u8]); 4] = [
+            (b":method", &self.method),
+            (b":scheme", &self.scheme),
+            (b":authority", &self.authority),
+            (b":path", &self.path),
+        ];
+        pseudo.into_iter().chain(self.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())))
+    }
+
+    /// What a table decides for this request, all faults included.
+    #[must_use]
+    pub fn decide<'t>(&self, table: &'t RouteTable, draws: &Draws, health: &dyn Health) -> Decision<'t> {
+        let head = table.read_head(self.pairs());
+        table.decide(&DecisionInput { head: &head, context: self, chance: draws, health, faults: FaultScope::All })
+    }
 }
 
-impl RequestView for Request {
-    fn method(&self) -> &[u8] {
-        &self.method
-    }
-
-    fn scheme(&self) -> &[u8] {
-        &self.scheme
-    }
-
-    fn authority(&self) -> &[u8] {
-        &self.authority
-    }
-
-    fn path(&self) -> &[u8] {
-        &self.path
-    }
-
-    fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.headers.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_slice())
-    }
-
+impl RequestContext for Request {
     fn port(&self) -> Option<u16> {
         self.port
     }

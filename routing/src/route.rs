@@ -1,44 +1,51 @@
-//! A rule, compiled: what it matches and what it does.
+//! A rule, compiled: which conditions it has and what it does.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{
-    Config, CorsPolicy, DirectResponse, Fault, Headers, HttpMatch, HttpRoute, PathRewrite, Percentage, Redirect,
-    Retries,
-};
-use crate::header_change::{self, Step};
-use crate::request::RequestView;
-use crate::ring::Ring;
-use crate::split::Split;
-use crate::version::{HostPolicy, Policies};
+use canary_config::{DirectResponse, Fault, Percentage, Redirect};
 
-/// The port of a request whose authority names none.
-pub(crate) const DEFAULT_PORT: u16 = 80;
+use crate::acting::{CorsRules, HeaderPolicy, HeaderSteps, MatchedPath, PathRewrite};
+use crate::destination::Destination;
+use crate::names::HeaderName;
+use crate::picking::{HostPolicy, Ring, Split};
+use crate::request::RequestContext;
 
 /// A rule under one entry of its `match`, as Envoy would have it as one route.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Route {
     /// The rule's name, joined by the match's name (`rule.match`, `root-delegate`); empty where neither has one.
-    pub name: String,
+    pub name: Box<str>,
     /// JSON pointer of the rule in the document.
-    pub rule: String,
-    pub(crate) matcher: Option<Arc<HttpMatch>>,
+    pub rule: Box<str>,
+    pub(crate) port: Option<u16>,
+    /// Its conditions among those of its rules.
+    pub(crate) conditions: Range<usize>,
+    pub(crate) matched_path: MatchedPath,
     pub(crate) action: Arc<Action>,
 }
 
+impl PartialEq for Route {
+    /// Routes of one table are told apart by their place in the document and their conditions.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.rule, &self.name, &self.conditions) == (&other.rule, &other.name, &other.conditions)
+    }
+}
+
+impl Eq for Route {}
+
 /// What a rule does; shared by the routes of its matches, and by rules that do the same.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Action {
     pub(crate) fault: Fault,
     pub(crate) kind: Kind,
     /// Changes of the headers of local replies.
-    pub(crate) reply_headers: Vec<Step>,
+    pub(crate) reply_headers: HeaderSteps,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Kind {
     Forward(Box<Forwarding>),
     Redirect(Box<Redirect>),
@@ -46,158 +53,107 @@ pub(crate) enum Kind {
 }
 
 /// How a rule forwards.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Forwarding {
-    pub(crate) destinations: Vec<WeightedDestination>,
-    /// What the rule does for versions that are none of its destinations.
-    pub(crate) treatment: Treatment,
+    /// The destinations that the rule names, in its order.
+    pub(crate) targets: Box<[Target]>,
     /// The shares of a draw.
     pub(crate) split: Split,
     /// The shares of users, and of a weight that moves.
     pub(crate) ring: Option<Ring>,
     pub(crate) path: Option<PathRewrite>,
     pub(crate) timeout: Option<Duration>,
-    pub(crate) retries: Option<Box<Retries>>,
-    pub(crate) mirrors: Vec<MirrorTarget>,
-    pub(crate) cors: Option<Box<CorsPolicy>>,
+    pub(crate) retries: Option<RetryPolicy>,
+    /// The timeout and the retries as Envoy's router reads them from a request's headers.
+    pub(crate) limits: Box<[(HeaderName, Box<[u8]>)]>,
+    pub(crate) mirrors: Box<[MirrorTarget]>,
+    pub(crate) cors: Option<Box<CorsRules>>,
 }
 
-/// A destination with what the rule does for it.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct WeightedDestination {
-    pub(crate) destination: Destination,
-    pub(crate) treatment: Treatment,
+/// When a request is tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Tries after the first, 1 or more.
+    pub attempts: u32,
+    /// Limit of each try.
+    pub per_try_timeout: Option<Duration>,
+    /// Conditions, separated by commas; `retriable-status-codes` included where there are codes.
+    pub retry_on: String,
+    /// Statuses of upstreams that are retried.
+    pub status_codes: Vec<u16>,
+}
+
+/// A destination of a rule.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) own: Version,
+    /// Its share is this over the sum of the rule's weights; of no meaning for a lone destination.
+    pub(crate) weight: u32,
     /// The policy of its host.
     pub(crate) policy: Option<Arc<HostPolicy>>,
+    /// The versions of the host that may be picked in its place: all that the policy knows or the rule names.
+    pub(crate) versions: Box<[Alternative]>,
+    /// The fallback order, as places in `versions`.
+    pub(crate) order: Box<[usize]>,
 }
 
-/// What a rule does to the requests of a destination and their responses.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Treatment {
-    pub(crate) authority: Option<String>,
-    pub(crate) request_headers: Vec<Step>,
-    pub(crate) response_headers: Vec<Step>,
+/// A version that may be picked in the place of a target.
+#[derive(Debug)]
+pub(crate) enum Alternative {
+    /// Another target of the rule, or this one, by its place.
+    Target(usize),
+    /// No target of the rule: on the port of the target that it replaces, with what the rule does for all.
+    Bare(Version),
+}
+
+/// A version with what a rule does to its requests and their responses.
+#[derive(Debug)]
+pub(crate) struct Version {
+    pub(crate) destination: Destination,
+    pub(crate) headers: Arc<HeaderPolicy>,
+    /// The fault of this version alone, which replaces the rule's of the same kind.
+    pub(crate) fault: Fault,
 }
 
 /// A target of copies.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct MirrorTarget {
     pub(crate) destination: Destination,
     pub(crate) percentage: Percentage,
 }
 
-/// Where a rule sends requests.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Destination {
-    /// The host's full name.
-    pub host: String,
-    /// The version; `None` is the service as a whole.
-    pub subset: Option<String>,
-    /// The port; `None` is the request's.
-    pub port: Option<u16>,
-    /// Its weight in the rule.
-    pub weight: u32,
-    /// The cluster, where its name does not depend on the request's port.
-    pub(crate) cluster: Option<String>,
-}
-
 impl Route {
-    /// The routes of a rule whose entries `selected` holds for; a rule without matches is one route.
-    pub(crate) fn compile<'m>(
-        rule: &'m HttpRoute,
-        namespace: &str,
-        config: &Config,
-        policies: &Policies,
-        actions: &mut RecentActions,
-        selected: impl Fn(&HttpMatch) -> bool,
-    ) -> Vec<Self> {
-        let action = actions.share(Action::compile(rule, namespace, config, policies));
-        let route = |matcher: Option<&'m Arc<HttpMatch>>| Self {
-            name: route_name(rule, matcher.map(Arc::as_ref)),
-            rule: rule.at.clone(),
-            matcher: matcher.cloned(),
-            action: Arc::clone(&action),
-        };
-        if rule.matches.is_empty() {
-            return vec![route(None)];
-        }
-        rule.matches.iter().filter(|matcher| selected(matcher)).map(|matcher| route(Some(matcher))).collect()
-    }
-
     /// Whether the route counts on a port.
     pub(crate) fn applies_to(&self, port: u16) -> bool {
-        self.port().is_none_or(|wanted| wanted == port)
+        self.port.is_none_or(|wanted| wanted == port)
     }
 
     /// The port that the route is limited to.
-    pub(crate) fn port(&self) -> Option<u16> {
-        self.matcher.as_ref().and_then(|matcher| matcher.port)
-    }
-
-    pub(crate) fn is_match(&self, request: &impl RequestView) -> bool {
-        self.matcher.as_ref().is_none_or(|matcher| matcher.is_match(request))
-    }
-
-    pub(crate) fn is_catch_all(&self) -> bool {
-        self.matcher.as_ref().is_none_or(|matcher| matcher.is_catch_all())
-    }
-}
-
-/// The actions compiled last. Equal ones are shared: many rules send to few versions.
-#[derive(Debug, Default)]
-pub(crate) struct RecentActions(VecDeque<Arc<Action>>);
-
-/// How many actions are kept; a rule is compared with each.
-const RECENT_ACTIONS: usize = 16;
-
-impl RecentActions {
-    fn share(&mut self, action: Action) -> Arc<Action> {
-        if let Some(known) = self.0.iter().find(|known| ***known == action) {
-            return Arc::clone(known);
-        }
-        if self.0.len() >= RECENT_ACTIONS {
-            self.0.pop_front();
-        }
-        let action = Arc::new(action);
-        self.0.push_back(Arc::clone(&action));
-        action
+    pub(crate) const fn port(&self) -> Option<u16> {
+        self.port
     }
 }
 
 impl Action {
-    fn compile(rule: &HttpRoute, namespace: &str, config: &Config, policies: &Policies) -> Self {
-        let response = rule.headers.as_ref().map(|headers| &headers.response);
-        let kind = match (&rule.redirect, &rule.direct_response) {
-            (Some(redirect), _) => Kind::Redirect(redirect.clone()),
-            (None, Some(response)) => Kind::DirectResponse(response.clone()),
-            (None, None) => Kind::Forward(Box::new(Forwarding::compile(rule, namespace, config, policies))),
-        };
-        Self {
-            fault: rule.fault.as_deref().cloned().unwrap_or_default(),
-            kind,
-            reply_headers: header_change::steps(response.as_slice()),
-        }
-    }
-
     /// The policies of the hosts that the rule sends to.
     pub(crate) fn policies(&self) -> impl Iterator<Item = &Arc<HostPolicy>> {
-        let destinations = match &self.kind {
-            Kind::Forward(forwarding) => forwarding.destinations.as_slice(),
+        let targets = match &self.kind {
+            Kind::Forward(forwarding) => &*forwarding.targets,
             Kind::Redirect(_) | Kind::DirectResponse(_) => &[],
         };
-        destinations.iter().filter_map(|target| target.policy.as_ref())
+        targets.iter().filter_map(|target| target.policy.as_ref())
     }
 
-    /// Every fault that may hit a request of the rule.
+    /// Every fault that may affect a request of the rule.
     pub(crate) fn faults(&self) -> impl Iterator<Item = &Fault> {
-        std::iter::once(&self.fault).chain(self.policies().flat_map(|policy| policy.faults()))
+        std::iter::once(&self.fault).chain(self.policies().flat_map(|policy| &policy.faults))
     }
 }
 
 impl Forwarding {
-    /// The weights of the destinations where the clock moves one.
-    pub(crate) fn ramped_weights(&self, request: &impl RequestView) -> Option<Vec<u64>> {
-        self.ring.as_ref()?.ramped_weights(&self.destinations, || request.now())
+    /// The weights of the targets where the clock moves one.
+    pub(crate) fn ramped_weights(&self, context: &dyn RequestContext) -> Option<Vec<u64>> {
+        self.ring.as_ref()?.ramped_weights(&self.targets, || context.now())
     }
 
     /// The shares of a draw where the clock moves a weight, or not.
@@ -205,92 +161,22 @@ impl Forwarding {
         ramped_weights.map_or(Cow::Borrowed(&self.split), |weights| Cow::Owned(Split::new(weights.iter().copied())))
     }
 
-    fn compile(rule: &HttpRoute, namespace: &str, config: &Config, policies: &Policies) -> Self {
-        let mirrors = rule.mirrors.iter().flatten().map(|mirror| MirrorTarget {
-            destination: Destination::compile(&mirror.destination, 0, namespace, config),
-            percentage: mirror.percentage,
-        });
-        let destinations = rule.route.iter().map(|target| {
-            let destination = Destination::compile(&target.destination, target.weight, namespace, config);
-            WeightedDestination {
-                policy: policies.get(&destination.host).cloned(),
-                treatment: Treatment::compile(rule, target.headers.as_deref()),
-                destination,
-            }
-        });
-        let destinations: Vec<WeightedDestination> = destinations.collect();
-        Self {
-            treatment: Treatment::compile(rule, None),
-            split: Split::new(destinations.iter().map(|target| target.destination.weight.into())),
-            ring: Ring::compile(&destinations),
-            destinations,
-            path: rule.rewrite.as_ref().and_then(|rewrite| rewrite.path.clone()),
-            timeout: rule.timeout,
-            retries: rule.retries.clone().filter(|retries| retries.attempts > 0),
-            mirrors: mirrors.collect(),
-            cors: rule.cors_policy.clone(),
+    /// The target whose policy and port count for a version that is picked in the place of a target, and the version.
+    pub(crate) fn alternative<'t>(&'t self, target: &'t Target, place: usize) -> Option<(&'t Target, &'t Version)> {
+        match target.versions.get(place)? {
+            Alternative::Target(other) => self.targets.get(*other).map(|other| (other, &other.own)),
+            Alternative::Bare(version) => Some((target, version)),
         }
     }
-}
 
-impl WeightedDestination {
-    /// Whether this is a version of a host, given by its full name.
-    pub(crate) fn is(&self, host: &str, subset: &str) -> bool {
-        self.destination.host == host && self.destination.subset.as_deref() == Some(subset)
+    /// The same by the version's name.
+    pub(crate) fn find<'t>(&'t self, target: &'t Target, subset: &str) -> Option<(&'t Target, &'t Version)> {
+        let all = (0..target.versions.len()).filter_map(|place| self.alternative(target, place));
+        all.into_iter().find(|(_, version)| version.destination.subset.as_deref() == Some(subset))
     }
-}
 
-impl Treatment {
-    /// With one destination Envoy has one list of operations, the rule's before the destination's; in a split the
-    /// destination's list is carried out before the rule's.
-    fn compile(rule: &HttpRoute, own: Option<&Headers>) -> Self {
-        let of_rule = rule.headers.as_deref();
-        let (request_headers, response_headers) = if rule.route.len() == 1 {
-            let levels: Vec<&Headers> = [of_rule, own].into_iter().flatten().collect();
-            let request: Vec<_> = levels.iter().map(|headers| &headers.request).collect();
-            let response: Vec<_> = levels.iter().map(|headers| &headers.response).collect();
-            (header_change::steps(&request), header_change::steps(&response))
-        } else {
-            let (mut request, mut response) = (Vec::new(), Vec::new());
-            for headers in [own, of_rule].into_iter().flatten() {
-                request.append(&mut header_change::steps(&[&headers.request]));
-                response.append(&mut header_change::steps(&[&headers.response]));
-            }
-            (request, response)
-        };
-        let rewritten = rule.rewrite.as_ref().and_then(|rewrite| rewrite.authority.clone());
-        let authority_of = |headers: Option<&Headers>| Some(headers?.authority.as_ref()?.value.clone());
-        Self {
-            authority: rewritten
-                .or_else(|| authority_of(of_rule))
-                .or_else(|| authority_of(own))
-                .filter(|authority| !authority.is_empty()),
-            request_headers,
-            response_headers,
-        }
-    }
-}
-
-impl Destination {
-    pub(crate) fn compile(
-        destination: &crate::config::Destination,
-        weight: u32,
-        namespace: &str,
-        config: &Config,
-    ) -> Self {
-        let key = config.destination_key(destination, namespace);
-        let fixed_port = match key.port {
-            None if config.clusters.needs_port(&key.host, key.subset.as_deref()) => None,
-            port => Some(port.unwrap_or(DEFAULT_PORT)),
-        };
-        let cluster = fixed_port.map(|port| config.clusters.name(&key.host, key.subset.as_deref(), port));
-        Self { host: key.host, subset: key.subset, port: key.port, weight, cluster }
-    }
-}
-
-fn route_name(rule: &HttpRoute, matcher: Option<&HttpMatch>) -> String {
-    match matcher.and_then(|matcher| matcher.name.as_deref()).filter(|name| !name.is_empty()) {
-        Some(matched) => format!("{}.{matched}", rule.name),
-        None => rule.name.clone(),
+    /// The default of a target's policy: the last of its order.
+    pub(crate) fn default_of<'t>(&'t self, target: &'t Target) -> Option<(&'t Target, &'t Version)> {
+        self.alternative(target, *target.order.last()?)
     }
 }

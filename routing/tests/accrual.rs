@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
+use canary_config::{Config, FailureAccrual};
+use canary_routing::Fraction;
 use canary_routing::accrual::{Accrual, Change, Standing, Verdict, View, Why};
-use canary_routing::config::FailureAccrual;
-use canary_routing::{Config, Fraction};
 use serde_json::{Value, json};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;

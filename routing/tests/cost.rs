@@ -1,152 +1,159 @@
-//! What a decision looks at, counted: values read from the request, which do not depend on a clock.
+//! What a decision asks beside the head of a request: only what a rule needs, and the same thing once.
 
 #![cfg(not(target_arch = "wasm32"))]
-#![expect(clippy::unwrap_used, reason = "test code")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
 use std::cell::RefCell;
 
-use canary_routing::{Config, Draws, Outcome, Request, RequestView, RouteTable};
+use canary_config::format::Property;
+use canary_config::{Config, Timestamp};
+use canary_routing::{
+    Chance, Claim, DecisionInput, Draw, FallbackReason, FaultScope, Fraction, Health, Request, RequestContext,
+    RouteTable,
+};
 use serde_json::{Value, json};
 
-/// A request that takes down what is read of it beside the authority.
-struct Counted {
-    request: Request,
-    reads: RefCell<Vec<String>>,
-}
+/// Takes down what is asked.
+#[derive(Default)]
+struct Counted(RefCell<Vec<String>>);
 
 impl Counted {
-    fn read(&self, what: &str) -> &Request {
-        self.reads.borrow_mut().push(what.to_owned());
-        &self.request
+    fn note(&self, what: impl Into<String>) {
+        self.0.borrow_mut().push(what.into());
     }
 }
 
-impl RequestView for Counted {
-    fn method(&self) -> &[u8] {
-        self.read(":method").method()
+impl RequestContext for Counted {
+    fn property(&self, property: Property) -> Option<Vec<u8>> {
+        self.note(format!("property {property:?}"));
+        Some(b"10.0.0.1:80".to_vec())
     }
 
-    fn scheme(&self) -> &[u8] {
-        self.read(":scheme").scheme()
+    fn now(&self) -> Option<Timestamp> {
+        self.note("time");
+        None
     }
 
-    fn authority(&self) -> &[u8] {
-        self.request.authority()
-    }
-
-    fn path(&self) -> &[u8] {
-        self.read(":path").path()
-    }
-
-    fn header<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.read(name).header(name)
+    fn claim(&self, path: &[String]) -> Claim {
+        self.note(format!("claim {}", path.join(".")));
+        Claim::Text(b"beta".to_vec())
     }
 }
 
-/// The route that a request takes, and what of the request was read to find it.
-fn cost(table: &RouteTable, request: Request) -> (Option<String>, Vec<String>) {
-    let counted = Counted { request, reads: RefCell::default() };
-    let decision = table.decide(&counted, &Draws::default());
-    let route = decision.route.map(|route| route.name.clone());
-    assert_eq!(route.is_none(), decision.outcome == Outcome::Untouched, "the last rule takes every request");
-    (route, counted.reads.into_inner())
+impl Chance for Counted {
+    fn draw(&self, purpose: Draw) -> Fraction {
+        self.note(format!("draw {purpose:?}"));
+        Fraction::default()
+    }
+
+    fn identity(&self) -> Option<u128> {
+        self.note("identity");
+        Some(1)
+    }
 }
 
-/// A table of rules on one host with these entries, and a last one for every request.
-fn table(entries: impl Iterator<Item = Value>) -> RouteTable {
-    let route = json!([{"destination": {"host": "reviews"}}]);
-    let rules = entries
-        .enumerate()
-        .map(|(number, entry)| json!({"name": number.to_string(), "match": [entry], "route": route}));
-    let rules: Vec<Value> = rules.chain([json!({"name": "last", "route": route})]).collect();
-    let document = json!({"virtualServices": [{"hosts": ["reviews"], "http": rules}],
-                          "policies": [{"hosts": ["reviews"], "fallback": ["v1"], "versionHeader": {"name": "want", "versions": ["v1"]}}]});
-    RouteTable::compile(&Config::read(&document).unwrap().0)
+impl Health for Counted {
+    fn unavailable(&self, cluster: &str) -> Option<FallbackReason> {
+        self.note(format!("health {}", cluster.split('|').nth(2).unwrap()));
+        None
+    }
 }
 
-/// The number of rules, and so of the route that is asked for, does not matter.
+/// What the decision about a request asks.
+fn asked(document: &Value, request: &Request) -> Vec<String> {
+    let (config, _) = Config::read(document).unwrap_or_else(|errors| panic!("{errors}"));
+    let table = RouteTable::compile(&config);
+    let (head, counted) = (table.read_head(request.pairs()), Counted::default());
+    let (context, chance, health, faults) = (&counted, &counted, &counted, FaultScope::All);
+    let _decision = table.decide(&DecisionInput { head: &head, context, chance, health, faults });
+    counted.0.into_inner()
+}
+
+fn to(subset: &str) -> Value {
+    json!([{"destination": {"host": "reviews", "subset": subset}}])
+}
+
+fn split() -> Value {
+    json!([{"destination": {"host": "reviews", "subset": "v1"}, "weight": 1}, {"destination": {"host": "reviews", "subset": "v2"}, "weight": 1}])
+}
+
 #[test]
-fn many_rules_read_as_little_as_few() {
-    type Row = (&'static str, fn(usize) -> Value, fn(usize) -> Request);
-    let get = |path: &str| Request::get(&format!("http://reviews{path}"));
-    let rows: [Row; 7] = [
+fn a_decision_asks_what_its_rule_needs() {
+    let claim = |value: &str| json!({"headers": {"@request.auth.claims.group": {"exact": value}}});
+    let rows: [(&str, Value, Value, &[&str]); 9] = [
+        ("one destination", json!([{"route": to("v1")}]), json!({}), &[]),
+        ("a split", json!([{"route": split()}]), json!({}), &["draw Split"]),
         (
-            "exact header",
-            |n| json!({"headers": {"end-user": {"exact": format!("user-{n}")}}}),
-            |n| Request::get("http://reviews/").with_header("end-user", format!("user-{n}")),
+            "a mirror and a fault",
+            json!([{"route": to("v1"), "mirror": {"host": "m"}, "fault": {"delay": {"fixedDelay": "1s", "percentage": {"value": 0}}}}]),
+            json!({}),
+            &["draw Delay", "draw Mirror(0)"],
         ),
         (
-            "cookie",
-            |n| json!({"headers": {"cookie": {"regex": format!("^(.*?;)?(user={n})(;.*)?$")}}}),
-            |n| Request::get("http://reviews/").with_header("cookie", format!("a=b;user={n};c=d")),
+            "many rules on one claim",
+            json!(
+                (0..20)
+                    .map(|n| json!({"match": [claim(&n.to_string())], "route": to("v1")}))
+                    .chain([json!({"route": to("v1")})])
+                    .collect::<Vec<_>>()
+            ),
+            json!({}),
+            &["claim group"],
         ),
         (
-            "exact path",
-            |n| json!({"uri": {"exact": format!("/{n}")}}),
-            |n| Request::get(&format!("http://reviews/{n}")),
+            "a claim before a path that does not match",
+            json!([{"match": [{"uri": {"exact": "/x"}, "headers": {"@request.auth.claims.group": {"exact": "beta"}}}], "route": to("v1")}, {"route": to("v1")}]),
+            json!({}),
+            &[],
         ),
         (
-            "prefix",
-            |n| json!({"uri": {"prefix": format!("/{n}/")}}),
-            |n| Request::get(&format!("http://reviews/{n}/a")),
+            "a known user",
+            json!([{"route": split()}]),
+            json!({"sticky": {"keys": [{"header": "user"}, {"sourceIp": {}}]}}),
+            &["health v2"],
         ),
         (
-            "regex that begins with text",
-            |n| json!({"uri": {"regex": format!("/{n}/[a-z]+")}}),
-            |n| Request::get(&format!("http://reviews/{n}/a")),
+            "a new user",
+            json!([{"route": split()}]),
+            json!({"sticky": {"keys": [{"cookie": "c"}], "issueCookie": {"name": "c"}}}),
+            &["identity", "health v1"],
         ),
         (
-            "query",
-            |n| json!({"queryParams": {"user": {"exact": n.to_string()}}}),
-            |n| Request::get(&format!("http://reviews/?user={n}")),
+            "a ramp",
+            json!([{"route": split()}]),
+            json!({"ramp": {"subset": "v2", "start": "2026-11-21T08:00:00Z", "duration": "1h"}}),
+            &["time", "draw Split", "health v1"],
         ),
-        (
-            "last of five headers",
-            |n| {
-                json!({"uri": {"prefix": "/"}, "headers": {"a": {"exact": "1"}, "b": {"exact": "1"}, "c": {"exact": "1"},
-                       "d": {"exact": "1"}, "e": {"exact": n.to_string()}}})
-            },
-            |n| {
-                let request = ["a", "b", "c", "d"]
-                    .into_iter()
-                    .fold(Request::get("http://reviews/"), |request, name| request.with_header(name, "1"));
-                request.with_header("e", n.to_string())
-            },
-        ),
+        ("a fallback order", json!([{"route": to("v2")}]), json!({"fallback": ["v3"]}), &["health v2"]),
     ];
-    for (name, entry, request) in rows {
-        let read = |count: usize| {
-            let table = table((0..count).map(entry));
-            let (hit, miss) = (cost(&table, request(count / 2)), cost(&table, get("/").with_header("want", "v1")));
-            assert_eq!(
-                (hit.0, miss.0),
-                (Some((count / 2).to_string()), Some("last".to_owned())),
-                "{name}: {count} rules"
-            );
-            (hit.1, miss.1)
-        };
-        let few = read(10);
-        for many in [100, 1000] {
-            assert_eq!(read(many), few, "{name}: values read with {many} rules, and with 10");
+    for (name, http, policy, expected) in rows {
+        let gateway = if name.contains("claim") { "gateway" } else { "mesh" };
+        let mut document = json!({"virtualServices": [{"hosts": ["reviews"], "gateways": [gateway], "http": http}],
+            "proxy": {"gateways": [gateway]}});
+        if let (Some(fields), Some(policy)) =
+            (document.as_object_mut(), policy.as_object().filter(|map| !map.is_empty()))
+        {
+            let mut policy = policy.clone();
+            policy.insert("hosts".to_owned(), json!(["reviews"]));
+            policy.insert("defaultSubset".to_owned(), json!("v1"));
+            if let Some(order) = policy.get_mut("fallback").and_then(Value::as_array_mut) {
+                order.push(json!("v1"));
+            }
+            fields.insert("policies".to_owned(), json!([policy]));
         }
+        let host = if gateway == "mesh" { "reviews" } else { "reviews.default.svc.cluster.local" };
+        let request = Request::get(&format!("http://{host}:9080/a?b=c")).with_header("user", "jason");
+        assert_eq!(asked(&document, &request), expected, "{name}");
     }
 }
 
-/// Of a request for a host that the configuration does not know, nothing is read but the filter's own headers, whose wishes
-/// are counted for every host.
 #[test]
-fn unknown_hosts_read_no_more_than_control_headers() {
-    let table = table((0..100).map(|n| json!({"headers": {"end-user": {"exact": n.to_string()}}})));
-    let rows = [
-        ("known", "reviews", false),
-        ("unknown", "ratings", true),
-        ("known under another name", "reviews.default:9080", false),
-        ("longer", "xreviews", true),
-        ("empty", "", true),
-    ];
-    for (name, host, nothing) in rows {
-        let (route, reads) = cost(&table, Request::get(&format!("http://{host}/a?b=c")).with_header("end-user", "1"));
-        let only_own = reads.iter().all(|read| read.starts_with("x-canary-"));
-        assert_eq!((route.is_none(), only_own), (nothing, nothing), "{name}: {reads:?}");
-    }
+fn an_unknown_host_asks_nothing() {
+    let overrides = json!({"from": [{"cidr": "10.0.0.0/8"}]});
+    let document =
+        json!({"virtualServices": [{"hosts": ["reviews"], "http": [{"route": split()}]}], "overrides": overrides});
+    let request = Request::get("http://ratings/a?b=c").with_header("end-user", "1");
+    assert_eq!(asked(&document, &request), [""; 0]);
+    let wish = request.with_header("x-canary-version", "v2");
+    assert_eq!(asked(&document, &wish), ["property RemoteAddress"], "what clients ask for is judged for every host");
 }

@@ -17,7 +17,8 @@ mod scan;
 
 use std::collections::BTreeMap;
 
-use canary_routing::{Config, Draws, Outcome, Request, RouteTable};
+use canary_config::Config;
+use canary_routing::{AllHealthy, Draws, Outcome, Request, RouteTable};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
@@ -50,9 +51,9 @@ fn decide(table: &RouteTable, request: &Plain) -> Verdict {
     view.method = request.method.clone().into();
     view.path = request.path.clone().into();
     view.headers = request.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
-    let decision = table.decide(&view, &Draws::default());
+    let decision = view.decide(table, &Draws::default(), &AllHealthy);
     match (decision.route, decision.outcome) {
-        (Some(route), _) => Verdict::Route(route.name.clone()),
+        (Some(route), _) => Verdict::Route(route.name.clone().into()),
         (None, Outcome::Untouched) => Verdict::Untouched,
         (None, _) => Verdict::NoRule,
     }

@@ -2,7 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
-use canary_routing::{AllAvailable, Availability, Config, Draws, Outcome, Reason, Request, RouteTable, Timestamp};
+use canary_config::{Config, Timestamp};
+use canary_routing::{AllHealthy, Draws, Health, Outcome, Reason, Request, RouteTable};
 use serde_json::{Value, json};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -29,16 +30,16 @@ fn user(number: usize) -> Request {
 }
 
 /// The version and the reason for a request.
-fn version(table: &RouteTable, request: &Request, available: &(impl Availability + ?Sized)) -> (String, Reason) {
-    match table.decide_among(request, &Draws::default(), available).outcome {
-        Outcome::Forward(forward) => (forward.destination.subset.clone().unwrap(), forward.reason),
+fn version(table: &RouteTable, request: &Request, health: &dyn Health) -> (String, Reason) {
+    match request.decide(table, &Draws::default(), health).outcome {
+        Outcome::Forward(forward) => (forward.destination.subset.as_deref().unwrap().to_owned(), forward.reason),
         outcome => panic!("{outcome:?}"),
     }
 }
 
 /// The versions of users 0 to `count`.
 fn versions(table: &RouteTable, count: usize) -> Vec<String> {
-    (0..count).map(|number| version(table, &user(number), &AllAvailable).0).collect()
+    (0..count).map(|number| version(table, &user(number), &AllHealthy).0).collect()
 }
 
 /// Who changes the version, as pairs of the old one and the new one.
@@ -196,23 +197,23 @@ fn another_salt_deals_anew() {
 #[test]
 fn a_version_that_cannot_serve_deals_nobody_else_anew() {
     let table = table(&[("v1", 50), ("v2", 30), ("v3", 20)], &json!({"fallback": ["v3", "v1"]}));
-    let missing = ["outbound|9080|v2|reviews.default.svc.cluster.local".to_owned()];
-    let (mut stayed, mut stood_in) = (0, 0);
+    let missing = vec!["outbound|9080|v2|reviews.default.svc.cluster.local".to_owned()];
+    let (mut stayed, mut fell_back) = (0, 0);
     for number in 0..2_000 {
         let request = user(number);
-        let usual = version(&table, &request, &AllAvailable);
-        let meanwhile = version(&table, &request, &missing[..]);
+        let usual = version(&table, &request, &AllHealthy);
+        let meanwhile = version(&table, &request, &missing);
         assert_eq!(meanwhile.1, Reason::Sticky);
         if usual.0 == "v2" {
             assert_eq!(meanwhile.0, "v3", "user {number}");
-            stood_in += 1;
+            fell_back += 1;
         } else {
             assert_eq!(meanwhile, usual, "user {number}");
             stayed += 1;
         }
-        assert_eq!(version(&table, &request, &AllAvailable), usual, "user {number} comes back");
+        assert_eq!(version(&table, &request, &AllHealthy), usual, "user {number} comes back");
     }
-    assert!(stayed > 1_000 && stood_in > 400, "{stayed} stayed, {stood_in} had another version stand in");
+    assert!(stayed > 1_000 && fell_back > 400, "{stayed} stayed, {fell_back} had another version stand in");
 }
 
 /// A day of users under a ramp from nobody to all: they join one after another, and none leaves.
@@ -231,7 +232,7 @@ fn nobody_leaves_a_canary_while_its_ramp_grows() {
         let now = Timestamp::from_millis(start - 6 * TEN_MINUTES + step * TEN_MINUTES);
         for (number, joined) in joined.iter_mut().enumerate() {
             let request = Request { now: Some(now), ..user(number) };
-            let (version, reason) = version(&table, &request, &AllAvailable);
+            let (version, reason) = version(&table, &request, &AllHealthy);
             assert_eq!(reason, Reason::Ramp);
             assert!(!*joined || version == "v2", "user {number} leaves at step {step}");
             *joined = version == "v2";

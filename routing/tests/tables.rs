@@ -4,8 +4,9 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
 
+use canary_config::Config;
 use canary_routing::explain::Question;
-use canary_routing::{Config, RouteTable};
+use canary_routing::{AllHealthy, Draws, Outcome, Request, RouteTable};
 use serde_json::Value;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -207,11 +208,11 @@ fn bytes_that_are_not_utf8() {
         ("exact bytes elsewhere", "user", b"\xff", "default"),
     ];
     for (name, header, value, route) in rows {
-        let request = canary_routing::Request::get("http://reviews/").with_header(header, value);
-        let decision = table.decide(&request, &canary_routing::Draws::default());
-        assert_eq!(decision.route.map(|route| route.name.as_str()), Some(route), "{name}");
+        let request = Request::get("http://reviews/").with_header(header, value);
+        let decision = request.decide(&table, &Draws::default(), &AllHealthy);
+        assert_eq!(decision.route.map(|route| &*route.name), Some(route), "{name}");
     }
-    let mut request = canary_routing::Request::get("http://reviews/");
+    let mut request = Request::get("http://reviews/");
     (request.authority, request.path) = (b"\xff\xfe:x".to_vec(), b"/\xff?\xff".to_vec());
-    assert_eq!(table.decide(&request, &canary_routing::Draws::default()).outcome, canary_routing::Outcome::Untouched);
+    assert_eq!(request.decide(&table, &Draws::default(), &AllHealthy).outcome, Outcome::Untouched);
 }

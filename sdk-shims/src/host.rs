@@ -59,7 +59,14 @@ pub fn plugin_configuration(size: usize) -> Result<Vec<u8>, HostError> {
 /// # Errors
 /// If the host refuses, among others with [`Status::SerializationFailure`] for a list or struct that contains a null.
 pub fn property(path: &[&str]) -> Result<Option<Vec<u8>>, HostError> {
-    let path = path.join("\0");
+    property_at(&path.join("\0"))
+}
+
+/// The same by a path whose elements are separated by NUL, which allocates nothing for it.
+///
+/// # Errors
+/// As for [`property`].
+pub fn property_at(path: &str) -> Result<Option<Vec<u8>>, HostError> {
     error::optional(ffi::returned("proxy_get_property", |data, size| {
         // SAFETY: the path is valid for reads of its length, `data` and `size` for writes, during the call.
         unsafe { ffi::proxy_get_property(path.as_ptr(), path.len(), data, size) }

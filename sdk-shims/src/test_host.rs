@@ -16,11 +16,13 @@
 //! - a stream that is continued has no request headers until the log phase.
 //!
 //! ```
+//! use proxy_wasm::traits::{Context, HttpContext, RootContext};
+//! use proxy_wasm::types::{Action, ContextType};
 //! use sdk_shims::host::{self, HeaderMap};
 //! use sdk_shims::test_host::Vm;
-//! use sdk_shims::context::{Action, HttpContext, RootContext};
 //!
 //! struct Plugin;
+//! impl Context for Plugin {}
 //! impl HttpContext for Plugin {
 //!     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
 //!         host::replace_header(HeaderMap::Request, "x-seen", b"yes").unwrap();
@@ -28,11 +30,11 @@
 //!     }
 //! }
 //! impl RootContext for Plugin {
-//!     type Http = Plugin;
-//!     fn create_http_context(&self, _: u32) -> Plugin { Plugin }
+//!     fn get_type(&self) -> Option<ContextType> { Some(ContextType::HttpContext) }
+//!     fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> { Some(Box::new(Plugin)) }
 //! }
 //!
-//! let vm = Vm::start(|| sdk_shims::set_root_context(|_| Plugin));
+//! let vm = Vm::start(|| proxy_wasm::set_root_context(|_| Box::new(Plugin)));
 //! let plugin = vm.plugin("{}").unwrap();
 //! let mut stream = plugin.stream();
 //! assert_eq!(stream.request_headers([(":path", "/")], true), Action::Continue);
@@ -46,14 +48,16 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::context::Action;
+use proxy_wasm::types::Action;
+
 use crate::host::LogLevel;
 
 mod callbacks;
 mod imports;
 mod state;
+mod unused_imports;
 
-pub use state::{Header, LocalResponse, LogLine, Reentry};
+pub use state::{Header, LocalResponse, LogLine};
 use state::{Host, StreamState, with_host};
 
 /// One wasm VM on the calling thread: what Envoy keeps for each worker.
@@ -74,7 +78,8 @@ impl Vm {
     pub fn start(register: impl FnOnce()) -> Self {
         with_host(|host| {
             assert!(!host.running, "this thread has a VM already");
-            *host = Host { running: true, ..Host::default() };
+            // The SDK's dispatcher lives as long as the thread: no id comes twice.
+            *host = Host { running: true, last_context: host.last_context, ..Host::default() };
         });
         register();
         Self { not_send: PhantomData }
@@ -108,30 +113,6 @@ impl Vm {
             host.failures.clear();
             host.pairs_answer = None;
         });
-    }
-
-    /// Lets the host call the VM while `proxy_send_local_response` runs, as Envoy never does.
-    pub fn reenter(&self, how: Reentry) {
-        with_host(|host| host.reentry = how);
-    }
-
-    /// Calls all callbacks of a stream that need not be one, in their order: what the first four answer.
-    pub fn call_stream(&self, id: u32) -> [Action; 4] {
-        let actions = [
-            callbacks::request_headers(id, 1, false),
-            callbacks::request_body(id, 1, false),
-            callbacks::request_trailers(id, 1),
-            callbacks::response_headers(id, 1, true),
-        ];
-        callbacks::log(id);
-        actions
-    }
-
-    /// Begins a stream of a root context that is not there: its [id](Stream::id).
-    pub fn stream_of_unknown_root(&self) -> u32 {
-        let (id, root) = with_host(|host| (host.new_context(), host.new_context()));
-        callbacks::context_create(id, root);
-        id
     }
 
     /// Gives every context a property.
@@ -243,6 +224,7 @@ impl Root {
         if self.ended.replace(true) || std::thread::panicking() {
             return;
         }
+        callbacks::done(self.id);
         callbacks::delete(self.id);
         with_host(|host| host.configurations.remove(&self.id));
     }
@@ -417,6 +399,7 @@ impl Drop for Stream<'_> {
         }
         self.with_state(|stream| stream.request_is_gone = false);
         callbacks::log(self.id);
+        callbacks::done(self.id);
         callbacks::delete(self.id);
         with_host(|host| host.streams.remove(&self.id));
     }
@@ -431,19 +414,6 @@ fn respond(stream: u32, headers: Vec<Header>, end_of_stream: bool) -> Action {
     let action = callbacks::response_headers(stream, count, end_of_stream);
     with_stream(stream, |stream| stream.in_response = false);
     action
-}
-
-/// Does within a call of the VM what [`Vm::reenter`] asks for.
-fn reenter() {
-    let (how, stream) = with_host(|host| (host.reentry, host.current));
-    match how {
-        Reentry::None => {}
-        Reentry::Response => {
-            with_stream(stream, |stream| stream.answer_is_due = false);
-            pass_local_response(stream);
-        }
-        Reentry::End => callbacks::delete(stream),
-    }
 }
 
 fn pass_local_response(stream: u32) {

@@ -4,7 +4,8 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use sdk_shims::context::{Action, HttpContext, RootContext};
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{Action, ContextType};
 use sdk_shims::host::{self, Failure, HeaderMap, HostError, LocalResponse, Metric, MetricKind, Status, encode_pairs};
 use sdk_shims::test_host::{Stream, Vm};
 
@@ -22,6 +23,13 @@ fn callback(name: &'static str) {
     CALLBACKS.with_borrow_mut(|callbacks| callbacks.push(name));
     if let Some(step) = SCRIPT.take() {
         step();
+    }
+}
+
+impl Context for Scripted {
+    fn on_done(&mut self) -> bool {
+        callback("done");
+        true
     }
 }
 
@@ -45,11 +53,13 @@ impl HttpContext for Scripted {
 fn pausing() -> Vm {
     Vm::start(|| {
         CALLBACKS.take();
-        sdk_shims::set_root_context(|_| Pausing);
+        proxy_wasm::set_root_context(|_| Box::new(Pausing));
     })
 }
 
 struct Pausing;
+
+impl Context for Pausing {}
 
 impl HttpContext for Pausing {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
@@ -64,10 +74,12 @@ impl HttpContext for Pausing {
 }
 
 impl RootContext for Pausing {
-    type Http = Self;
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
 
-    fn create_http_context(&self, _: u32) -> Self {
-        Self
+    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Self))
     }
 
     fn on_tick(&mut self) {
@@ -76,14 +88,12 @@ impl RootContext for Pausing {
 }
 
 impl RootContext for Scripted {
-    type Http = Self;
-
-    fn create_http_context(&self, _: u32) -> Self {
-        Self
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
     }
 
-    fn on_delete(&mut self) {
-        callback("delete");
+    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Self))
     }
 }
 
@@ -91,7 +101,7 @@ fn start() -> Vm {
     Vm::start(|| {
         CALLBACKS.take();
         sdk_shims::logging::init();
-        sdk_shims::set_root_context(|_| Scripted);
+        proxy_wasm::set_root_context(|_| Box::new(Scripted));
     })
 }
 
@@ -306,7 +316,7 @@ fn a_stream_passes_through_its_phases() {
     drop(stream);
     assert!(SCRIPT.take().is_none());
     drop(plugin);
-    assert_eq!(CALLBACKS.take(), ["request", "response", "log", "delete"]);
+    assert_eq!(CALLBACKS.take(), ["request", "response", "log", "done", "done"]);
 }
 
 #[test]
@@ -317,7 +327,7 @@ fn a_plugin_lives_as_long_as_its_streams() {
     drop(plugin);
     assert!(CALLBACKS.take().is_empty());
     drop(stream);
-    assert_eq!(CALLBACKS.take(), ["log", "delete"], "the client had gone before its request was read");
+    assert_eq!(CALLBACKS.take(), ["log", "done", "done"], "the client had gone before its request was read");
 }
 
 const TICK: Duration = Duration::from_millis(10);

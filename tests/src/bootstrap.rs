@@ -343,9 +343,11 @@ fn json_access_log(path: &Path) -> Value {
                 "details": "%RESPONSE_CODE_DETAILS%",
                 "flags": "%RESPONSE_FLAGS%",
                 "cluster": "%UPSTREAM_CLUSTER%",
-                "route": "%FILTER_STATE(wasm.canary_route:PLAIN)%",
+                "canary": "%FILTER_STATE(wasm.canary:PLAIN)%",
+                // Written only by `filterState.separate`.
                 "version": "%FILTER_STATE(wasm.canary_version:PLAIN)%",
                 "reason": "%FILTER_STATE(wasm.canary_reason:PLAIN)%",
+                "route": "%FILTER_STATE(wasm.canary_route:PLAIN)%",
                 // Milliseconds until the request's last byte went to the upstream, and until the answer's went to the client.
                 "sent_after": "%REQUEST_TX_DURATION%",
                 "answered_after": "%DURATION%",

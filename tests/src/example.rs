@@ -5,7 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use canary_routing::{Config, config::DestinationKey, explain::Question};
+use canary_config::{Config, DestinationKey};
+use canary_routing::explain::Question;
 use serde_json::{Map, Value, json};
 
 use crate::{

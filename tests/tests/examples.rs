@@ -3,7 +3,8 @@
 
 use std::{collections::BTreeMap, fs};
 
-use canary_routing::{Config, Outcome, RouteTable, explain::Question};
+use canary_config::Config;
+use canary_routing::{AllHealthy, Outcome, Request, RouteTable, explain::Question};
 use e2e::example::{self, Example};
 use serde_json::{Map, Value, json};
 
@@ -80,8 +81,8 @@ fn differences(config: &Config, question: &Question, expect: &Map<String, Value>
 /// The first labels of the hosts that the request may be forwarded to.
 fn services(table: &RouteTable, question: &Question) -> Vec<String> {
     let mut services: Vec<String> = Vec::new();
-    for chance in table.chances(&question.request) {
-        if let Outcome::Forward(forward) = chance.decision.outcome {
+    for possible in question.request.possible_decisions(table, &AllHealthy) {
+        if let Outcome::Forward(forward) = possible.decision.outcome {
             let service = forward.destination.host.split('.').next().unwrap_or_default().to_owned();
             if !services.contains(&service) {
                 services.push(service);
@@ -94,13 +95,13 @@ fn services(table: &RouteTable, question: &Question) -> Vec<String> {
 /// Shares in per mille, by version or status.
 fn shares(table: &RouteTable, question: &Question) -> BTreeMap<String, u64> {
     let mut shares = BTreeMap::new();
-    for chance in table.chances(&question.request) {
-        let key = match chance.decision.outcome {
-            Outcome::Forward(forward) => forward.destination.subset.clone().unwrap_or_default(),
+    for possible in question.request.possible_decisions(table, &AllHealthy) {
+        let key = match possible.decision.outcome {
+            Outcome::Forward(forward) => forward.destination.subset.as_deref().unwrap_or_default().to_owned(),
             Outcome::LocalReply(reply) => reply.status.to_string(),
             Outcome::Untouched => "untouched".to_owned(),
         };
-        *shares.entry(key).or_default() += (chance.share * 1000.0).round() as u64;
+        *shares.entry(key).or_default() += (possible.share * 1000.0).round() as u64;
     }
     shares
 }
@@ -146,7 +147,7 @@ fn a_wrong_expectation_is_found() {
         ("wrong value of another key", "http://reviews/", json!({"path": "/other"}), Some("path")),
         ("nothing", "http://reviews/", json!({}), Some("the row")),
     ] {
-        let question = Question::new(canary_routing::Request::get(url));
+        let question = Question::new(Request::get(url));
         let found = differences(&config, &question, expect.as_object().expect("an object"));
         match difference {
             None => assert_eq!(found, [""; 0], "{row}"),

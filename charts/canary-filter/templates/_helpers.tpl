@@ -173,7 +173,7 @@ extensions.istio.io/trafficextension/{{ include "canary.pluginNamespace" . }}.{{
 {{- $headers := include "canary.headers" . | fromJson -}}
 {{- $names := list $headers.cluster $headers.host -}}
 {{- with $headers.mirror -}}{{- $names = concat $names (list . (printf "%s-2" .) (printf "%s-3" .)) -}}{{- end -}}
-{{- $names = append (compact $names) "x-canary-reason" -}}
+{{- $names = append (compact $names) "x-canary-decision" -}}
 {{- if not ((.Values.config).overrides).from -}}
 {{- $names = append $names (include "canary.header" .) -}}
 {{- end -}}

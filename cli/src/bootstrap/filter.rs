@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use canary_routing::config::Endpoints;
+use canary_config::Endpoints;
 use serde_json::{Value, json};
 
 /// Name of the filter: in the chain, as an ECDS resource, in Envoy's statistics and log.

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use canary_routing::config::{ControlHeaders, FaultDelayer};
+use canary_config::{ControlHeaders, FaultDelayer};
 use serde_json::{Value, json};
 
 use super::{
     Ports, ROUTES, filter,
-    native::{NativePart, REASON_HEADER, removals},
+    native::{DECISION_HEADER, FILTER_STATE, NativePart, removals},
 };
 
 /// A filter that changes headers.
@@ -117,17 +117,16 @@ pub(crate) fn router(headers: &ControlHeaders) -> Value {
     json!({"name": "envoy.filters.http.router", "typed_config": config})
 }
 
-/// Spans say which version was picked and why, once a tracing provider is named.
+/// Tags of spans: the version, and the whole decision. They are sent once a tracing provider is named.
 fn custom_tags(headers: &ControlHeaders) -> Vec<Value> {
     let tag = |(tag, header): (&str, &str)| json!({"tag": tag, "request_header": {"name": header}});
     let version = headers.version().map(|header| ("canary.version", header));
-    version.into_iter().chain([("canary.reason", REASON_HEADER)]).map(tag).collect()
+    version.into_iter().chain([("canary.decision", DECISION_HEADER)]).map(tag).collect()
 }
 
 /// One JSON object a request on standard output; `run` makes a readable line of it.
 fn access_log(headers: &ControlHeaders) -> Value {
     let header = |name: Option<&str>| name.map_or("-".to_owned(), |name| format!("%REQ({name})%"));
-    let state = |name: &str| format!("%FILTER_STATE(wasm.canary_{name}:PLAIN)%");
     json!({
         "name": "envoy.access_loggers.stdout",
         "typed_config": {
@@ -137,9 +136,7 @@ fn access_log(headers: &ControlHeaders) -> Value {
                 "method": "%REQ(:METHOD)%",
                 "authority": "%REQ(X-ENVOY-ORIGINAL-HOST?:AUTHORITY)%",
                 "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
-                "route": state("route"),
-                "version": state("version"),
-                "reason": state("reason"),
+                "canary": FILTER_STATE,
                 "steered_to": header(headers.cluster()),
                 "cluster": "%UPSTREAM_CLUSTER_RAW%",
                 "status": "%RESPONSE_CODE%",
@@ -153,7 +150,7 @@ fn access_log(headers: &ControlHeaders) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use canary_routing::Config;
+    use canary_config::Config;
 
     use super::{super::statistics, *};
     use crate::documents::Document;
@@ -188,7 +185,7 @@ mod tests {
         let logged = |manager: &Value, field: &str| {
             manager.pointer(&format!("/access_log/0/typed_config/log_format/json_format/{field}")).cloned()
         };
-        for field in ["route", "version", "reason", "cluster", "details", "flags"] {
+        for field in ["canary", "cluster", "details", "flags"] {
             let of_readers = logged(for_readers.pointer(manager).unwrap(), field);
             assert!(of_readers.is_some(), "{field}");
             assert_eq!(of_readers, logged(&own, field), "{field}");

@@ -12,7 +12,7 @@ mod versions;
 
 use std::{net::Ipv4Addr, path::Path};
 
-use canary_routing::{Config, config::Mode};
+use canary_config::{Config, Mode};
 use serde_json::{Value, json};
 
 pub(crate) use clusters::cluster;

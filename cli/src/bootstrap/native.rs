@@ -1,17 +1,16 @@
 //! The native part: the routes that follow the filter, in either mode.
 
-use canary_routing::{
-    Config,
-    config::{ControlHeaders, Endpoints, FaultDelayer, Mode},
-};
+use canary_config::{Config, ControlHeaders, Endpoints, FaultDelayer, Mode};
 use serde_json::{Value, json};
 
 use super::{ANY_HOST, Guarding, NATIVE_CLUSTER, Version, version_routes};
 
 /// The mark that a mirrored copy carries, and nothing else does.
 pub(super) const SHADOW_HEADER: &str = "x-canary-shadow";
-/// Why a version was picked, as spans and upstreams are told.
-pub(super) const REASON_HEADER: &str = "x-canary-reason";
+/// Version, reason and route of a request, for spans and upstreams.
+pub(super) const FILTER_STATE: &str = "%FILTER_STATE(wasm.canary:PLAIN)%";
+/// The request header that holds [`FILTER_STATE`].
+pub(super) const DECISION_HEADER: &str = "x-canary-decision";
 /// How the filter tells Envoy's fault filter what to do.
 const FAULT_REQUESTS: [&str; 3] =
     ["x-envoy-fault-delay-request", "x-envoy-fault-abort-request", "x-envoy-fault-abort-grpc-request"];
@@ -75,13 +74,13 @@ impl NativePart {
         }
     }
 
-    /// What no client may say, whoever it is: control headers, the reason, and where Envoy's fault filter is in the chain, those
+    /// What no client may say, whoever it is: control headers, the decision, and where Envoy's fault filter is in the chain, those
     /// that it honours. Whose wish for a version or an explanation counts is for the filter to judge.
     pub(crate) fn reserved_headers(&self) -> impl Iterator<Item = &str> {
         let wishes = [self.headers.version(), self.headers.explain()];
         let faults = [self.of_fault_filter(&FAULT_REQUESTS), self.of_fault_filter(&FAULT_LIMITS)];
         let names = self.headers.names().filter(move |name| !wishes.contains(&Some(name)));
-        names.chain([REASON_HEADER]).chain(faults.into_iter().flatten().copied())
+        names.chain([DECISION_HEADER]).chain(faults.into_iter().flatten().copied())
     }
 
     /// The names, if Envoy's fault filter is in the chain.
@@ -115,9 +114,9 @@ impl NativePart {
             "validate_clusters": false,
             // As Istio: a host is the same host on every port.
             "ignore_port_in_host_matching": true,
-            // Before Envoy 1.37 a span's tags cannot be of filter state. What the filter leaves alone has no reason.
+            // Before Envoy 1.37 a span's tags cannot be of filter state. Requests that match no VirtualService have none.
             "request_headers_to_add": [{
-                "header": {"key": REASON_HEADER, "value": "%FILTER_STATE(wasm.canary_reason:PLAIN)%"},
+                "header": {"key": DECISION_HEADER, "value": FILTER_STATE},
                 "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
             }],
             "virtual_hosts": virtual_hosts,
@@ -156,7 +155,7 @@ impl NativePart {
             "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
         }});
         let mutations: Vec<Value> =
-            removals(self.headers.names().chain([REASON_HEADER])).into_iter().chain([mark]).collect();
+            removals(self.headers.names().chain([DECISION_HEADER])).into_iter().chain([mark]).collect();
         json!({
             "cluster_header": header,
             // The copy keeps the authority, without Envoy's `-shadow`, as in Istio.
@@ -233,14 +232,14 @@ mod tests {
                     "x-canary-mirror",
                     "x-canary-mirror-2",
                     "x-canary-mirror-3",
-                    "x-canary-reason",
+                    "x-canary-decision",
                 ]),
             ),
             (
                 "the copy's headers, renamed",
                 renamed(),
                 mirrors("2/request_headers_mutations"),
-                mutations(&["x-c", "x-h", "x-m", "x-m-2", "x-m-3", "x-canary-reason"]),
+                mutations(&["x-c", "x-h", "x-m", "x-m-2", "x-m-3", "x-canary-decision"]),
             ),
             ("renamed mirror", renamed(), mirrors("1/cluster_header"), json!("x-m-2")),
             (

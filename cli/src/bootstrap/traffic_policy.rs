@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use canary_routing::duration;
+use canary_config::duration;
 use serde_json::Value;
 
 use super::Remark;

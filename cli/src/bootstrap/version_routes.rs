@@ -2,11 +2,7 @@
 
 use std::collections::HashSet;
 
-use canary_routing::{
-    Config,
-    config::{DestinationKey, VirtualService},
-    host,
-};
+use canary_config::{Config, DestinationKey, VirtualService, host};
 use serde_json::{Value, json};
 
 use super::{ANY_HOST, NATIVE_CLUSTER, Remark, Version};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use canary_routing::{Config, config::DestinationKey};
+use canary_config::{Config, DestinationKey};
 use serde_json::{Value, json};
 
 use super::{

@@ -8,7 +8,7 @@ mod read;
 
 use std::fmt;
 
-use canary_routing::{Config, ConfigErrors, Warning};
+use canary_config::{Config, ConfigErrors, Warning};
 use serde_json::{Value, json};
 
 pub(crate) use read::{parse, read_text};

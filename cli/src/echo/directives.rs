@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-use canary_routing::duration;
+use canary_config::duration;
 
 /// The wishes found in one path.
 #[derive(Debug, PartialEq, Eq)]

@@ -6,9 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use canary_routing::config::MAX_MIRRORS;
+use canary_config::MAX_MIRRORS;
+use canary_config::{Config, Timestamp};
 use canary_routing::explain::Question;
-use canary_routing::{Config, Draws, Fraction, Request, RouteTable, Timestamp};
+use canary_routing::{Draws, Fraction, Request, RouteTable};
 use clap::{Parser, ValueEnum};
 use serde_json::Value;
 

@@ -2,12 +2,10 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
+use canary_config::{Config, ControlHeaders, Mode};
 use canary_routing::{
-    Config, Decision, Forward, HeaderChange, LocalReply, Outcome, Permission, RouteTable,
-    config::{ControlHeaders, Mode, Retries},
-    decision::SplitPick,
-    explain::Question,
-    table::Chance,
+    Decision, Forward, HeaderChange, LocalReply, Operation, Outcome, Permission, PossibleDecision, RetryPolicy,
+    RouteTable, SplitPick, explain::Question,
 };
 
 use crate::{documents::Document, share::Share};
@@ -22,13 +20,14 @@ pub(crate) fn explain(document: &Document, config: &Config, question: &Question)
         let _ = write!(text, "{name}: ");
     }
     let _ = writeln!(text, "{} {}{}", lossy(&request.method), lossy(&request.authority), lossy(&request.path));
-    let unavailable = question.unavailable.as_slice();
-    let chances = match question.draws {
-        Some(draws) => vec![Chance { share: 1.0, decision: table.decide_among(request, &draws, unavailable) }],
-        None => table.chances_among(request, unavailable),
+    let health = &question.unavailable;
+    let possible = match question.draws {
+        Some(draws) => vec![PossibleDecision { share: 1.0, decision: request.decide(&table, &draws, health) }],
+        None => request.possible_decisions(&table, health),
     };
-    let route = chances.first().and_then(|chance| chance.decision.route);
-    let asked = chances.first().map(|chance| chance.decision.permissions).unwrap_or_default();
+    let first = possible.first().map(|possible| &possible.decision);
+    let route = first.and_then(|decision| decision.route);
+    let asked = first.map(|decision| decision.permissions).unwrap_or_default();
     for (what, permission) in [("forces a version", asked.version), ("asks for an explanation", asked.explain)] {
         if permission != Permission::NotAsked {
             let _ = writeln!(text, "  client   {what}: {}", permission.as_str());
@@ -41,11 +40,11 @@ pub(crate) fn explain(document: &Document, config: &Config, question: &Question)
     // With draws it is known which mirrors get a copy.
     let open = question.draws.is_none();
     let mirrors = route.filter(|_| open).map(|route| mirror_shares(&config, &route.rule)).unwrap_or_default();
-    for chance in &chances {
-        let _ = writeln!(text, "  {}", headline(chance, table.mode()));
+    for possible in &possible {
+        let _ = writeln!(text, "  {}", headline(possible, table.mode()));
         let details = match table.mode() {
-            Mode::Cluster => details(&chance.decision, &mirrors),
-            Mode::Version => named_version(&chance.decision, table.headers()),
+            Mode::Cluster => details(&possible.decision, &mirrors),
+            Mode::Version => named_version(&possible.decision, &config.headers),
         };
         for detail in details {
             let _ = writeln!(text, "           {detail}");
@@ -57,10 +56,10 @@ pub(crate) fn explain(document: &Document, config: &Config, question: &Question)
     text
 }
 
-fn headline(chance: &Chance<'_>, mode: Mode) -> String {
-    let share = Share(chance.share);
+fn headline(possible: &PossibleDecision<'_>, mode: Mode) -> String {
+    let share = Share(possible.share);
     let share = if share.is_all() { String::new() } else { format!("{share} ") };
-    match &chance.decision.outcome {
+    match &possible.decision.outcome {
         Outcome::Forward(forward) => format!(
             "forward  {share}to {} of {}, port {} (reason: {})",
             forward.destination.subset.as_deref().unwrap_or("(no subset)"),
@@ -69,7 +68,9 @@ fn headline(chance: &Chance<'_>, mode: Mode) -> String {
             forward.reason.as_str(),
         ),
         Outcome::LocalReply(reply) => format!("reply    {share}{} ({})", reply.status, reply.details),
-        Outcome::Untouched if chance.decision.route.is_some() => format!("untouched: {share}the native route answers"),
+        Outcome::Untouched if possible.decision.route.is_some() => {
+            format!("untouched: {share}the native route answers")
+        }
         Outcome::Untouched => match mode {
             Mode::Cluster => "untouched: no VirtualService takes this host, the proxy's own routes serve".to_owned(),
             Mode::Version => "untouched: no rule takes this request, the proxy's own routes serve".to_owned(),
@@ -118,6 +119,8 @@ fn forward_details(forward: &Forward<'_>, mirrors: &[Share], details: &mut Vec<S
     details.extend(forward.timeout.map(|timeout| format!("timeout {timeout:?}")));
     details.extend(forward.retries.map(retries));
     details.extend(forward.request_headers.iter().map(|change| format!("request header {}", described(change))));
+    let version = forward.version_value;
+    details.extend(version.map(|value| format!("request header set {}: {}", value.name.as_str(), value.version)));
     details.extend(forward.response_headers.iter().map(|change| format!("response header {}", described(change))));
     for (index, cluster) in forward.mirrors.iter().enumerate() {
         let share = mirrors.get(index).copied().filter(|share| !share.is_all());
@@ -142,7 +145,7 @@ fn split_details(split: &SplitPick<'_>, details: &mut Vec<String>) {
         share => format!("{name} {share}"),
     });
     let arcs = arcs.collect::<Vec<_>>().join(", ");
-    let key = user.key.describe();
+    let key = user.key;
     details.push(match user.bucket {
         Some(bucket) => {
             let place = bucket.to_bits() as f64 / 2_f64.powi(64);
@@ -161,8 +164,8 @@ fn reply_details(reply: &LocalReply<'_>, details: &mut Vec<String>) {
     }
 }
 
-fn retries(retries: &Retries) -> String {
-    let mut text = format!("retries {} on {}", retries.attempts, retries.retry_on.join(","));
+fn retries(retries: &RetryPolicy) -> String {
+    let mut text = format!("retries {} on {}", retries.attempts, retries.retry_on);
     if !retries.status_codes.is_empty() {
         let codes: Vec<String> = retries.status_codes.iter().map(u16::to_string).collect();
         let _ = write!(text, " ({})", codes.join(", "));
@@ -173,11 +176,12 @@ fn retries(retries: &Retries) -> String {
     text
 }
 
-fn described(change: &HeaderChange<'_>) -> String {
-    match change {
-        HeaderChange::Set(name, value) => format!("set {name}: {}", lossy(value)),
-        HeaderChange::Add(name, value) => format!("add {name}: {}", lossy(value)),
-        HeaderChange::Remove(name) => format!("remove {name}"),
+fn described(HeaderChange { name, operation, value }: &HeaderChange) -> String {
+    let (name, value) = (name.as_str(), lossy(value));
+    match operation {
+        Operation::Set => format!("set {name}: {value}"),
+        Operation::Add => format!("add {name}: {value}"),
+        Operation::Remove => format!("remove {name}"),
     }
 }
 

@@ -179,10 +179,10 @@ mod tests {
             (format!("{routes}/0/route/cluster_header"), json!("x-steer")),
             (format!("{routes}/1/route/cluster"), json!("native")),
             (
-                format!("{manager}/access_log/0/typed_config/log_format/json_format/version"),
-                json!("%FILTER_STATE(wasm.canary_version:PLAIN)%"),
+                format!("{manager}/access_log/0/typed_config/log_format/json_format/canary"),
+                json!("%FILTER_STATE(wasm.canary:PLAIN)%"),
             ),
-            (format!("{manager}/tracing/custom_tags/0/tag"), json!("canary.reason")),
+            (format!("{manager}/tracing/custom_tags/0/tag"), json!("canary.decision")),
             ("/stats_config/stats_tags/0/tag_name".to_owned(), json!("host")),
             (format!("{filter}/failure_policy"), json!("FAIL_RELOAD")),
             (format!("{filter}/vm_config/runtime"), json!("envoy.wasm.runtime.v8")),

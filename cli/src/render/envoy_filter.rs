@@ -2,10 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use canary_routing::{
-    Config,
-    config::{FaultDelayer, Mode},
-};
+use canary_config::{Config, FaultDelayer, Mode};
 use serde_json::{Value, json};
 
 use super::{

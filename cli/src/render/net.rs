@@ -1,6 +1,6 @@
 //! What catches requests where a plugin that is open to failure is not there: an EnvoyFilter beside it.
 
-use canary_routing::Config;
+use canary_config::Config;
 
 use super::{
     envoy_filter::{PRIORITY, discovered_or, envoy_filter, http_filter, without_clients_copies},

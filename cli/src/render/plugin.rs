@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
-use canary_routing::{
-    Config,
-    config::{MESH, Mode, VirtualService},
-};
+use canary_config::{Config, MESH, Mode, VirtualService};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 

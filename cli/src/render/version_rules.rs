@@ -1,9 +1,6 @@
 //! A rule of mode version as native rules: one for each version that the filter can pick, and itself.
 
-use canary_routing::{
-    Config,
-    config::{HttpRoute, HttpRouteDestination, VirtualService},
-};
+use canary_config::{Config, HttpRoute, HttpRouteDestination, VirtualService};
 use serde_json::{Map, Value, json};
 
 use crate::bootstrap::Remark;

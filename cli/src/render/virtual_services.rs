@@ -2,10 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use canary_routing::{
-    Config,
-    config::{Headers, HttpRoute, HttpRouteDestination, Mode, VirtualService},
-};
+use canary_config::{Config, Headers, HttpRoute, HttpRouteDestination, Mode, VirtualService};
 use serde_json::{Value, json};
 
 use super::{
@@ -190,7 +187,7 @@ fn goes_alike(
 
 #[cfg(test)]
 mod tests {
-    use canary_routing::{Draws, Fraction, Outcome, Request, RouteTable};
+    use canary_routing::{AllHealthy, Decision, Draws, Fraction, Outcome, Request, RouteTable};
 
     use super::*;
 
@@ -434,25 +431,27 @@ mod tests {
             for (split, abort) in [("0", "0"), ("0.74", "0.5"), ("0.75", "0.49"), ("0.9", "0.9")] {
                 let request = Request::get(&format!("http://reviews:9080{path}")).with_header("end-user", user);
                 let draws = Draws { split: draw(split), abort: draw(abort), ..Draws::default() };
-                let wanted = cluster_mode.decide(&request, &draws);
-                let sent = match version_mode.decide(&request, &draws).outcome {
-                    Outcome::Forward(forward) => match &forward.destination.subset {
+                let wanted = request.decide(&cluster_mode, &draws, &AllHealthy);
+                let sent = match request.decide(&version_mode, &draws, &AllHealthy).outcome {
+                    Outcome::Forward(forward) => match forward.destination.subset.as_deref() {
                         Some(subset) => request.clone().with_header("x-canary-version", subset),
                         None => request.clone(),
                     },
                     _ => request.clone(),
                 };
                 // The native draws are its own: here those of another request.
-                let found = native.decide(&sent, &Draws { split: draw("0.99"), ..draws });
-                let say = |decision: &canary_routing::Decision<'_>| match &decision.outcome {
+                let found = sent.decide(&native, &Draws { split: draw("0.99"), ..draws }, &AllHealthy);
+                let say = |decision: &Decision<'_>| match &decision.outcome {
                     Outcome::Forward(forward) => {
+                        let changes = forward.response_headers.iter();
+                        let changes = changes.map(|change| (change.name.as_str(), change.operation, &change.value));
                         format!(
                             "{} {:?} {:?} {:?} {:?} {:?}",
                             forward.cluster,
                             forward.path,
                             forward.timeout,
                             forward.retries,
-                            forward.response_headers,
+                            changes.collect::<Vec<_>>(),
                             forward.mirrors
                         )
                     }

@@ -1,6 +1,6 @@
 //! `canaryctl render wasmplugin` and `canaryctl render trafficextension`: the filter where Istio places it by itself.
 
-use canary_routing::config::{FaultDelayer, Mode};
+use canary_config::{FaultDelayer, Mode};
 use serde_json::{Value, json};
 
 use super::{

@@ -7,7 +7,7 @@ use super::{
     examples::examples,
     rollout::{Rollout, Served},
 };
-use canary_routing::config::Mode;
+use canary_config::Mode;
 
 use crate::{
     bootstrap::{NATIVE_CLUSTER, Plan, check_upstreams},

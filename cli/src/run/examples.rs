@@ -1,10 +1,7 @@
 //! Requests worth trying, derived from a configuration: one for each rule, proven to reach it.
 
-use canary_routing::{
-    Config, Decision, Outcome, Request, RouteTable,
-    config::{HttpMatch, MESH, StringMatch, VirtualService},
-    host,
-};
+use canary_config::{Config, HttpMatch, MESH, StringMatch, VirtualService, host};
+use canary_routing::{AllHealthy, Decision, Outcome, Request, RouteTable, matches_regex};
 
 use crate::share::Share;
 
@@ -72,13 +69,12 @@ pub(super) fn examples(config: &Config) -> Vec<Example> {
 
 /// The example of a request, if the rule at JSON pointer `rule` takes it.
 fn example(table: &RouteTable, request: Request, rule: &str) -> Option<Example> {
-    let chances = table.chances(&request);
     let mut answers = Vec::new();
-    for chance in &chances {
-        if chance.decision.route.is_none_or(|route| route.rule != rule) {
+    for possible in request.possible_decisions(table, &AllHealthy) {
+        if possible.decision.route.is_none_or(|route| *route.rule != *rule) {
             return None;
         }
-        answers.push(Share(chance.share).after(&answer(&chance.decision)?));
+        answers.push(Share(possible.share).after(&answer(&possible.decision)?));
     }
     Some(Example { request, answer: answers.join(", ") })
 }
@@ -153,7 +149,7 @@ fn value(matcher: &StringMatch, any: &str) -> Option<String> {
         StringMatch::Regex(regex) => {
             let word = regex.as_str().trim_start_matches('^').trim_end_matches('$');
             let word = word.replace("(.*?;)?", "").replace("(;.*)?", "").replace(".*", "").replace(['(', ')'], "");
-            regex.is_match(word.as_bytes()).then_some(word)
+            matches_regex(regex, word.as_bytes()).then_some(word)
         }
     }
 }

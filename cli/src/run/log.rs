@@ -22,7 +22,8 @@ struct Access {
     method: Option<String>,
     authority: Option<String>,
     path: Option<String>,
-    version: Option<String>,
+    /// The filter state: `version=v2 reason=sticky route=jason`.
+    canary: Option<String>,
     steered_to: Option<String>,
     cluster: Option<String>,
     status: Option<u64>,
@@ -46,7 +47,7 @@ impl Access {
             or_dash(&self.method),
             or_dash(&self.authority),
             shown(&self.path).unwrap_or_default(),
-            or_dash(&self.version),
+            self.version().unwrap_or("-"),
             cluster.unwrap_or_else(|| or_dash(&self.steered_to)),
             self.status.filter(|status| *status > 0).map_or("-".to_owned(), |status| status.to_string()),
         );
@@ -58,6 +59,11 @@ impl Access {
             line.push_str(&format!(" {duration}ms"));
         }
         line
+    }
+
+    /// The subset that served, as the filter state has it.
+    fn version(&self) -> Option<&str> {
+        self.canary.as_deref()?.split(' ').find_map(|part| part.strip_prefix("version="))
     }
 }
 
@@ -147,50 +153,50 @@ mod tests {
         for (name, line, expected) in [
             (
                 "served",
-                r#"{"time":"12:00:00.000","method":"GET","authority":"reviews:9080","path":"/reviews/1?x=1","version":"v2",
+                r#"{"time":"12:00:00.000","method":"GET","authority":"reviews:9080","path":"/reviews/1?x=1","canary":"version=v2 reason=sticky route=jason",
                     "steered_to":null,"cluster":"outbound|9080|v2|reviews","status":200,"details":"via_upstream","flags":"-",
                     "duration_ms":3}"#,
                 "12:00:00.000 GET reviews:9080/reviews/1?x=1 → v2  outbound|9080|v2|reviews 200 3ms",
             ),
             (
                 "unknown cluster",
-                r#"{"time":"12:00:00.000","method":"GET","authority":"reviews","path":"/","version":"v9","steered_to":"reviews-v9",
+                r#"{"time":"12:00:00.000","method":"GET","authority":"reviews","path":"/","canary":"version=v9 reason=rule","steered_to":"reviews-v9",
                     "cluster":null,"status":503,"details":"cluster_not_found","flags":"NC","duration_ms":0}"#,
                 "12:00:00.000 GET reviews/ → v9  reviews-v9 503 cluster_not_found NC 0ms",
             ),
             (
                 "untouched",
-                r#"{"time":"12:00:00.000","method":"POST","authority":"other","path":"/","version":null,"cluster":"native",
+                r#"{"time":"12:00:00.000","method":"POST","authority":"other","path":"/","canary":null,"cluster":"native",
                     "status":200,"details":"via_upstream","flags":"-","duration_ms":1}"#,
                 "12:00:00.000 POST other/ → -  native 200 1ms",
             ),
             (
                 "answered by the filter",
-                r#"{"time":"12:00:00.000","method":"GET","authority":"reviews","path":"/old","version":null,"steered_to":null,
+                r#"{"time":"12:00:00.000","method":"GET","authority":"reviews","path":"/old","canary":null,"steered_to":null,
                     "cluster":"native","status":301,"details":"canary_redirect","flags":"-","duration_ms":0}"#,
                 "12:00:00.000 GET reviews/old → -  - 301 canary_redirect 0ms",
             ),
             (
                 "aborted by the fault filter",
-                r#"{"time":"12:00:00.000","method":"GET","authority":"reviews","path":"/","version":null,"steered_to":null,
+                r#"{"time":"12:00:00.000","method":"GET","authority":"reviews","path":"/","canary":null,"steered_to":null,
                     "cluster":"native","status":418,"details":"fault_filter_abort","flags":"DI,FI","duration_ms":200}"#,
                 "12:00:00.000 GET reviews/ → -  - 418 fault_filter_abort DI,FI 200ms",
             ),
             (
                 "client gone",
-                r#"{"time":"12:00:00.000","method":"GET","authority":"reviews","path":"/","version":"v1","cluster":"c",
+                r#"{"time":"12:00:00.000","method":"GET","authority":"reviews","path":"/","canary":"version=v1 reason=rule","cluster":"c",
                     "status":0,"details":"downstream_remote_disconnect","flags":"DC","duration_ms":5}"#,
                 "12:00:00.000 GET reviews/ → v1  c - downstream_remote_disconnect DC 5ms",
             ),
             (
                 "no request that could be read",
-                r#"{"time":"12:00:00.000","method":null,"authority":null,"path":null,"version":null,"cluster":null,
+                r#"{"time":"12:00:00.000","method":null,"authority":null,"path":null,"canary":null,"cluster":null,
                     "status":400,"details":"http1.invalid_characters","flags":"DPE","duration_ms":0}"#,
                 "12:00:00.000 - - → -  - 400 http1.invalid_characters DPE 0ms",
             ),
             (
                 "escape sequence",
-                r#"{"time":"12:00:00.000","method":"GET","authority":"a","path":"/","version":"\u001b[31m","cluster":"c","status":200}"#,
+                r#"{"time":"12:00:00.000","method":"GET","authority":"a","path":"/","canary":"version=\u001b[31m reason=rule","cluster":"c","status":200}"#,
                 r"12:00:00.000 GET a/ → \u{1b}[31m  c 200",
             ),
             ("something else", "starting", "starting"),

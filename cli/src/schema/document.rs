@@ -42,7 +42,7 @@ pub struct Configuration {
     pub candidate: Option<Candidate>,
     /// What is counted.
     pub metrics: Option<Metrics>,
-    /// What access logs and traces are told.
+    /// Filter state, for access logs and traces.
     pub filter_state: Option<FilterState>,
 }
 
@@ -240,11 +240,14 @@ pub struct Metrics {
     pub responses: Option<bool>,
 }
 
-/// What access logs and traces are told.
+/// Filter state, for access logs and traces.
 #[derive(Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct FilterState {
-    /// Whether the route, the version and the reason of a request are told.
+    /// Writes the filter state `wasm.canary`, such as `version=v2 reason=sticky route=jason`.
     #[schemars(extend("default" = true))]
     pub enabled: Option<bool>,
+    /// Also writes `wasm.canary_version`, `wasm.canary_reason` and `wasm.canary_route`, one value each. Needs `enabled`.
+    #[schemars(extend("default" = false))]
+    pub separate: Option<bool>,
 }

@@ -1,7 +1,7 @@
 //! `canaryctl schema`: the JSON Schema of the configuration, for editors.
 //!
 //! The types below have the shape of the document and carry its descriptions; nobody makes a value of them. The reader
-//! (`canary_routing::Config`) decides what a document may hold, and a test walks the schema and asks it at every place: what the
+//! (`canary_config::Config`) decides what a document may hold, and a test walks the schema and asks it at every place: what the
 //! schema refuses the reader refuses. What takes more than one field to judge is left to `canaryctl validate`.
 
 pub mod document;

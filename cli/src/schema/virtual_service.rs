@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use canary_routing::config::{GRPC_CONDITIONS, HTTP_CONDITIONS};
+use canary_config::{GRPC_CONDITIONS, HTTP_CONDITIONS};
 use schemars::JsonSchema;
 use serde_json::Value;
 

@@ -76,7 +76,7 @@ fn rules_change_requests_and_answers() {
     );
     assert_eq!(seen(&answer, "x-a"), ["1"]);
     assert_eq!(answer.header("x-by"), ["canary"]);
-    assert_eq!(control_headers(seen_names(&answer)), ["x-canary-reason", "x-canary-version"]);
+    assert_eq!(control_headers(seen_names(&answer)), ["x-canary-decision", "x-canary-version"]);
     desk.says("GET reviews/rate/1?x=1 → v1  outbound|9080|v1|");
 
     for (name, path, status, header, decision) in [
@@ -158,7 +158,7 @@ fn a_copy_carries_the_mark_and_no_control_header() {
     // Envoy reads the mirrors' headers too late for anything to remove them from the request itself.
     assert_eq!(
         control_headers(seen_names(&answer)),
-        ["x-canary-mirror", "x-canary-mirror-2", "x-canary-reason", "x-canary-version"]
+        ["x-canary-decision", "x-canary-mirror", "x-canary-mirror-2", "x-canary-version"]
     );
     let copy = recorder.heads.recv_timeout(PATIENCE).unwrap();
     assert_eq!(copy[0], "GET /copied?x=1 HTTP/1.1");

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use canary_routing::Config;
-use canary_routing::config::ConfigErrorKind;
+use canary_config::Config;
+use canary_config::ConfigErrorKind;
 use serde_json::{Value, json};
 
 use super::{schema, validator};

@@ -7,8 +7,8 @@ mod walk;
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use canary_routing::config::ConfigErrorKind;
-use canary_routing::{Config, ConfigError};
+use canary_config::ConfigErrorKind;
+use canary_config::{Config, ConfigError};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 

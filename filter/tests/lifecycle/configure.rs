@@ -1,8 +1,8 @@
 //! Configurations: accepted or refused as a whole, with every reason in the proxy's log.
 
 use crate::fixture::{BOOKINFO, get, reviews, start};
-use canary_routing::Config;
-use sdk_shims::context::Action;
+use canary_config::Config;
+use proxy_wasm::types::Action;
 use sdk_shims::host::{LogLevel, encode_pairs};
 use sdk_shims::test_host::{Plugin, Refused};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::fixture::{document, get, preflight, response_lines, reviews, start};
-use sdk_shims::context::Action;
+use proxy_wasm::types::Action;
 use sdk_shims::host::LogLevel;
 use sdk_shims::test_host::{Plugin, Stream, Vm};
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! What the headers of a forwarded request and of its response come to.
 
 use crate::fixture::{changed, changes, document, get, response_lines, reviews, start};
-use sdk_shims::context::Action;
+use proxy_wasm::types::Action;
 use sdk_shims::host::LogLevel;
 use serde_json::{Value, json};
 

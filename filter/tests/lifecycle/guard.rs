@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::fixture::{document, get, response_lines, reviews, start};
-use sdk_shims::context::Action;
+use proxy_wasm::types::Action;
 use sdk_shims::host::LogLevel;
 use sdk_shims::test_host::{Plugin, Stream, Vm};
 use serde_json::{Value, json};
@@ -421,8 +421,12 @@ fn knowing_costs_a_request_no_host_call() {
     let before = calls(&vm);
     let _stream = decided(&filter);
     assert_eq!(calls(&vm), before);
-    assert_eq!(vm.calls("proxy_set_property"), 1);
+    assert_eq!(vm.calls("proxy_set_property"), 0, "nothing is written for a guard that is not there");
     assert_eq!(vm.ticking(), 1);
+    let _guard = vm.plugin(r#"{"role":"guard"}"#).unwrap();
+    let before = calls(&vm);
+    let _stream = decided(&filter);
+    assert_eq!((calls(&vm), vm.calls("proxy_set_property")), (before, 1));
     filter.configure(document(json!({}), json!({}))).unwrap();
     assert_eq!(vm.ticking(), 0, "no tick without policies");
 }

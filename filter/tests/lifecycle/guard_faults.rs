@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::fixture::{document, get, response_lines, reviews};
 use crate::guard::{NO_CLUSTER, cluster, config, end, guarded, started};
-use sdk_shims::context::Action;
+use proxy_wasm::types::Action;
 use sdk_shims::host::LogLevel;
 use sdk_shims::test_host::{Plugin, Stream, Vm};
 use serde_json::{Value, json};

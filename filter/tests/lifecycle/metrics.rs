@@ -279,8 +279,9 @@ fn a_request_costs_so_many_host_calls() {
             [1, 2, 0, 0, 0, 0, 0, 1, 0],
         ),
         ("all counted", named.clone(), json!({"filterState": {"enabled": false}}), [1, 2, 0, 0, 1, 2, 0, 2, 1]),
-        ("all told", named, json!({}), [1, 2, 0, 3, 1, 2, 0, 2, 1]),
-        ("a rule without a name", json!({}), json!({}), [1, 2, 0, 2, 1, 2, 0, 2, 1]),
+        ("all told", named.clone(), json!({}), [1, 2, 0, 1, 1, 2, 0, 2, 1]),
+        ("a rule without a name", json!({}), json!({}), [1, 2, 0, 1, 1, 2, 0, 2, 1]),
+        ("one by one, too", named, json!({"filterState": {"separate": true}}), [1, 2, 0, 4, 1, 2, 0, 2, 1]),
     ] {
         let vm = started();
         let plugin = vm.plugin(document(rule, more)).unwrap();
@@ -351,13 +352,14 @@ fn a_guards_move_is_counted_for_the_version_that_serves() {
         let (filter, guard) = (vm.plugin(config.clone()).unwrap(), vm.plugin(r#"{"role":"guard"}"#).unwrap());
         let mut first = filter.stream();
         first.request_headers(get("reviews", "/", &[]), true);
-        assert_eq!(first.property(&["canary_version"]).unwrap(), b"v3", "{row}");
+        assert_eq!(first.property(&["canary"]).unwrap(), b"version=v3 reason=rule route=all", "{row}");
         let mut second = guard.stream_after(&first);
         if let Some(resolved) = resolved {
             second.set_property(&["xds", "cluster_name"], resolved);
         }
         second.request_headers(first.request(), true);
-        assert_eq!(second.property(&["canary_version"]).unwrap(), version.as_bytes(), "{row}");
+        let text = format!("version={version} reason=rule route=all");
+        assert_eq!(second.property(&["canary"]).unwrap(), text.as_bytes(), "{row}");
         end(second, 555);
         end(first, 555);
         assert_eq!(counted(&vm), expected(series), "{row}");
@@ -383,12 +385,24 @@ fn access_logs_are_told_the_route_the_version_and_the_reason() {
         ("unknown host", named("all"), json!({}), "other", [None; 3]),
         ("switched off", named("all"), json!({"filterState": {"enabled": false}}), "reviews", [None; 3]),
     ] {
-        let vm = started();
-        let plugin = vm.plugin(document(rule, more)).unwrap();
-        let mut stream = plugin.stream();
-        stream.request_headers(get(host, "/", &[]), true);
-        let properties = ["canary_route", "canary_version", "canary_reason"].map(|name| stream.property(&[name]));
-        assert_eq!(properties, told.map(|text| text.map(|text| text.as_bytes().to_vec())), "{row}");
+        let [route, version, reason] = told;
+        let parts = [("version", version), ("reason", reason), ("route", route)];
+        let text: Vec<_> = parts.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", value?))).collect();
+        let text = (!text.is_empty()).then(|| text.join(" ").into_bytes());
+        for separate in [false, true] {
+            let mut more = more.clone();
+            if more.as_object().unwrap().is_empty() {
+                more = json!({"filterState": {"separate": separate}});
+            }
+            let vm = started();
+            let plugin = vm.plugin(document(rule.clone(), more)).unwrap();
+            let mut stream = plugin.stream();
+            stream.request_headers(get(host, "/", &[]), true);
+            assert_eq!(stream.property(&["canary"]), text, "{row}");
+            let properties = ["canary_route", "canary_version", "canary_reason"].map(|name| stream.property(&[name]));
+            let expected = told.map(|text| text.filter(|_| separate).map(|text| text.as_bytes().to_vec()));
+            assert_eq!(properties, expected, "{row}, one by one: {separate}");
+        }
     }
 }
 

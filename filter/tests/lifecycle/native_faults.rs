@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::fixture::{BOOKINFO, changed, changes, document, get, preflight, response_lines, reviews, start};
-use sdk_shims::context::Action;
+use proxy_wasm::types::Action;
 use sdk_shims::host::LogLevel;
 use serde_json::json;
 

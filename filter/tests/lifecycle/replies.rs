@@ -1,7 +1,7 @@
 //! Answers of the filter itself: redirects, direct responses, aborts, CORS preflights.
 
 use crate::fixture::{document, get, preflight, start};
-use sdk_shims::context::Action;
+use proxy_wasm::types::Action;
 use sdk_shims::host::LogLevel;
 use serde_json::{Value, json};
 

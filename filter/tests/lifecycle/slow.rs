@@ -1,6 +1,6 @@
 //! Requests that a version leaves without an answer.
 
-use sdk_shims::context::Action;
+use proxy_wasm::types::Action;
 use std::time::Duration;
 
 use crate::accrual::{FAILED, OK, TICK, config, end, fail, next, sent, started};

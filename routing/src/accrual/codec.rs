@@ -2,7 +2,7 @@
 
 use super::window::Window;
 use super::{Accrual, Generation, Phase};
-use crate::config::LONGEST_EJECTION;
+use canary_config::LONGEST_EJECTION;
 
 /// The first byte: another version's bytes count as none.
 const VERSION: u8 = 1;

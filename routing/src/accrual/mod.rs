@@ -13,8 +13,8 @@ use std::time::Duration;
 
 pub use view::View;
 
-use crate::config::{FailureAccrual, Percentage};
 use crate::draws::Fraction;
+use canary_config::{FailureAccrual, Percentage};
 use window::Window;
 
 /// What the end of a request says of its version.

@@ -1,8 +1,8 @@
 //! What one worker knows of a version: what all have told each other, and what it has not told yet on top.
 
 use super::{Accrual, Change, Standing, Stretch, Verdict, bucket};
-use crate::config::FailureAccrual;
 use crate::draws::Fraction;
+use canary_config::FailureAccrual;
 
 /// One worker's view of a version. It is judged at once by everything that the worker knows.
 #[derive(Debug, Clone, Default)]

@@ -91,7 +91,8 @@ pub(super) fn returned(
     if data.is_null() {
         return Ok(Vec::new());
     }
-    // SAFETY: on Ok the host has obtained `data` from `exports::proxy_on_memory_allocate(size)`, which leaks a boxed slice
-    // of exactly `size` bytes from the global allocator, has filled it, and keeps no pointer to it.
+    // SAFETY: on Ok the host has obtained `data` from the SDK's export `proxy_on_memory_allocate(size)`, which leaks a boxed
+    // slice of exactly `size` bytes from the global allocator (proxy-wasm 0.2, `allocator.rs`), has filled it, and keeps no
+    // pointer to it.
     Ok(unsafe { Vec::from_raw_parts(data, size, size) })
 }

@@ -32,6 +32,18 @@ impl Metric {
         Ok(Self(id))
     }
 
+    /// Its number in this VM.
+    #[must_use]
+    pub const fn id(self) -> u32 {
+        self.0
+    }
+
+    /// The series of a number that [`id`](Self::id) gave. Another number is an error of the host's when it is used.
+    #[must_use]
+    pub const fn from_id(id: u32) -> Self {
+        Self(id)
+    }
+
     /// Counts one. For counters and gauges.
     ///
     /// # Errors

@@ -1,8 +1,27 @@
-//! Envoy's side of the callbacks: the exports, each called with its context in force.
+//! Envoy's side of the callbacks: the SDK's exports, each called with its context in force.
+
+use proxy_wasm::types::Action;
 
 use super::state::with_host;
-use crate::context::Action;
-use crate::exports;
+
+/// The functions that the SDK exports. It does not name them for Rust.
+mod exports {
+    use proxy_wasm::types::Action;
+
+    unsafe extern "C" {
+        pub(super) safe fn proxy_on_context_create(context: u32, root: u32);
+        pub(super) safe fn proxy_on_configure(context: u32, size: usize) -> bool;
+        pub(super) safe fn proxy_on_tick(context: u32);
+        pub(super) safe fn proxy_on_request_headers(context: u32, count: usize, end_of_stream: bool) -> Action;
+        pub(super) safe fn proxy_on_request_body(context: u32, size: usize, end_of_stream: bool) -> Action;
+        pub(super) safe fn proxy_on_request_trailers(context: u32, count: usize) -> Action;
+        pub(super) safe fn proxy_on_response_headers(context: u32, count: usize, end_of_stream: bool) -> Action;
+        pub(super) safe fn proxy_on_done(context: u32) -> bool;
+        pub(super) safe fn proxy_on_log(context: u32);
+        pub(super) safe fn proxy_on_delete(context: u32);
+        pub(super) safe fn proxy_on_memory_allocate(size: usize) -> *mut u8;
+    }
+}
 
 fn in_context<T>(context: u32, callback: impl FnOnce() -> T) -> T {
     let before = with_host(|host| std::mem::replace(&mut host.current, context));
@@ -41,6 +60,15 @@ pub(super) fn tick(context: u32) {
 
 pub(super) fn log(context: u32) {
     in_context(context, || exports::proxy_on_log(context));
+}
+
+pub(super) fn done(context: u32) {
+    in_context(context, || exports::proxy_on_done(context));
+}
+
+/// Memory of the VM for what the host hands out.
+pub(super) fn allocate(size: usize) -> *mut u8 {
+    exports::proxy_on_memory_allocate(size)
 }
 
 pub(super) fn delete(context: u32) {

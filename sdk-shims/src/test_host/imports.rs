@@ -2,24 +2,27 @@
 
 use std::slice;
 
-use super::state::{self, Host, LocalResponse, LogLine, Metric, with_host};
-use crate::exports::proxy_on_memory_allocate;
+use super::callbacks;
+use super::state::{self, Host, LocalResponse, LogLine, Metric};
 use crate::host::{Pairs, encode_pairs};
 
 const OK: u32 = 0;
 const NOT_FOUND: u32 = 1;
 const BAD_ARGUMENT: u32 = 2;
 const CAS_MISMATCH: u32 = 8;
+const INTERNAL_FAILURE: u32 = 10;
 const PLUGIN_CONFIGURATION: u32 = 7;
 const HTTP_REQUEST: u32 = 0;
 
-/// Counts the call and, unless the test wants it to fail, carries it out.
+/// Counts the call and, unless the test wants it to fail, carries it out. The SDK's contexts may outlive the host where a
+/// test fails: then there is nobody left to call.
 fn call(name: &'static str, act: impl FnOnce(&mut Host) -> u32) -> u32 {
-    with_host(|host| {
+    let status = state::try_with_host(|host| {
         let count = host.calls.entry(name).or_default();
         *count = count.saturating_add(1);
         host.failures.get(name).copied().unwrap_or_else(|| act(host))
-    })
+    });
+    status.unwrap_or(INTERNAL_FAILURE)
 }
 
 /// The same for a call that returns bytes. The VM allocates for them, so the host must not be borrowed meanwhile.
@@ -38,7 +41,7 @@ fn returning(
         Err(status) => status,
     });
     if status == OK {
-        let memory = if bytes.is_empty() { std::ptr::null_mut() } else { proxy_on_memory_allocate(bytes.len()) };
+        let memory = if bytes.is_empty() { std::ptr::null_mut() } else { callbacks::allocate(bytes.len()) };
         // SAFETY: the caller passes places for a pointer and a size, and the memory was allocated for this many bytes.
         unsafe {
             data.write(memory);
@@ -239,7 +242,7 @@ unsafe extern "C" fn proxy_send_local_response(
     // SAFETY: the ABI's contract of pointer and size.
     let (details, body, headers) =
         unsafe { (bytes(details_data, details_size), bytes(body_data, body_size), bytes(headers_data, headers_size)) };
-    let status = call("proxy_send_local_response", |host| {
+    call("proxy_send_local_response", |host| {
         let now = host.now;
         let (Some(stream), Ok(headers)) = (host.stream(), Pairs::parse(headers)) else {
             return BAD_ARGUMENT;
@@ -250,11 +253,7 @@ unsafe extern "C" fn proxy_send_local_response(
         stream.answer_is_due = true;
         stream.local_response = Some(LocalResponse { status, details, headers, body, grpc_status });
         OK
-    });
-    if status == OK {
-        super::reenter();
-    }
-    status
+    })
 }
 
 #[unsafe(no_mangle)]

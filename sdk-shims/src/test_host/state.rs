@@ -30,18 +30,6 @@ pub struct LogLine {
     pub text: String,
 }
 
-/// What the host calls while `proxy_send_local_response` runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Reentry {
-    /// Nothing: it waits until the callback has returned.
-    #[default]
-    None,
-    /// The response callback of the stream.
-    Response,
-    /// The last callback of the stream.
-    End,
-}
-
 #[derive(Debug)]
 pub(super) struct Metric {
     pub(super) name: String,
@@ -92,7 +80,6 @@ pub(super) struct Host {
     pub(super) calls: BTreeMap<&'static str, usize>,
     pub(super) failures: BTreeMap<&'static str, u32>,
     pub(super) pairs_answer: Option<Vec<u8>>,
-    pub(super) reentry: Reentry,
     /// Shared data by key: the value, and the number of its state.
     pub(super) shared: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
     /// What another VM sets just before this one does.
@@ -105,6 +92,11 @@ thread_local! {
 
 pub(super) fn with_host<T>(act: impl FnOnce(&mut Host) -> T) -> T {
     HOST.with_borrow_mut(act)
+}
+
+/// `None` where the thread is about to end.
+pub(super) fn try_with_host<T>(act: impl FnOnce(&mut Host) -> T) -> Option<T> {
+    HOST.try_with(|host| act(&mut host.borrow_mut())).ok()
 }
 
 pub(super) fn owned<N: AsRef<[u8]>, V: AsRef<[u8]>>(headers: impl IntoIterator<Item = (N, V)>) -> Vec<Header> {

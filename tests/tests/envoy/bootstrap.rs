@@ -81,19 +81,20 @@ pub(crate) async fn for_readers_has_a_guard(subject: &Subject) {
 
 pub(crate) async fn for_readers_serves_as_it_is(subject: &Subject) {
     let Copy { address, upstreams, envoy: _envoy, _folder } = Copy::start(subject, |bootstrap| bootstrap).await;
-    let version = |version: &str| {
-        [("x-canary-version", version), ("x-canary-reason", "rule")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    let decided = |version: &str, route: &str| {
+        let decision = format!("version={version} reason=rule route={route}");
+        [("x-canary-version", version.to_owned()), ("x-canary-decision", decision)]
+            .map(|(name, value)| (name.to_owned(), value))
             .to_vec()
     };
     let rows = [
-        ("jason", Request::new("reviews", "/").header("end-user", "jason"), "v2", version("v2")),
-        ("tester", Request::new("reviews", "/").header("end-user", "test-1"), "v3", version("v3")),
+        ("jason", Request::new("reviews", "/").header("end-user", "jason"), "v2", decided("v2", "jason")),
+        ("tester", Request::new("reviews", "/").header("end-user", "test-1"), "v3", decided("v3", "testers")),
         (
             "forged",
             Request::new("reviews", "/").header("end-user", "jason").header("x-canary-cluster", "default"),
             "v2",
-            version("v2"),
+            decided("v2", "jason"),
         ),
         ("unknown host", Request::new("elsewhere", "/"), "native", vec![]),
         (
@@ -143,11 +144,21 @@ pub(crate) async fn for_readers_tags_spans(subject: &Subject) {
     let readers = Copy::start(subject, traced).await;
     let _log = readers.envoy.show_log_on_panic();
     let rows = [
-        ("jason", Request::new("reviews", "/jason").header("end-user", "jason"), [json!("v2"), json!("rule")]),
-        ("tester", Request::new("reviews", "/tester").header("end-user", "test-1"), [json!("v3"), json!("rule")]),
+        (
+            "jason",
+            Request::new("reviews", "/jason").header("end-user", "jason"),
+            [json!("v2"), json!("version=v2 reason=rule route=jason")],
+        ),
+        (
+            "tester",
+            Request::new("reviews", "/tester").header("end-user", "test-1"),
+            [json!("v3"), json!("version=v3 reason=rule route=testers")],
+        ),
         (
             "unknown host, forged",
-            Request::new("elsewhere", "/forged").header("x-canary-version", "v9").header("x-canary-reason", "because"),
+            Request::new("elsewhere", "/forged")
+                .header("x-canary-version", "v9")
+                .header("x-canary-decision", "because"),
             [Value::Null, Value::Null],
         ),
     ];
@@ -164,7 +175,7 @@ pub(crate) async fn for_readers_tags_spans(subject: &Subject) {
                 .find(|span| span["tags"]["http.url"].as_str().is_some_and(|url| url.ends_with(get.path())))
         })
         .await;
-        let tags = ["canary.version", "canary.reason"].map(|tag| span["tags"][tag].clone());
+        let tags = ["canary.version", "canary.decision"].map(|tag| span["tags"][tag].clone());
         assert_eq!(&tags, expected, "{row}: {span}");
     }
 }

@@ -116,7 +116,7 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> Vec<Trial> {
         metrics::faults_and_mirrors_are_counted,
         metrics::documents_are_counted,
         metrics::series_are_bounded,
-        metrics::access_logs_name_route_version_and_reason,
+        metrics::access_logs_show_the_decision,
         bootstrap::for_readers_tags_spans,
         fallback::a_cluster_that_does_not_exist,
         fallback::a_cluster_without_endpoints,

@@ -87,7 +87,7 @@ pub(crate) async fn a_guards_move_counts_for_the_version_that_serves(subject: &S
         client::send(canary.address, Protocol::Http1, &Request::new("reviews", "/").header(TEST_ID, "moved")).await;
     assert_eq!(first.served_by, "v1");
     let entry = canary.access_log("moved").await;
-    assert_eq!((&entry["version"], &entry["reason"]), (&json!("v1"), &json!("rule")), "{entry}");
+    assert_eq!(entry["canary"], "version=v1 reason=rule", "{entry}");
     serve(&canary, Request::new("reviews", "/"), REQUESTS).await;
     let samples = counted(&canary, REQUESTS + 1).await;
     assert_as_recorded(&canary, &samples);
@@ -168,16 +168,40 @@ pub(crate) async fn series_are_bounded(subject: &Subject) {
     eprintln!("{HOSTS} hosts: {} series", series.len());
 }
 
-pub(crate) async fn access_logs_name_route_version_and_reason(subject: &Subject) {
+pub(crate) async fn access_logs_show_the_decision(subject: &Subject) {
+    const STATES: [&str; 4] = ["canary", "version", "reason", "route"];
     let mut document = document(&[("reviews", json!([{"route": split(&[("v1", 0), ("v2", 100)])}]))]);
-    document["virtualServices"][0]["spec"]["http"][0]["name"] = json!("all");
     let canary = Canary::start(&subject.binary, Delivery::Ecds, &document, &UPSTREAMS).await;
-    for (row, host, expected) in [
-        ("decided", "reviews", [json!("all"), json!("v2"), json!("weight")]),
-        ("left alone", "elsewhere", [Value::Null, Value::Null, Value::Null]),
+    for (row, host, route, separate, expected) in [
+        (
+            "a route with a name",
+            "reviews",
+            "all",
+            false,
+            [Some("version=v2 reason=weight route=all"), None, None, None],
+        ),
+        ("a route without a name", "reviews", "", false, [Some("version=v2 reason=weight"), None, None, None]),
+        (
+            "separate states",
+            "reviews",
+            "all",
+            true,
+            [Some("version=v2 reason=weight route=all"), Some("v2"), Some("weight"), Some("all")],
+        ),
+        (
+            "a name with a blank and a percent sign",
+            "reviews",
+            "all of 100%",
+            true,
+            [Some("version=v2 reason=weight route=all%20of%20100%25"), Some("v2"), Some("weight"), Some("all of 100%")],
+        ),
+        ("no VirtualService", "elsewhere", "all", true, [None; 4]),
     ] {
+        document["virtualServices"][0]["spec"]["http"][0]["name"] = json!(route);
+        document["filterState"] = json!({"separate": separate});
+        canary.take(&document).await;
         client::send(canary.address, Protocol::Http1, &Request::new(host, "/").header(TEST_ID, row)).await;
         let entry = canary.access_log(row).await;
-        assert_eq!(["route", "version", "reason"].map(|field| entry[field].clone()), expected, "{row}");
+        assert_eq!(STATES.map(|state| entry[state].as_str()), expected, "{row}: {entry}");
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use canary_routing::{Config, config::MESH};
+use canary_config::{Config, MESH};
 use e2e::example::Example;
 use serde_json::{Value, json};
 

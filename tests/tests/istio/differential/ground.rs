@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use canary_routing::{Config, config::DestinationKey};
+use canary_config::{Config, DestinationKey};
 use e2e::{
     canaryctl,
     client::Request,

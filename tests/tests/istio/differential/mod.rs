@@ -19,7 +19,7 @@ mod shares;
 
 use std::{collections::BTreeSet, env, fs, sync::Arc};
 
-use canary_routing::Config;
+use canary_config::Config;
 use e2e::{binaries, example, istio::mesh::Mesh};
 use fastrand::Rng;
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! What lies at the boundary of a matcher: what it takes, and near misses.
 
-use canary_routing::config::StringMatch;
+use canary_config::StringMatch;
 
 const LONG: usize = 4000;
 /// A byte that cannot begin a character.

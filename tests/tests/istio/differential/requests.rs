@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use canary_routing::{
-    Config,
-    config::{HttpMatch, HttpRoute},
-};
+use canary_config::{Config, HttpMatch, HttpRoute};
 use e2e::{
     client::{Protocol, Request},
     grpc,
@@ -109,7 +106,7 @@ fn from_clients(config: &Config) -> Vec<(&str, String)> {
     let control =
         config.headers.names().map(|name| (name, if name.ends_with("version") { &version } else { &cluster }));
     let others = [
-        ("x-canary-reason", "mine"),
+        ("x-canary-decision", "mine"),
         ("x-canary-shadow", "true"),
         ("x-envoy-fault-delay-request", "1000"),
         ("x-envoy-fault-abort-request", "418"),

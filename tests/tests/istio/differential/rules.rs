@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use canary_routing::{
-    Config,
-    config::{AbortStatus, DestinationKey, HttpRoute, Percentage, VirtualService},
-};
+use canary_config::{AbortStatus, Config, DestinationKey, HttpRoute, Percentage, VirtualService};
 use e2e::example::upstream;
 use serde_json::Value;
 

@@ -1,0 +1,143 @@
+//! Carries a decision out on the request: the only place that writes its headers.
+//!
+//! Envoy forgets its chosen route at each write, so what is right already is not written. Of the headers that are the
+//! filter's own (the control headers, those with secrets, and Envoy's fault headers where the fault filter listens to them) a
+//! request leaves with those that the decision sets and no other: what a client sends under their names never gets through.
+
+use std::borrow::Cow;
+
+use canary_routing::{Decision, HeaderChange, HeaderName, Operation, Outcome, RequestHead, RouteTable};
+use smallvec::SmallVec;
+
+use super::headers;
+use super::steering::{self, SteeringValue, Target};
+use crate::host::{HeadersOf, Host};
+
+const REQUEST: HeadersOf = HeadersOf::Request;
+
+type SteeringValues<'d> = SmallVec<[SteeringValue<'d>; 8]>;
+
+/// Makes the request's headers what the decision says. Costs one host call for each header that is not right already.
+pub(crate) fn apply<'d>(host: &impl Host, decision: &'d Decision<'_>, head: &RequestHead<'d>, table: &'d RouteTable) {
+    let steering = steering(decision, head, table);
+    let is_steered = |name: &HeaderName| steering.iter().any(|value| value.target == Target::Header(name));
+    for change in changes(decision).iter().filter(|change| !is_steered(&change.name) && !table.is_own(&change.name)) {
+        carry_out(host, change, head);
+    }
+    if let Some((name, version)) = version_value(decision)
+        && !is_steered(name)
+        && !table.is_own(name)
+    {
+        set(host, Target::Header(name), version, head);
+    }
+    for SteeringValue { target, value } in &steering {
+        let written = set(host, *target, value, head);
+        // A client's copy, if there is one, must not stand for what could not be written.
+        if !written && matches!(target, Target::Header(name) if table.is_own(name)) {
+            headers::remove(host, REQUEST, target.name());
+        }
+    }
+    for name in table.own_headers().iter().filter(|name| head.has(name.slot()) && !is_steered(name)) {
+        headers::remove(host, REQUEST, name.as_str());
+    }
+}
+
+/// Removes every header of the filter's own without knowing which are there.
+pub(crate) fn strip_unseen(host: &impl Host, table: &RouteTable) {
+    table.own_headers().iter().for_each(|name| headers::remove(host, REQUEST, name.as_str()));
+}
+
+/// Undoes a decision that was applied, and applies another to what the client sent. `head` is what the client sent, `current`
+/// what has become of it.
+pub(crate) fn replace<'d>(
+    host: &impl Host,
+    (abandoned, chosen): (&'d Decision<'_>, &'d Decision<'_>),
+    (head, current): (&RequestHead<'d>, &RequestHead<'d>),
+    table: &'d RouteTable,
+) {
+    let mut wanted = outcome(chosen, head, table);
+    for (target, _) in outcome(abandoned, head, table) {
+        if !wanted.iter().any(|(known, _)| *known == target) {
+            wanted.push((target, target.values(head)));
+        }
+    }
+    for (target, values) in wanted {
+        if target.values(current) == values {
+            continue;
+        }
+        match values.split_first() {
+            Some((first, more)) => {
+                headers::set(host, REQUEST, target.name(), first);
+                more.iter().for_each(|value| headers::add(host, REQUEST, target.name(), value));
+            }
+            None => headers::remove(host, REQUEST, target.name()),
+        }
+    }
+}
+
+/// Every header that a decision makes sure of, with all the values that it is to have then.
+fn outcome<'d>(
+    decision: &'d Decision<'_>,
+    head: &RequestHead<'d>,
+    table: &'d RouteTable,
+) -> Vec<(Target<'d>, Vec<Cow<'d, [u8]>>)> {
+    let mut wanted: Vec<(Target<'d>, Vec<Cow<'d, [u8]>>)> = Vec::new();
+    for HeaderChange { name, operation, value } in changes(decision) {
+        let target = Target::Header(name);
+        let index = wanted.iter().position(|(known, _)| *known == target).unwrap_or_else(|| {
+            wanted.push((target, target.values(head)));
+            wanted.len().saturating_sub(1)
+        });
+        let Some((_, values)) = wanted.get_mut(index) else { continue };
+        match operation {
+            Operation::Set => *values = vec![Cow::Borrowed(value)],
+            Operation::Add => values.push(Cow::Borrowed(value)),
+            Operation::Remove => values.clear(),
+        }
+    }
+    let version = version_value(decision).map(|(name, version)| (Target::Header(name), Cow::Borrowed(version)));
+    let own = table.own_headers().iter().map(|name| (Target::Header(name), Vec::new()));
+    let steered =
+        steering(decision, head, table).into_iter().map(|SteeringValue { target, value }| (target, vec![value]));
+    for (target, values) in version.map(|(target, value)| (target, vec![value])).into_iter().chain(own).chain(steered) {
+        wanted.retain(|(known, _)| *known != target);
+        wanted.push((target, values));
+    }
+    wanted
+}
+
+/// The changes that rules ask for.
+fn changes<'d>(decision: &'d Decision<'_>) -> &'d [HeaderChange] {
+    match &decision.outcome {
+        Outcome::Forward(forward) => &forward.request_headers,
+        Outcome::LocalReply(_) | Outcome::Untouched => &[],
+    }
+}
+
+/// The version header of the policy, with the version that serves.
+fn version_value<'d>(decision: &'d Decision<'_>) -> Option<(&'d HeaderName, &'d [u8])> {
+    let Outcome::Forward(forward) = &decision.outcome else { return None };
+    forward.version_value.map(|value| (value.name, value.version.as_bytes()))
+}
+
+fn steering<'d>(decision: &'d Decision<'_>, head: &RequestHead<'d>, table: &'d RouteTable) -> SteeringValues<'d> {
+    let mut values = SteeringValues::new();
+    steering::for_each(decision, head, table, |value| values.push(value));
+    values
+}
+
+fn carry_out(host: &impl Host, change: &HeaderChange, head: &RequestHead<'_>) {
+    match change.operation {
+        Operation::Set => {
+            set(host, Target::Header(&change.name), &change.value, head);
+        }
+        Operation::Add => headers::add(host, REQUEST, change.name.as_str(), &change.value),
+        Operation::Remove if head.has(change.name.slot()) => headers::remove(host, REQUEST, change.name.as_str()),
+        Operation::Remove => {}
+    }
+}
+
+/// False if the header is not right now.
+fn set(host: &impl Host, target: Target<'_>, value: &[u8], head: &RequestHead<'_>) -> bool {
+    target.is_exactly(head, value) || headers::set(host, REQUEST, target.name(), value)
+}

@@ -1,0 +1,207 @@
+//! One request at the filter: read, decide, apply, report; and what its end says of the cluster that served it.
+
+use std::rc::Rc;
+
+use canary_routing::{Decision, DecisionInput, FaultScope, Forward, Health, Outcome};
+
+use crate::apply::{self, Ending, NextStep, ResponseChanges};
+use crate::delays::PendingDelay;
+use crate::end_of_request;
+use crate::filter_table::FilterTable;
+use crate::guard::{Applied, GuardContext, Guarded, Registered};
+use crate::host::{Host, OwnedPairs, Pairs};
+use crate::read::{HostContext, RequestChance};
+use crate::report::metrics::catalogue::DECISION_ERRORS;
+use crate::report::metrics::{DestinationMetric, FaultKind, MeasuredRequest};
+use crate::report::{Explanation, candidate, fallbacks, filter_state, permissions};
+use crate::ticker::Ticker;
+use crate::tracked_request::TrackedRequest;
+use crate::vm_state::VmState;
+
+/// What the requests of one configuration share.
+pub(crate) struct FilterPlan {
+    pub(crate) state: Rc<VmState>,
+    pub(crate) table: Rc<FilterTable>,
+    pub(crate) ticker: Rc<Ticker>,
+    pub(crate) guarded: Rc<Guarded>,
+}
+
+/// A request under the table that was in force when it began.
+pub(crate) struct FilterStream {
+    id: u32,
+    plan: Rc<FilterPlan>,
+    response: ResponseChanges,
+    measured: Option<MeasuredRequest>,
+    /// Of a request whose version another may replace.
+    tracked: Option<Rc<TrackedRequest>>,
+    /// Of a request that a guard may see.
+    guard: Option<(Rc<GuardContext>, Registered)>,
+    _delay: Option<PendingDelay>,
+}
+
+impl FilterStream {
+    pub(crate) fn new(id: u32, plan: Rc<FilterPlan>) -> Self {
+        let response = ResponseChanges::default();
+        Self { id, plan, response, measured: None, tracked: None, guard: None, _delay: None }
+    }
+
+    pub(crate) fn on_request_headers(&mut self, host: &impl Host, end_of_stream: bool) -> NextStep {
+        match host.request_headers() {
+            Ok(headers) => self.serve(host, &headers, end_of_stream),
+            Err(error) => {
+                log::error!("{error}: the request is left to the native routes");
+                apply::strip_unseen(host, &self.plan.table.routes);
+                self.plan.state.registry.count(host, &DECISION_ERRORS, &[]);
+                NextStep::Continue
+            }
+        }
+    }
+
+    fn serve(&mut self, host: &impl Host, headers: &impl Pairs, end_of_stream: bool) -> NextStep {
+        let plan = Rc::clone(&self.plan);
+        let (state, table) = (&*plan.state, &plan.table.routes);
+        let head = table.read_head(headers.pairs());
+        let (chance, context) = (RequestChance::new(host), HostContext::new(host));
+        let presence = &state.guards.presence;
+        let faults = if plan.guarded.is_expected(presence) { FaultScope::BeforeGuard } else { FaultScope::All };
+        let health: &dyn Health = &state.health;
+        let input = DecisionInput { head: &head, context: &context, chance: &chance, health, faults };
+        let decision = table.decide(&input);
+        apply::apply(host, &decision, &head, table);
+        let explanation = self.report(host, &decision);
+        candidate::compare(host, (&state.registry, &state.log_limit), table, &input, headers);
+        if let Outcome::Forward(forward) = &decision.outcome
+            && forward.has_alternative
+        {
+            let tracked =
+                TrackedRequest::new(&state.health, &plan.ticker, (forward, decision.delay), head.content_type());
+            tracked.destination.set(self.measured.and_then(|measured| measured.destination));
+            self.tracked = Some(Rc::new(tracked));
+            if presence.is_known() {
+                let applied = Applied {
+                    table: Rc::clone(&plan.table),
+                    headers: OwnedPairs::copy(headers),
+                    draws: chance.draws(),
+                    health: state.health.snapshot(),
+                    leaves_faults: decision.leaves_faults,
+                    is_explained: explanation.is_some(),
+                };
+                self.register(host, applied);
+            }
+        }
+        self.end(host, decision, explanation, end_of_stream)
+    }
+
+    /// Shows a decision in metrics and access logs; what the client is to be told of it.
+    fn report(&mut self, host: &impl Host, decision: &Decision<'_>) -> Option<Explanation> {
+        let FilterPlan { state, table, .. } = &*self.plan;
+        permissions::count(host, &state.registry, decision.permissions);
+        self.measured = MeasuredRequest::begin(host, &state.registry, (&table.routes, &table.series), decision);
+        filter_state::write(host, &state.text, table.routes.filter_state(), decision);
+        if let Outcome::Forward(Forward { fallback: Some(fallback), destination, .. }) = &decision.outcome {
+            let of = (&state.registry, &state.log_limit);
+            fallbacks::count(host, of, destination, fallback.from.as_deref(), fallback.reason);
+        }
+        Explanation::of(decision, &table.routes)
+    }
+
+    /// Lets guards see the request.
+    fn register(&mut self, host: &impl Host, applied: Applied) {
+        let Some(tracked) = &self.tracked else { return };
+        let context = Rc::new(GuardContext::new(Rc::clone(tracked), Rc::clone(&self.plan.guarded), applied));
+        match self.plan.state.guards.register(host, self.id, Rc::clone(&context)) {
+            Ok(registered) => self.guard = Some((context, registered)),
+            Err(error) => log::error!("{error}: the request passes unguarded"),
+        }
+    }
+
+    /// Answers the request, delays it, or lets it go on.
+    fn end(
+        &mut self,
+        host: &impl Host,
+        decision: Decision<'_>,
+        explanation: Option<Explanation>,
+        end_of_stream: bool,
+    ) -> NextStep {
+        let plan = Rc::clone(&self.plan);
+        let (state, table) = (&*plan.state, &plan.table.routes);
+        let is_native = apply::leaves_faults_to_envoy(&decision, table);
+        let mut ending = match decision.outcome {
+            Outcome::Untouched => Ending::Resume,
+            Outcome::Forward(forward) => {
+                self.response = ResponseChanges::of_forward(forward.response_headers);
+                Ending::Resume
+            }
+            Outcome::LocalReply(reply) if is_native => {
+                self.response = ResponseChanges::of_reply(reply.headers);
+                Ending::Resume
+            }
+            Outcome::LocalReply(reply) => Ending::Reply(reply),
+        };
+        if let Some(Explanation { name, text }) = explanation {
+            match &mut ending {
+                Ending::Reply(reply) => reply.headers.push((name.into(), text.into_bytes().into())),
+                Ending::Resume => self.response.set(name, text.into_bytes()),
+            }
+        }
+        if let Some(tracked) = &self.tracked {
+            tracked.response.replace(std::mem::take(&mut self.response));
+        }
+        self.complete_if(end_of_stream);
+        let Some(delay) = decision.delay else { return ending.at_once(host, &state.registry) };
+        if is_native {
+            self.count_delay(host);
+            return ending.at_once(host, &state.registry);
+        }
+        let with = (host, &state.registry, &*plan.ticker);
+        match state.delays.begin(with, self.id, (delay, ending), table.faults().max_active) {
+            Ok(pending) => {
+                self.count_delay(host);
+                self._delay = Some(pending);
+                NextStep::Pause
+            }
+            Err(ending) => ending.at_once(host, &state.registry),
+        }
+    }
+
+    fn count_delay(&self, host: &impl Host) {
+        let FilterPlan { state, table, .. } = &*self.plan;
+        if let Some(measured) = self.measured {
+            let delay = (measured.destination, DestinationMetric::Faults(FaultKind::Delay));
+            table.series.count(host, &state.registry, &table.routes, delay);
+        }
+    }
+
+    /// The client has sent all of the request, if `end_of_stream`.
+    pub(crate) fn complete_if(&self, end_of_stream: bool) {
+        if let Some(tracked) = self.tracked.as_ref().filter(|_| end_of_stream) {
+            tracked.complete();
+        }
+    }
+
+    /// Comes for the upstream's response and for Envoy's own answers; those of this filter need no change.
+    pub(crate) fn on_response_headers(&mut self, host: &impl Host) {
+        if let Some((context, _)) = &self.guard {
+            context.close(&self.plan.state.guards.presence, || end_of_request::was_routed(host));
+        }
+        if let Some(tracked) = &self.tracked {
+            tracked.answered();
+            self.response = tracked.response.take();
+        }
+        std::mem::take(&mut self.response).carry_out(host);
+    }
+
+    pub(crate) fn on_log(&self, host: &impl Host) {
+        let FilterPlan { state, table, .. } = &*self.plan;
+        if let Some(tracked) = &self.tracked
+            && let Err(error) = end_of_request::learn(host, &state.health, tracked)
+        {
+            log::error!("{error}: nothing is learned from a request");
+        }
+        if let Some(measured) = self.measured {
+            let moved = self.tracked.as_ref().and_then(|tracked| tracked.destination.get());
+            let destination = moved.or(measured.destination);
+            measured.end(host, &state.registry, (&table.routes, &table.series), destination);
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Counts what became of what clients ask for in control headers.
+
+use canary_routing::{Permission, Permissions};
+
+use super::metrics::Registry;
+use super::metrics::catalogue::OVERRIDES;
+use crate::host::Host;
+
+/// Counts what one request asks for, if it asks for anything.
+pub(crate) fn count(host: &impl Host, registry: &Registry, permissions: Permissions) {
+    for (kind, permission) in [("version", permissions.version), ("explain", permissions.explain)] {
+        if permission != Permission::NotAsked {
+            registry.count(host, &OVERRIDES, &[kind, permission.as_str()]);
+        }
+    }
+}

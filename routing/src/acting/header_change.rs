@@ -1,0 +1,163 @@
+//! Header operations of several levels as the changes that they come to.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::format::Format;
+use crate::matching::View;
+use crate::names::HeaderName;
+
+/// One change of one header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderChange {
+    /// The header.
+    pub name: HeaderName,
+    /// What is done to it.
+    pub operation: Operation,
+    /// The value; empty for a removal.
+    pub value: Box<[u8]>,
+}
+
+/// What is done to a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// Replace all values by one.
+    Set,
+    /// Append a value, after any `Set` of the same header.
+    Add,
+    /// Remove all values.
+    Remove,
+}
+
+/// Changes in order; no header is in two `Set`s or in a `Set` and a `Remove`. Changes that are the same for every request are
+/// shared with the table: a copy costs a counter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeaderChanges(Option<Arc<[HeaderChange]>>);
+
+impl std::ops::Deref for HeaderChanges {
+    type Target = [HeaderChange];
+
+    fn deref(&self) -> &[HeaderChange] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+impl From<Vec<HeaderChange>> for HeaderChanges {
+    fn from(changes: Vec<HeaderChange>) -> Self {
+        Self((!changes.is_empty()).then(|| changes.into()))
+    }
+}
+
+/// What a rule does to the headers of the requests of a destination and of their responses.
+#[derive(Debug, Default)]
+pub(crate) struct HeaderPolicy {
+    pub(crate) authority: Option<Box<str>>,
+    pub(crate) request: HeaderSteps,
+    pub(crate) response: HeaderSteps,
+}
+
+/// Header operations in the order in which Envoy would carry them out.
+#[derive(Debug)]
+pub(crate) enum HeaderSteps {
+    /// What they come to for every request.
+    Fixed(HeaderChanges),
+    /// Some value depends on the request.
+    ByRequest(Box<[Step]>),
+}
+
+/// One operation as it was configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Step {
+    pub(crate) name: HeaderName,
+    pub(crate) operation: Operation,
+    pub(crate) value: Format,
+}
+
+impl Default for HeaderSteps {
+    fn default() -> Self {
+        Self::Fixed(HeaderChanges::default())
+    }
+}
+
+impl HeaderSteps {
+    pub(crate) fn new(steps: Vec<Step>) -> Self {
+        if steps.iter().all(|step| step.value.fixed().is_some()) {
+            return Self::Fixed(changes(&steps, |format| Cow::Borrowed(format.fixed().unwrap_or_default())).into());
+        }
+        Self::ByRequest(steps.into())
+    }
+
+    /// What the steps come to for a request.
+    pub(crate) fn changes(&self, view: &View<'_>, route: &str) -> HeaderChanges {
+        match self {
+            Self::Fixed(changes) => changes.clone(),
+            Self::ByRequest(steps) => changes(steps, |format| format.expand(view, route)).into(),
+        }
+    }
+}
+
+/// What a header comes to: whether the values before still stand, and the values after them.
+struct Values<'s> {
+    name: &'s HeaderName,
+    replaced: bool,
+    values: Vec<Cow<'s, [u8]>>,
+}
+
+/// A value that expands to nothing changes nothing, as in Envoy.
+fn changes<'s>(steps: &'s [Step], expand: impl Fn(&'s Format) -> Cow<'s, [u8]>) -> Vec<HeaderChange> {
+    let mut headers: Vec<Values<'s>> = Vec::new();
+    for step in steps {
+        let value = match step.operation {
+            Operation::Remove => None,
+            Operation::Set | Operation::Add => Some(expand(&step.value)),
+        };
+        if value.as_ref().is_some_and(|value| value.is_empty()) {
+            continue;
+        }
+        let index = headers.iter().position(|header| *header.name == step.name).unwrap_or_else(|| {
+            headers.push(Values { name: &step.name, replaced: false, values: Vec::new() });
+            headers.len().saturating_sub(1)
+        });
+        let Some(header) = headers.get_mut(index) else { continue };
+        if step.operation != Operation::Add {
+            header.replaced = true;
+            header.values.clear();
+        }
+        header.values.extend(value);
+    }
+    headers.into_iter().flat_map(Values::into_changes).collect()
+}
+
+impl Values<'_> {
+    fn into_changes(self) -> impl Iterator<Item = HeaderChange> {
+        let Self { name, replaced, values } = self;
+        let change = |operation, value: &[u8]| HeaderChange { name: name.clone(), operation, value: value.into() };
+        let removal = (replaced && values.is_empty()).then(|| change(Operation::Remove, b""));
+        let values = values.into_iter().enumerate().map(move |(index, value)| match index {
+            0 if replaced => change(Operation::Set, &value),
+            _ => change(Operation::Add, &value),
+        });
+        removal.into_iter().chain(values)
+    }
+}
+
+/// The changes with more headers set on top.
+pub(crate) fn set_on_top(changes: &mut Vec<HeaderChange>, headers: Vec<(HeaderName, Vec<u8>)>) {
+    for (name, value) in headers {
+        changes.retain(|change| change.name != name);
+        changes.push(HeaderChange { name, operation: Operation::Set, value: value.into() });
+    }
+}
+
+/// The headers of a reply after the changes.
+pub(crate) fn apply<'t>(changes: &[HeaderChange], headers: &mut Vec<(Cow<'t, str>, Cow<'t, [u8]>)>) {
+    for HeaderChange { name, operation, value } in changes {
+        let name = name.as_str();
+        if *operation != Operation::Add {
+            headers.retain(|(header, _)| header != name);
+        }
+        if *operation != Operation::Remove {
+            headers.push((name.to_owned().into(), value.to_vec().into()));
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The conditions of an entry of a rule's `match`.
+
+use canary_config::{HttpMatch, StringMatch};
+
+use super::Compiler;
+use crate::acting::MatchedPath;
+use crate::matching::{Condition, Field, Polarity, RulesBuilder, Test};
+use crate::regex::matches_regex;
+
+impl Compiler<'_> {
+    /// The field that a header matcher names, which may be a pseudo-header.
+    pub(super) fn header_field(&mut self, name: &str) -> Field {
+        Field::pseudo(name).unwrap_or_else(|| Field::Header(self.headers.header(name).slot()))
+    }
+
+    /// Everything but the selectors `port`, `gateways`, `sourceLabels` and `sourceNamespace`, which belong to the proxy and the
+    /// port, not to the request's content.
+    pub(super) fn conditions<'m>(&mut self, entry: &'m HttpMatch, rules: &mut RulesBuilder<'m>) -> Vec<Condition> {
+        let mut conditions = Vec::new();
+        let mut require = |field, test| {
+            // A path is always there.
+            if (field, &test) != (Field::Uri, &Test::Present) {
+                conditions.push(Condition { field, test, polarity: Polarity::Required });
+            }
+        };
+        if let Some(uri) = &entry.uri {
+            require(Field::Uri, path_test(uri, entry.ignore_uri_case, rules));
+        }
+        for (field, wanted) in
+            [(Field::Method, &entry.method), (Field::Authority, &entry.authority), (Field::Scheme, &entry.scheme)]
+        {
+            if let Some(wanted) = wanted {
+                require(field, test(field, wanted, rules));
+            }
+        }
+        for (name, wanted) in &entry.headers {
+            let field = self.header_field(name);
+            require(field, test(field, wanted, rules));
+        }
+        for (name, wanted) in &entry.query_params {
+            let field = Field::Parameter(self.parameters.number(name));
+            require(field, test(field, wanted, rules));
+        }
+        for (keys, wanted) in &entry.claims {
+            let field = Field::Claim(self.claim(keys));
+            require(field, test(field, wanted, rules));
+        }
+        for (name, unwanted) in &entry.without_headers {
+            let field = self.header_field(name);
+            // Unless the matcher asks for presence only.
+            let absent_matches = *unwanted != StringMatch::Present && matches_empty(unwanted);
+            let polarity = Polarity::Excluded { absent_matches };
+            conditions.push(Condition { field, test: test(field, unwanted, rules), polarity });
+        }
+        for (keys, unwanted) in &entry.without_claims {
+            let field = Field::Claim(self.claim(keys));
+            let polarity = Polarity::Excluded { absent_matches: false };
+            conditions.push(Condition { field, test: test(field, unwanted, rules), polarity });
+        }
+        conditions
+    }
+}
+
+/// What of the path an entry matches, for rewrites.
+pub(super) fn matched_path(entry: Option<&HttpMatch>) -> MatchedPath {
+    match entry.and_then(|entry| entry.uri.as_ref()) {
+        Some(StringMatch::Prefix(prefix)) => MatchedPath::Prefix(prefix.len()),
+        Some(StringMatch::Exact(_) | StringMatch::Regex(_)) => MatchedPath::Whole,
+        Some(StringMatch::Present) | None => MatchedPath::Prefix(1),
+    }
+}
+
+fn test<'c>(field: Field, wanted: &'c StringMatch, rules: &mut RulesBuilder<'c>) -> Test {
+    match wanted {
+        StringMatch::Exact(text) => Test::Exact(text.as_bytes().into()),
+        StringMatch::Prefix(text) => Test::Prefix(text.as_bytes().into()),
+        StringMatch::Regex(regex) => rules.regex(field, regex),
+        StringMatch::Present => Test::Present,
+    }
+}
+
+/// Case counts in regexes, whatever `ignoreUriCase` says.
+fn path_test<'c>(uri: &'c StringMatch, ignores_case: bool, rules: &mut RulesBuilder<'c>) -> Test {
+    match uri {
+        StringMatch::Prefix(text) if text.is_empty() => Test::Present,
+        StringMatch::Exact(text) if ignores_case => Test::ExactIgnoringCase(text.as_bytes().into()),
+        StringMatch::Prefix(text) if ignores_case => Test::PrefixIgnoringCase(text.as_bytes().into()),
+        _ => test(Field::Uri, uri, rules),
+    }
+}
+
+fn matches_empty(unwanted: &StringMatch) -> bool {
+    match unwanted {
+        StringMatch::Exact(text) | StringMatch::Prefix(text) => text.is_empty(),
+        StringMatch::Regex(regex) => matches_regex(regex, b""),
+        StringMatch::Present => true,
+    }
+}

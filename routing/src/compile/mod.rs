@@ -1,0 +1,171 @@
+//! From the document to the table: the only part that knows the document's structures.
+//!
+//! [`virtual_host`] orders the objects and their hosts, [`route`] makes routes of a rule's matches, [`condition`] reads
+//! conditions off a match, [`action`] says what a rule does, [`policy`] what holds for the versions of a host. Names are numbered
+//! on the way by the [`Compiler`].
+
+mod action;
+mod condition;
+mod own_headers;
+mod policy;
+mod route;
+mod virtual_host;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use canary_config::{Candidate, Config, Proxy};
+
+use crate::acting::cors::CorsNames;
+use crate::destination::{DestinationId, DestinationName};
+use crate::matching::Fields;
+use crate::names::{HeaderName, NamesBuilder};
+use crate::overrides::{Overrides, Principal, Secret, TrustedSource};
+use crate::regex::RegexCaches;
+use crate::table::{CandidateTable, RouteTable, Settings};
+
+/// Resolves a document for its proxy and compiles it.
+pub(crate) fn compile(config: &Config) -> RouteTable {
+    let mut compiler = Compiler::new(config);
+    let (own_headers, steering) = (compiler.own_headers(), compiler.steering());
+    let overrides = compiler.overrides();
+    let policies = compiler.policies();
+    let (hosts, virtual_hosts) = compiler.virtual_hosts(&policies);
+    RouteTable {
+        settings: Settings {
+            mode: config.mode,
+            faults: config.faults,
+            guard: config.guard,
+            metrics: config.metrics,
+            filter_state: config.filter_state,
+            has_fallback: config.policies.iter().any(|policy| !policy.fallback.is_empty()),
+            has_accrual: config
+                .policies
+                .iter()
+                .any(|policy| policy.failure_accrual.is_some() && !policy.fallback.is_empty()),
+        },
+        names: compiler.headers.build(),
+        fields: Fields { parameters: compiler.parameters.build(), claims: compiler.claims.into() },
+        steering,
+        own_headers,
+        overrides,
+        hosts,
+        virtual_hosts,
+        destinations: compiler.destinations,
+        candidate: config.candidate.as_ref().map(|candidate| compile_candidate(candidate, &config.proxy).into()),
+    }
+}
+
+/// In the same proxy as the live rules, of which more may be known than the document says.
+fn compile_candidate(candidate: &Candidate, proxy: &Proxy) -> CandidateTable {
+    let config = Config { proxy: proxy.clone(), ..candidate.config.clone() };
+    CandidateTable { percentage: candidate.percentage, table: compile(&config) }
+}
+
+/// What is numbered while a document is compiled.
+struct Compiler<'c> {
+    config: &'c Config,
+    headers: NamesBuilder,
+    parameters: NamesBuilder,
+    claims: Vec<Vec<String>>,
+    /// Names of hosts and versions, each once in memory.
+    texts: HashMap<Box<str>, Arc<str>>,
+    destinations: Vec<DestinationName>,
+    ids: HashMap<(Arc<str>, Option<Arc<str>>), DestinationId>,
+    /// The only port of each host that `services` lists with one.
+    only_ports: HashMap<&'c str, Option<u16>>,
+    cors: Option<CorsNames>,
+    /// Of all regexes of the table.
+    caches: Arc<RegexCaches>,
+}
+
+impl<'c> Compiler<'c> {
+    fn new(config: &'c Config) -> Self {
+        let mut only_ports = HashMap::new();
+        for service in &config.services {
+            let only = if let [port] = *service.ports { Some(port) } else { None };
+            only_ports.entry(service.host.as_str()).or_insert(only);
+        }
+        let mut headers = NamesBuilder::default();
+        // The first slot: `Slot::CONTENT_TYPE`.
+        headers.number("content-type");
+        Self {
+            config,
+            headers,
+            parameters: NamesBuilder::default(),
+            claims: Vec::new(),
+            texts: HashMap::new(),
+            destinations: Vec::new(),
+            ids: HashMap::new(),
+            only_ports,
+            cors: None,
+            caches: Arc::new(RegexCaches::new()),
+        }
+    }
+
+    fn text(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.texts.get(text) {
+            return Arc::clone(known);
+        }
+        let shared: Arc<str> = text.into();
+        self.texts.insert(text.into(), Arc::clone(&shared));
+        shared
+    }
+
+    /// The number of a claim.
+    fn claim(&mut self, keys: &[String]) -> u32 {
+        let known = self.claims.iter().position(|known| known == keys);
+        let number = known.unwrap_or_else(|| {
+            self.claims.push(keys.to_vec());
+            self.claims.len().saturating_sub(1)
+        });
+        u32::try_from(number).unwrap_or(u32::MAX)
+    }
+
+    fn destination_id(&mut self, host: &Arc<str>, version: Option<&Arc<str>>) -> DestinationId {
+        let name = (Arc::clone(host), version.cloned());
+        let next = DestinationId(u32::try_from(self.destinations.len()).unwrap_or(u32::MAX));
+        let id = *self.ids.entry(name).or_insert(next);
+        if id == next {
+            self.destinations.push(DestinationName { host: Arc::clone(host), version: version.cloned() });
+        }
+        id
+    }
+
+    fn overrides(&mut self) -> Overrides {
+        let (config, headers) = (self.config, &mut self.headers);
+        let mut header = |name: Option<&str>| name.map(|name| headers.header(name));
+        let (version, explain) = (header(config.headers.version()), header(config.headers.explain()));
+        let from = config.overrides.from.iter().map(|source| TrustedSource {
+            cidr: source.cidr,
+            principal: source.principal.as_ref().map(|principal| match principal {
+                canary_config::Principal::Exact(uri) => Principal::Exact(uri.as_bytes().into()),
+                canary_config::Principal::Prefix(prefix) => Principal::Prefix(prefix.as_bytes().into()),
+            }),
+            secret: source
+                .secret
+                .as_ref()
+                .map(|secret| Secret { header: headers.header(&secret.header).slot(), sha256: secret.sha256 }),
+        });
+        let from = from.collect();
+        Overrides { version, explain, from, trust_forwarded_for: config.overrides.trust_forwarded_for }
+    }
+
+    fn cors_names(&mut self) -> CorsNames {
+        let headers = &mut self.headers;
+        let mut header = |name: &str| -> HeaderName { headers.header(name) };
+        self.cors
+            .get_or_insert_with(|| CorsNames {
+                origin: header("origin"),
+                request_method: header("access-control-request-method"),
+                request_headers: header("access-control-request-headers"),
+                allow_origin: header("access-control-allow-origin"),
+                allow_credentials: header("access-control-allow-credentials"),
+                expose_headers: header("access-control-expose-headers"),
+                allow_methods: header("access-control-allow-methods"),
+                allow_headers: header("access-control-allow-headers"),
+                max_age: header("access-control-max-age"),
+            })
+            .clone()
+    }
+}

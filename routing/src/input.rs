@@ -1,0 +1,22 @@
+//! What a decision is made of.
+
+use crate::decision::FaultScope;
+use crate::draws::Chance;
+use crate::head::RequestHead;
+use crate::health::Health;
+use crate::request::RequestContext;
+
+/// Everything that a decision depends on beside the table: equal inputs give equal decisions.
+#[derive(Clone, Copy)]
+pub struct DecisionInput<'r> {
+    /// The request, read by [`RouteTable::read_head`](crate::RouteTable::read_head) of the table that decides.
+    pub head: &'r RequestHead<'r>,
+    /// What the host knows beside the head.
+    pub context: &'r dyn RequestContext,
+    /// Chance.
+    pub chance: &'r dyn Chance,
+    /// What is known of clusters.
+    pub health: &'r dyn Health,
+    /// The faults that the decision is to hold.
+    pub faults: FaultScope,
+}

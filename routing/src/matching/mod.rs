@@ -1,0 +1,12 @@
+//! Which rule takes a request: conditions on its fields, and an index over them.
+
+mod condition;
+mod field;
+mod index;
+mod rules;
+mod view;
+
+pub(crate) use condition::{Condition, Polarity, Test};
+pub(crate) use field::{Field, Fields};
+pub(crate) use rules::{Rules, RulesBuilder};
+pub(crate) use view::{Hidden, View};

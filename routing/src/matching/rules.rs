@@ -1,0 +1,261 @@
+//! Rules in order, and the first that matches.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use canary_config::regex::Regex;
+use smallvec::SmallVec;
+
+use super::condition::{Condition, Polarity, Test};
+use super::field::Field;
+use super::index::Index;
+use super::view::View;
+use crate::regex::{PlainTest, RegexCaches, RegexSet, RequiredLiteral, Strategy};
+use crate::route::Route;
+
+/// The routes of an object, or at a gateway of all objects of a host; the first that matches counts.
+#[derive(Debug, Default)]
+pub(crate) struct Rules {
+    routes: Box<[Route]>,
+    /// Those of each route, one after the other: [`Route::conditions`].
+    conditions: Box<[Condition]>,
+    /// The regexes of each field; one with a literal that the index can look up has a set of its own.
+    sets: Box<[FieldRegexes]>,
+    index: Option<Index>,
+    /// The ports that have a rule, ascending; `None` where some rule is for every port.
+    ports: Option<Box<[u16]>>,
+}
+
+/// Regexes of one field, run together.
+#[derive(Debug)]
+pub(super) struct FieldRegexes {
+    set: RegexSet,
+    members: usize,
+    /// What a value needs for the only member to match, where the set has one and that is known.
+    pub(super) required: Option<RequiredLiteral>,
+}
+
+impl Rules {
+    pub(crate) fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    /// Whether any rule is for a port.
+    pub(crate) fn count_on(&self, port: u16) -> bool {
+        self.ports.as_ref().is_none_or(|ports| ports.binary_search(&port).is_ok())
+    }
+
+    /// The first rule for the port that matches the request. Each is judged at most once, each regex of a field matched at most
+    /// once against each of its values.
+    pub(crate) fn first(&self, port: u16, view: &View<'_>) -> Option<&Route> {
+        let mut judge = Judge { rules: self, port, view, found: Vec::new() };
+        let Some(index) = &self.index else { return self.routes.iter().find(|route| judge.takes(route)) };
+        let mut refused = Refused::default();
+        let position = index.first(view, |position| {
+            !refused.contains(position) && {
+                let takes = self.route(position).is_some_and(|route| judge.takes(route));
+                if !takes {
+                    refused.insert(position, self.routes.len());
+                }
+                takes
+            }
+        });
+        self.route(position?)
+    }
+
+    fn route(&self, position: u32) -> Option<&Route> {
+        self.routes.get(usize::try_from(position).ok()?)
+    }
+
+    fn conditions(&self, route: &Route) -> &[Condition] {
+        self.conditions.get(route.conditions.clone()).unwrap_or_default()
+    }
+}
+
+/// One request before the rules of an object.
+struct Judge<'j> {
+    rules: &'j Rules,
+    port: u16,
+    view: &'j View<'j>,
+    /// By set: the regexes that some value of its field has matched, once they have been run.
+    found: Vec<Option<Found>>,
+}
+
+/// A set of members of a [`RegexSet`].
+type Found = SmallVec<[u64; 1]>;
+
+impl Judge<'_> {
+    fn takes(&mut self, route: &Route) -> bool {
+        let (rules, port) = (self.rules, self.port);
+        route.applies_to(port) && rules.conditions(route).iter().all(|condition| self.holds(condition))
+    }
+
+    fn holds(&mut self, condition: &Condition) -> bool {
+        let field = condition.field;
+        let any = match &condition.test {
+            Test::Regex { set, member } => self.matches_regex(field, *set, *member),
+            test => self.view.any(field, |value| test.holds(value)),
+        };
+        match condition.polarity {
+            Polarity::Required => any,
+            Polarity::Excluded { absent_matches } => !any && (!absent_matches || self.view.any(field, |_| true)),
+        }
+    }
+
+    fn matches_regex(&mut self, field: Field, set: u32, member: u32) -> bool {
+        let number = usize::try_from(set).unwrap_or(usize::MAX);
+        let Some(regexes) = self.rules.sets.get(number) else { return false };
+        if self.found.is_empty() {
+            self.found.resize_with(self.rules.sets.len(), || None);
+        }
+        let Some(place) = self.found.get_mut(number) else { return false };
+        let found = place.get_or_insert_with(|| {
+            let mut found = Found::from_elem(0, regexes.members.div_ceil(64));
+            self.view.any(field, |value| {
+                regexes.set.matches(value, &mut |member| insert(&mut found, u32::try_from(member).unwrap_or(u32::MAX)));
+                false
+            });
+            found
+        });
+        contains(found, member)
+    }
+}
+
+/// The routes that have been judged in vain: few for most requests, so that a request costs no more than its own.
+#[derive(Default)]
+struct Refused {
+    few: SmallVec<[u32; 16]>,
+    /// One bit for each route, once there are more.
+    many: Vec<u64>,
+}
+
+impl Refused {
+    fn contains(&self, position: u32) -> bool {
+        if self.many.is_empty() { self.few.contains(&position) } else { contains(&self.many, position) }
+    }
+
+    fn insert(&mut self, position: u32, routes: usize) {
+        if self.many.is_empty() && self.few.len() < self.few.inline_size() {
+            self.few.push(position);
+            return;
+        }
+        if self.many.is_empty() {
+            self.many.resize(routes.div_ceil(64), 0);
+            let few = std::mem::take(&mut self.few);
+            few.into_iter().for_each(|position| insert(&mut self.many, position));
+        }
+        insert(&mut self.many, position);
+    }
+}
+
+fn insert(bits: &mut [u64], number: u32) {
+    let word = usize::try_from(number / 64).ok().and_then(|word| bits.get_mut(word));
+    word.into_iter().for_each(|word| *word |= 1_u64.wrapping_shl(number));
+}
+
+fn contains(bits: &[u64], number: u32) -> bool {
+    let word = usize::try_from(number / 64).ok().and_then(|word| bits.get(word));
+    word.is_some_and(|word| word & 1_u64.wrapping_shl(number) != 0)
+}
+
+/// Rules in the making.
+#[derive(Debug, Default)]
+pub(crate) struct RulesBuilder<'c> {
+    routes: Vec<Route>,
+    conditions: Vec<Condition>,
+    /// The regexes of each set, and what the only one requires.
+    sets: Vec<(Vec<&'c Regex>, Option<RequiredLiteral>)>,
+    /// The sets of the fields whose regexes the index cannot look up.
+    shared: HashMap<Field, usize>,
+    /// The regexes by field and pattern.
+    regexes: HashMap<(Field, &'c str), Test>,
+}
+
+impl<'c> RulesBuilder<'c> {
+    /// Adds a route with the conditions of its entry; the route's range of conditions is set here.
+    pub(crate) fn push(&mut self, route: Route, conditions: impl IntoIterator<Item = Condition>) {
+        let start = self.conditions.len();
+        self.conditions.extend(conditions);
+        self.routes.push(Route { conditions: start..self.conditions.len(), ..route });
+    }
+
+    /// The test of a regex on a field.
+    pub(crate) fn regex(&mut self, field: Field, regex: &'c Regex) -> Test {
+        if let Some(known) = self.regexes.get(&(field, regex.as_str())) {
+            return known.clone();
+        }
+        let test = match Strategy::of(regex) {
+            Strategy::Plain(PlainTest::Exact(text)) => Test::Exact(text.into()),
+            Strategy::Plain(plain) => Test::Plain(plain),
+            Strategy::Automaton(required) => self.member(field, regex, required),
+        };
+        self.regexes.insert((field, regex.as_str()), test.clone());
+        test
+    }
+
+    fn member(&mut self, field: Field, regex: &'c Regex, required: Option<RequiredLiteral>) -> Test {
+        let next = self.sets.len();
+        let set = if required.is_some() { next } else { *self.shared.entry(field).or_insert(next) };
+        if set == next {
+            self.sets.push((Vec::new(), required));
+        }
+        let members = self.sets.get_mut(set).map_or(0, |(members, _)| {
+            members.push(regex);
+            members.len()
+        });
+        let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Test::Regex { set: number(set), member: number(members.saturating_sub(1)) }
+    }
+
+    /// The rules, complete.
+    pub(crate) fn build(mut self, caches: &Arc<RegexCaches>) -> Rules {
+        self.order_conditions();
+        let set = |(regexes, required): (Vec<&Regex>, _)| FieldRegexes {
+            set: RegexSet::new(&regexes, caches),
+            members: regexes.len(),
+            required,
+        };
+        let sets: Box<[FieldRegexes]> = std::mem::take(&mut self.sets).into_iter().map(set).collect();
+        let conditions: Box<[Condition]> = self.conditions.into();
+        let of_routes: Vec<&[Condition]> =
+            self.routes.iter().map(|route| conditions.get(route.conditions.clone()).unwrap_or_default()).collect();
+        let ports: Option<Vec<u16>> = self.routes.iter().map(Route::port).collect();
+        let ports = ports.map(|mut ports| {
+            ports.sort_unstable();
+            ports.dedup();
+            ports.into()
+        });
+        Rules { index: Index::new(&of_routes, &sets), routes: self.routes.into(), conditions, sets, ports }
+    }
+
+    /// The cheapest conditions of each route first, of equally cheap ones the one that fewer routes have.
+    fn order_conditions(&mut self) {
+        let several = |route: &&Route| route.conditions.len() > 1;
+        let mut counts: HashMap<(Field, &[u8]), u32> = HashMap::new();
+        for route in self.routes.iter().filter(several) {
+            for condition in self.conditions.get(route.conditions.clone()).unwrap_or_default() {
+                let count = counts.entry((condition.field, condition.text())).or_default();
+                *count = count.saturating_add(1);
+            }
+        }
+        let ranks: Vec<(u8, u32)> = self
+            .conditions
+            .iter()
+            .map(|condition| {
+                let count = counts.get(&(condition.field, condition.text())).copied().unwrap_or_default();
+                (condition.test.cost(), count)
+            })
+            .collect();
+        drop(counts);
+        for range in self.routes.iter().filter(several).map(|route| route.conditions.clone()) {
+            let (Some(conditions), Some(ranks)) = (self.conditions.get_mut(range.clone()), ranks.get(range)) else {
+                continue;
+            };
+            let mut ranked: Vec<_> = ranks.iter().zip(conditions.iter_mut().map(std::mem::take)).collect();
+            ranked.sort_by_key(|(rank, _)| **rank);
+            for (place, (_, condition)) in conditions.iter_mut().zip(ranked) {
+                *place = condition;
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Names that a table knows, each with a number: found in a request by one hash and one comparison.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::word_hash::word_hash;
+
+/// The place of a header's values in every [`RequestHead`](crate::RequestHead) of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(u32);
+
+impl Slot {
+    /// `content-type`, which every table knows.
+    pub(crate) const CONTENT_TYPE: Self = Self(0);
+    pub(crate) const MIN: Self = Self(0);
+    pub(crate) const MAX: Self = Self(u32::MAX);
+
+    /// The number of the slot among those of its table.
+    pub(crate) fn index(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+/// A header that a table knows, by its name in lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderName {
+    name: Arc<str>,
+    slot: Slot,
+}
+
+impl HeaderName {
+    /// The name, in lower case.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.name
+    }
+
+    /// Where its values are in a request's head.
+    #[must_use]
+    pub const fn slot(&self) -> Slot {
+        self.slot
+    }
+}
+
+/// Names with numbers, complete.
+#[derive(Debug)]
+pub(crate) struct Names {
+    names: Box<[Arc<str>]>,
+    /// Bit `n` stands for names of `n` bytes, the last one for longer ones: most headers are of no interest by their length.
+    lengths: u64,
+    /// How far a hash is shifted to give its first bucket.
+    shift: u32,
+    /// Open addressing, at most half full.
+    buckets: Box<[Bucket]>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    /// The lower half of the name's hash.
+    print: u32,
+    /// The name's number; [`FREE`] where there is none.
+    number: u32,
+}
+
+const FREE: u32 = u32::MAX;
+
+impl Names {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// The number of a name. Costs the name's length; most names that are not there cost their length's bit.
+    pub(crate) fn find(&self, name: &[u8]) -> Option<u32> {
+        if self.lengths & length_bit(name.len()) == 0 {
+            return None;
+        }
+        let hash = word_hash(name);
+        let mut place = usize::try_from(hash.checked_shr(self.shift).unwrap_or(0)).unwrap_or(0);
+        loop {
+            let bucket = self.buckets.get(place)?;
+            if bucket.number == FREE {
+                return None;
+            }
+            if bucket.print == hash as u32 && self.name(bucket.number).is_some_and(|known| known.as_bytes() == name) {
+                return Some(bucket.number);
+            }
+            place = next(place, self.buckets.len());
+        }
+    }
+
+    /// The slot of a header's name.
+    pub(crate) fn slot(&self, name: &[u8]) -> Option<Slot> {
+        self.find(name).map(Slot)
+    }
+
+    fn name(&self, number: u32) -> Option<&str> {
+        self.names.get(usize::try_from(number).ok()?).map(AsRef::as_ref)
+    }
+}
+
+const fn length_bit(length: usize) -> u64 {
+    1_u64.wrapping_shl(if length < 63 { length as u32 } else { 63 })
+}
+
+const fn next(place: usize, count: usize) -> usize {
+    let next = place.wrapping_add(1);
+    if next < count { next } else { 0 }
+}
+
+/// Names in the making.
+#[derive(Debug, Default)]
+pub(crate) struct NamesBuilder {
+    numbers: HashMap<Arc<str>, u32>,
+    names: Vec<Arc<str>>,
+}
+
+impl NamesBuilder {
+    /// The number of a name; a new one gets the next.
+    pub(crate) fn number(&mut self, name: &str) -> u32 {
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        let number = u32::try_from(self.names.len()).unwrap_or(FREE);
+        let name: Arc<str> = name.into();
+        self.numbers.insert(Arc::clone(&name), number);
+        self.names.push(name);
+        number
+    }
+
+    /// The header of a name, which is in lower case.
+    pub(crate) fn header(&mut self, name: &str) -> HeaderName {
+        let number = self.number(name);
+        let known = usize::try_from(number).ok().and_then(|number| self.names.get(number));
+        HeaderName { name: known.map_or_else(|| name.into(), Arc::clone), slot: Slot(number) }
+    }
+
+    pub(crate) fn build(self) -> Names {
+        let count = self.names.len().saturating_mul(2).next_power_of_two().max(2);
+        let shift = u64::BITS.saturating_sub(count.trailing_zeros());
+        let mut buckets = vec![Bucket { print: 0, number: FREE }; count];
+        for (number, name) in (0..).zip(&self.names) {
+            let hash = word_hash(name.as_bytes());
+            let mut place = usize::try_from(hash.checked_shr(shift).unwrap_or(0)).unwrap_or(0);
+            while buckets.get(place).is_some_and(|bucket| bucket.number != FREE) {
+                place = next(place, count);
+            }
+            if let Some(free) = buckets.get_mut(place) {
+                *free = Bucket { print: hash as u32, number };
+            }
+        }
+        let lengths = self.names.iter().fold(0, |lengths, name| lengths | length_bit(name.len()));
+        Names { names: self.names.into(), lengths, shift, buckets: buckets.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Names, NamesBuilder};
+
+    fn names<'n>(all: impl IntoIterator<Item = &'n str>) -> Names {
+        let mut builder = NamesBuilder::default();
+        all.into_iter().for_each(|name| {
+            builder.number(name);
+        });
+        builder.build()
+    }
+
+    #[test]
+    fn finds_what_it_knows_and_nothing_else() {
+        for count in [0_usize, 1, 2, 3, 7, 8, 1_000] {
+            let known: Vec<String> = (0..count).map(|number| format!("x-header-{number}")).collect();
+            let names = names(known.iter().map(String::as_str));
+            assert_eq!(names.len(), count);
+            for (number, name) in (0..).zip(&known) {
+                assert_eq!(names.find(name.as_bytes()), Some(number), "{name} of {count}");
+            }
+            for unknown in ["", "x", "x-header-", "x-header-1000", "X-header-0", "y-header-0"] {
+                assert_eq!(names.find(unknown.as_bytes()), None, "{unknown} of {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_has_one_number() {
+        let names = names(["a", "b", "a", "c"]);
+        assert_eq!([b"a", b"b", b"c"].map(|name| names.find(name)), [Some(0), Some(1), Some(2)]);
+    }
+}

@@ -1,0 +1,207 @@
+//! The stages from a matched rule to a decision (design: precedence of what picks a version).
+
+use canary_config::{AbortStatus, FaultAbort, FaultDelay, Mode};
+
+use super::pick::Pick;
+use crate::acting::cors::Verdict;
+use crate::acting::{HeaderChange, HeaderChanges, HeaderSteps, Operation, header_change, local_reply, path};
+use crate::decision::{Decision, FaultScope, Forward, LocalReply, Outcome, VersionValue};
+use crate::draws::Draw;
+use crate::input::DecisionInput;
+use crate::matching::View;
+use crate::overrides::Permissions;
+use crate::route::{Forwarding, Kind, Route};
+use crate::table::RouteTable;
+
+/// One request under the rule that matched it.
+pub(crate) struct Resolver<'t, 'r> {
+    pub(crate) table: &'t RouteTable,
+    pub(crate) input: &'r DecisionInput<'r>,
+    /// The request as the rules see it.
+    pub(crate) view: &'r View<'r>,
+    pub(crate) route: &'t Route,
+    /// The port that the client asked for.
+    pub(crate) port: u16,
+    pub(crate) permissions: Permissions,
+}
+
+/// Faults that are left to a guard.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Left {
+    delay: bool,
+    abort: bool,
+}
+
+impl Left {
+    const NOTHING: Self = Self { delay: false, abort: false };
+}
+
+impl<'t> Resolver<'t, '_> {
+    pub(crate) fn resolve(&self) -> Decision<'t> {
+        let action = &*self.route.action;
+        let pick = match &action.kind {
+            Kind::Forward(forwarding) => {
+                self.pick(forwarding).map(|pick| (&**forwarding, self.fall_back(forwarding, pick)))
+            }
+            Kind::Redirect(_) | Kind::DirectResponse(_) => None,
+        };
+        let left = pick.as_ref().map_or(Left::NOTHING, |(forwarding, pick)| self.left_to_guard(forwarding, pick));
+        let (delay, abort) = self.faults(pick.as_ref().map(|(_, pick)| pick));
+        let (delay, abort) = (delay.filter(|_| self.holds(left.delay)), abort.filter(|_| self.holds(left.abort)));
+        let aborted = pick.as_ref().filter(|_| abort.is_some()).map(|(_, pick)| pick.picked());
+        let outcome = match (abort, self.table.mode()) {
+            (Some(status), Mode::Cluster) => {
+                let steps = pick.map_or(&action.reply_headers, |(_, pick)| &pick.version.headers.response);
+                self.reply(local_reply::abort(status), steps)
+            }
+            (Some(status), Mode::Version) => Outcome::LocalReply(Box::new(local_reply::abort(status))),
+            (None, Mode::Cluster) => self.act(&action.kind, pick),
+            (None, Mode::Version) => pick.map_or(Outcome::Untouched, |(_, pick)| self.name_version(pick)),
+        };
+        let leaves_faults = self.input.faults == FaultScope::BeforeGuard && left != Left::NOTHING;
+        Decision { delay, abort, aborted, leaves_faults, ..Decision::of(Some(self.route), outcome) }
+    }
+
+    /// What the rule asks for, in cluster mode.
+    fn act(&self, kind: &'t Kind, pick: Option<(&'t Forwarding, Pick<'t>)>) -> Outcome<'t> {
+        let reply_headers = &self.route.action.reply_headers;
+        match (kind, pick) {
+            (Kind::Redirect(redirect), _) => {
+                let location = local_reply::redirect(redirect, self.route.matched_path, self.input.head, self.port);
+                self.reply(location, reply_headers)
+            }
+            (Kind::DirectResponse(response), _) => self.reply(local_reply::direct_response(response), reply_headers),
+            (Kind::Forward(_), Some((forwarding, pick))) => self.forward(forwarding, pick),
+            (Kind::Forward(_), None) => Outcome::LocalReply(Box::new(LocalReply::NO_RULE)),
+        }
+    }
+
+    /// The fault of the version that serves counts in place of the rule's of the same kind; in version mode the rule's is
+    /// for the native route.
+    fn faults(&self, pick: Option<&Pick<'t>>) -> (Option<std::time::Duration>, Option<AbortStatus>) {
+        let of_version = pick.map(|pick| &pick.version.fault);
+        let of_rule = Some(&self.route.action.fault).filter(|_| self.table.mode() == Mode::Cluster);
+        let faults = || of_version.into_iter().chain(of_rule);
+        let delay: Option<FaultDelay> = faults().find_map(|fault| fault.delay);
+        let abort: Option<FaultAbort> = faults().find_map(|fault| fault.abort);
+        let draw = |purpose| self.input.chance.draw(purpose);
+        let delay = delay.filter(|delay| draw(Draw::Delay).is_within(delay.percentage));
+        let abort = abort.filter(|abort| draw(Draw::Abort).is_within(abort.percentage));
+        (delay.map(|delay| delay.fixed_delay.min(self.table.faults().max_delay)), abort.map(|abort| abort.status))
+    }
+
+    /// What a guard carries out where there is one: a fault that some version of the host has of its own, and an abort that
+    /// comes after such a delay.
+    fn left_to_guard(&self, forwarding: &Forwarding, pick: &Pick<'t>) -> Left {
+        let Some(policy) = pick.policy().filter(|policy| !policy.faults.is_empty()) else { return Left::NOTHING };
+        // An abort goes before a preflight's answer, but neither is for a version to give.
+        let is_answered_here = || {
+            if self.table.mode() == Mode::Version {
+                return false;
+            }
+            matches!(forwarding.cors.as_ref().map(|cors| cors.check(self.input.head)), Some(Verdict::Reply(_)))
+        };
+        let delay = policy.has_delays();
+        let abort = delay || policy.has_aborts();
+        // At the guard the version that serves may be the last of the order.
+        let may_move = self.input.faults == FaultScope::AtGuard || pick.has_alternative();
+        if !abort || !may_move || is_answered_here() {
+            return Left::NOTHING;
+        }
+        Left { delay, abort }
+    }
+
+    /// Whether the decision is to hold a fault that is left to a guard or not.
+    fn holds(&self, left: bool) -> bool {
+        match self.input.faults {
+            FaultScope::All => true,
+            FaultScope::BeforeGuard => !left,
+            FaultScope::AtGuard => left,
+            FaultScope::Nothing => false,
+        }
+    }
+
+    fn forward(&self, forwarding: &'t Forwarding, mut pick: Pick<'t>) -> Outcome<'t> {
+        let (name, headers) = (&self.route.name, &pick.version.headers);
+        let mut response_headers = headers.response.changes(self.view, name);
+        match forwarding.cors.as_ref().map_or(Verdict::None, |cors| cors.check(self.input.head)) {
+            Verdict::Reply(reply) => return Outcome::LocalReply(Box::new(reply)),
+            Verdict::Allow(more) => {
+                let mut changes = response_headers.to_vec();
+                header_change::set_on_top(&mut changes, more);
+                response_headers = changes.into();
+            }
+            Verdict::None => {}
+        }
+        let mirrors =
+            forwarding.mirrors.iter().enumerate().filter(|(position, mirror)| {
+                self.input.chance.draw(Draw::Mirror(*position)).is_within(mirror.percentage)
+            });
+        Outcome::Forward(Forward {
+            path: forwarding
+                .path
+                .as_ref()
+                .map(|rewrite| path::rewrite(self.input.head, self.route.matched_path, rewrite)),
+            authority: headers.authority.as_deref(),
+            request_headers: headers.request.changes(self.view, name),
+            response_headers: self.with_cookie(response_headers, &mut pick),
+            timeout: forwarding.timeout,
+            retries: forwarding.retries.as_ref(),
+            limits: &forwarding.limits,
+            mirrors: mirrors.map(|(_, mirror)| mirror.destination.cluster(self.port)).collect(),
+            ..self.to_version(pick)
+        })
+    }
+
+    /// Version mode: the version and the cookie that keeps it, nothing else.
+    fn name_version(&self, mut pick: Pick<'t>) -> Outcome<'t> {
+        let response_headers = self.with_cookie(HeaderChanges::default(), &mut pick);
+        Outcome::Forward(Forward { response_headers, ..self.to_version(pick) })
+    }
+
+    /// The way to a version, without what the rule does to the request.
+    fn to_version(&self, pick: Pick<'t>) -> Forward<'t> {
+        let (has_alternative, accrual) = (pick.has_alternative(), pick.accrual());
+        let destination = &pick.version.destination;
+        Forward {
+            reason: pick.reason,
+            port: destination.port.unwrap_or(self.port),
+            cluster: destination.cluster(self.port),
+            destination,
+            path: None,
+            authority: None,
+            request_headers: HeaderChanges::default(),
+            version_value: self.version_value(&pick),
+            response_headers: HeaderChanges::default(),
+            timeout: None,
+            retries: None,
+            limits: &[],
+            mirrors: Vec::new(),
+            split: pick.split,
+            fallback: pick.fallback,
+            has_alternative,
+            accrual,
+        }
+    }
+
+    /// The version header that goes upstream names the version that serves, so that later hops agree.
+    fn version_value(&self, pick: &Pick<'t>) -> Option<VersionValue<'t>> {
+        let header = pick.policy()?.header_for(self.input.head)?;
+        Some(VersionValue { name: &header.name, version: pick.version.destination.subset.as_deref()? })
+    }
+
+    /// What makes a new user keep the version.
+    fn with_cookie(&self, changes: HeaderChanges, pick: &mut Pick<'t>) -> HeaderChanges {
+        let Some(cookie) = pick.cookie.take() else { return changes };
+        let name = self.table.set_cookie().clone();
+        let mut changes = changes.to_vec();
+        changes.push(HeaderChange { name, operation: Operation::Add, value: cookie.into_bytes().into() });
+        changes.into()
+    }
+
+    /// A local reply with the rule's response operations.
+    fn reply(&self, mut reply: LocalReply<'t>, steps: &HeaderSteps) -> Outcome<'t> {
+        header_change::apply(&steps.changes(self.view, &self.route.name), &mut reply.headers);
+        Outcome::LocalReply(Box::new(reply))
+    }
+}

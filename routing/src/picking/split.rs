@@ -1,0 +1,43 @@
+//! The pick among weighted targets.
+
+use crate::draws::Fraction;
+
+/// Cumulative weights: an index is found by one multiplication and a search, without division or floating point.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Split {
+    /// Ascending; the last is the sum of the weights.
+    bounds: Vec<u64>,
+}
+
+impl Split {
+    /// Share of an entry = its weight over the sum. A lone entry takes everything, whatever its weight.
+    pub(crate) fn new(weights: impl ExactSizeIterator<Item = u64>) -> Self {
+        if weights.len() == 1 {
+            return Self { bounds: vec![1] };
+        }
+        let bounds = weights.scan(0_u64, |sum, weight| {
+            *sum = sum.saturating_add(weight);
+            Some(*sum)
+        });
+        Self { bounds: bounds.collect() }
+    }
+
+    /// The sum of the weights.
+    fn total(&self) -> u64 {
+        self.bounds.last().copied().unwrap_or_default()
+    }
+
+    /// For each entry that takes anything: the first draw that picks it, and its share, for people.
+    pub(crate) fn chances(&self) -> impl Iterator<Item = (Fraction, f64)> {
+        let total = self.total();
+        let lower = std::iter::once(0).chain(self.bounds.iter().copied());
+        let ranges = lower.zip(self.bounds.iter().copied()).filter(|(low, high)| low < high);
+        ranges.map(move |(low, high)| (Fraction::ratio(low, total), high.saturating_sub(low) as f64 / total as f64))
+    }
+
+    /// The index that a draw picks: entry i takes the draws from `bounds[i-1]` to below `bounds[i]`, in parts of the total.
+    pub(crate) fn pick(&self, draw: Fraction) -> usize {
+        let point = draw.scale(self.total());
+        self.bounds.partition_point(|bound| *bound <= point)
+    }
+}

@@ -1,0 +1,145 @@
+//! What a user is known by, the bucket that follows from it, and the cookie for those who are not known by anything.
+//!
+//! The bucket is published (README): XXH64, seed 0, over the salt, a zero byte and the key.
+
+use std::borrow::Cow;
+use std::hash::Hasher;
+use std::net::IpAddr;
+
+use canary_config::cidr::mask;
+use twox_hash::XxHash64;
+
+use crate::draws::Fraction;
+use crate::head::RequestHead;
+use crate::matching::{Field, View};
+use crate::names::Slot;
+use crate::network;
+use crate::request::Claim;
+
+/// The place of a key on the ring: the same for every proxy, version and machine.
+#[must_use]
+pub fn bucket(salt: &str, key: &[u8]) -> Fraction {
+    let mut hash = XxHash64::with_seed(0);
+    hash.write(salt.as_bytes());
+    hash.write(b"\0");
+    hash.write(key);
+    Fraction::from_bits(hash.finish())
+}
+
+/// The same user gets the same version.
+#[derive(Debug)]
+pub(crate) struct Sticky {
+    /// Where a user's key may be; the first that a request has counts.
+    pub(crate) keys: Box<[StickyKey]>,
+    pub(crate) salt: Box<str>,
+    /// For requests without any of the keys; `None` leaves them to chance.
+    pub(crate) new_user: Option<NewUser>,
+}
+
+/// A place where a user's key may be.
+#[derive(Debug)]
+pub(crate) struct StickyKey {
+    pub(crate) source: KeySource,
+    /// For people: the kind of place and its name, such as `header x-user-id`.
+    pub(crate) description: Box<str>,
+}
+
+#[derive(Debug)]
+pub(crate) enum KeySource {
+    /// The first value of a field that is no claim, without the blanks around it.
+    Trimmed(Field),
+    /// The same as it is.
+    Whole(Field),
+    /// A string claim, by its number.
+    Claim(u32),
+    /// The first cookie of a name.
+    Cookie { header: Slot, name: Box<[u8]> },
+    /// The network of the client's address: the bits that count of an IPv4 and of an IPv6 address.
+    SourceIp { length: u8, length6: u8 },
+}
+
+/// The cookie that a new user gets.
+#[derive(Debug)]
+pub(crate) struct NewUser {
+    /// The key that reads it again, by its place.
+    pub(crate) key: usize,
+    /// What comes before the value: `NAME=`.
+    pub(crate) before_value: Box<str>,
+    /// The attributes that are the same for every request.
+    pub(crate) attributes: Box<str>,
+    /// Whether it travels by HTTPS only; `None` means where the request came by HTTPS.
+    pub(crate) secure: Option<bool>,
+    /// Whether scripts cannot read it.
+    pub(crate) http_only: bool,
+}
+
+impl Sticky {
+    /// The first of the keys that the request has, and its place on the ring.
+    pub(crate) fn user(&self, view: &View<'_>) -> Option<(&StickyKey, Fraction)> {
+        self.keys.iter().find_map(|key| {
+            let value = key.source.value(view).filter(|value| !value.is_empty())?;
+            Some((key, self.bucket(&value)))
+        })
+    }
+
+    /// The place of a key's value on the ring.
+    pub(crate) fn bucket(&self, value: &[u8]) -> Fraction {
+        bucket(&self.salt, value)
+    }
+}
+
+impl KeySource {
+    /// The bytes that are hashed.
+    fn value<'r>(&self, view: &View<'r>) -> Option<Cow<'r, [u8]>> {
+        match self {
+            Self::Trimmed(field) => view.first(*field).map(|value| Cow::Borrowed(value.trim_ascii())),
+            Self::Whole(field) => view.first(*field).map(Cow::Borrowed),
+            Self::Cookie { header, name } => cookie(view, *header, name).map(Cow::Borrowed),
+            Self::Claim(number) => match view.claim(*number)? {
+                Claim::Text(text) => Some(Cow::Owned(text.clone())),
+                Claim::List(_) | Claim::None => None,
+            },
+            Self::SourceIp { length, length6 } => Some(Cow::Owned(match network::source_ip(view.context)? {
+                ip @ IpAddr::V4(_) => octets(mask(ip, *length)),
+                ip @ IpAddr::V6(_) => octets(mask(ip, *length6)),
+            })),
+        }
+    }
+}
+
+/// The address in network order, 4 or 16 bytes.
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+/// The value of the first cookie of a name that is not empty, as sent.
+fn cookie<'r>(view: &View<'r>, header: Slot, name: &[u8]) -> Option<&'r [u8]> {
+    let pairs = view.values(header).flat_map(|value| value.split(|byte| *byte == b';'));
+    let mut halves = pairs.map(|pair| pair.splitn(2, |byte| *byte == b'='));
+    halves.find_map(|mut halves| {
+        let is_it = halves.next()?.trim_ascii() == name;
+        halves.next().map(<[u8]>::trim_ascii).filter(|value| is_it && !value.is_empty())
+    })
+}
+
+impl NewUser {
+    /// The value that names a new user.
+    pub(crate) fn value(identity: u128) -> String {
+        format!("{identity:032x}")
+    }
+
+    /// The value of `Set-Cookie`.
+    pub(crate) fn cookie(&self, value: &str, head: &RequestHead<'_>) -> String {
+        let mut cookie = [&self.before_value, value, &self.attributes].concat();
+        if self.secure.unwrap_or_else(|| head.scheme().eq_ignore_ascii_case(b"https")) {
+            cookie.push_str("; Secure");
+        }
+        if self.http_only {
+            cookie.push_str("; HttpOnly");
+        }
+        cookie
+    }
+}

@@ -1,0 +1,95 @@
+//! The memory of all lazily built automata of a table.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use regex_automata::hybrid::dfa;
+
+use super::live_sets;
+
+/// The most bytes of all caches of a table together; over it, all are dropped and built anew by the next requests.
+///
+/// A cache has a least size of about 20 bytes for each instruction of its programs. A single one may be larger than this while
+/// it is in use.
+pub(crate) const MAX_CACHE_BYTES: usize = 2 << 20;
+
+/// The caches of the regexes of one table, shared by its [`RegexSet`](super::RegexSet)s and
+/// [`Rewriter`](super::Rewriter)s. A warm cache is used without allocation.
+#[derive(Default)]
+pub(crate) struct RegexCaches(Mutex<Slots>);
+
+#[derive(Default)]
+struct Slots {
+    caches: Vec<Cache>,
+    used: usize,
+}
+
+/// What one automaton has built so far.
+#[derive(Default)]
+pub(super) enum Cache {
+    #[default]
+    Empty,
+    Dfa(Box<dfa::Cache>),
+    LiveSets(Box<live_sets::Cache>),
+}
+
+impl Cache {
+    fn memory_usage(&self) -> usize {
+        match self {
+            Self::Empty => 0,
+            Self::Dfa(cache) => cache.memory_usage(),
+            Self::LiveSets(cache) => cache.memory_usage(),
+        }
+    }
+}
+
+/// The place of one automaton's cache.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slot(usize);
+
+impl RegexCaches {
+    /// No caches yet.
+    #[must_use]
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// The bytes in use.
+    #[must_use]
+    pub(crate) fn memory_usage(&self) -> usize {
+        self.lock().used
+    }
+
+    pub(super) fn add(&self) -> Slot {
+        let mut slots = self.lock();
+        slots.caches.push(Cache::Empty);
+        Slot(slots.caches.len().saturating_sub(1))
+    }
+
+    /// Lends a cache, then drops all caches if they have grown too large.
+    pub(super) fn with<R>(&self, slot: Slot, run: impl FnOnce(&mut Cache) -> R) -> R {
+        let mut guard = self.lock();
+        let slots = &mut *guard;
+        let mut none = Cache::Empty;
+        let cache = slots.caches.get_mut(slot.0).unwrap_or(&mut none);
+        let before = cache.memory_usage();
+        let result = run(cache);
+        slots.used = slots.used.saturating_sub(before).saturating_add(cache.memory_usage());
+        if slots.used > MAX_CACHE_BYTES {
+            slots.caches.fill_with(Cache::default);
+            slots.used = 0;
+        }
+        result
+    }
+
+    /// A panic in another thread leaves a cache that is still valid or is replaced.
+    fn lock(&self) -> std::sync::MutexGuard<'_, Slots> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for RegexCaches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RegexCaches({} bytes)", self.memory_usage())
+    }
+}

@@ -1,0 +1,116 @@
+//! Where the groups of a match are.
+
+use std::ops::Range;
+
+use regex_automata::nfa::thompson::State;
+use regex_automata::util::primitives::StateID;
+
+use super::live_sets::LiveSets;
+use super::reversed::{Reversed, next_state};
+use super::state_set::contains;
+
+/// The bounds of the groups of one match: starts at even places, ends at odd ones.
+#[derive(Debug, Default)]
+pub(super) struct Bounds(Vec<Option<usize>>);
+
+impl Bounds {
+    /// The place of a group in the text; `None` if the group is no part of the match.
+    pub(super) fn group(&self, group: usize) -> Option<Range<usize>> {
+        let start = group.checked_mul(2)?;
+        let bound = |slot: usize| self.0.get(slot).copied().flatten();
+        Some(bound(start)?..bound(start.checked_add(1)?)?)
+    }
+
+    fn set(&mut self, slot: usize, position: Option<usize>) -> Option<usize> {
+        self.0.get_mut(slot).and_then(|bound| std::mem::replace(bound, position))
+    }
+}
+
+/// Finds the match that a leftmost-first search prefers among those that start at a position.
+///
+/// It follows the automaton and takes the first alternative from which a match can still be reached. So it never goes back
+/// over the text, and a match costs its own length.
+pub(super) struct Finder<'t> {
+    reversed: &'t Reversed,
+    text: &'t [u8],
+    bounds: Bounds,
+    /// For each state, the round in which it was visited last. A state is visited once at each position.
+    visited: Vec<u32>,
+    round: u32,
+    open: Vec<Open>,
+}
+
+/// What is left to do at a position.
+enum Open {
+    Visit(StateID),
+    /// An alternative led nowhere: its bounds are taken back.
+    Restore {
+        slot: usize,
+        position: Option<usize>,
+    },
+}
+
+/// How a position is left.
+enum Step {
+    /// A byte is read.
+    Byte(StateID),
+    Match,
+}
+
+impl<'t> Finder<'t> {
+    pub(super) fn new(reversed: &'t Reversed, text: &'t [u8]) -> Self {
+        Self {
+            reversed,
+            text,
+            bounds: Bounds(vec![None; reversed.nfa().group_info().slot_len()]),
+            visited: vec![0; reversed.nfa().states().len()],
+            round: 0,
+            open: Vec::new(),
+        }
+    }
+
+    /// The match that starts at a position; `None` if there is none.
+    pub(super) fn find(&mut self, live: &mut LiveSets<'_>, start: usize) -> Option<&Bounds> {
+        self.bounds.0.fill(None);
+        let mut state = self.reversed.nfa().start_anchored();
+        for position in start..=self.text.len() {
+            match self.step(live, state, position)? {
+                Step::Byte(next) => state = next,
+                Step::Match => return Some(&self.bounds),
+            }
+        }
+        None
+    }
+
+    fn step(&mut self, live: &mut LiveSets<'_>, state: StateID, position: usize) -> Option<Step> {
+        let live = live.at(position);
+        self.round = self.round.wrapping_add(1);
+        self.open.clear();
+        self.open.push(Open::Visit(state));
+        while let Some(open) = self.open.pop() {
+            let state = match open {
+                Open::Restore { slot, position } => {
+                    self.bounds.set(slot, position);
+                    continue;
+                }
+                Open::Visit(state) => state,
+            };
+            let visited = self.visited.get_mut(state.as_usize())?;
+            if !contains(live, state.as_usize()) || std::mem::replace(visited, self.round) == self.round {
+                continue;
+            }
+            match self.reversed.nfa().state(state) {
+                State::Match { .. } => return Some(Step::Match),
+                State::Look { next, .. } => self.open.push(Open::Visit(*next)),
+                State::Union { alternates } => self.open.extend(alternates.iter().rev().copied().map(Open::Visit)),
+                State::BinaryUnion { alt1, alt2 } => self.open.extend([Open::Visit(*alt2), Open::Visit(*alt1)]),
+                State::Capture { next, slot, .. } => {
+                    let before = self.bounds.set(slot.as_usize(), Some(position));
+                    self.open.extend([Open::Restore { slot: slot.as_usize(), position: before }, Open::Visit(*next)]);
+                }
+                reading => return next_state(reading, self.text, position).map(Step::Byte),
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,64 @@
+//! A list that needs no allocation while it is short. Unlike those of the `smallvec` crate it may hold references of any
+//! lifetime that the list outlives (it is covariant), so a request's head can be lent to a shorter one.
+
+/// Up to `N` items in place, further ones on the heap.
+#[derive(Debug, Clone)]
+pub(crate) struct ShortList<T, const N: usize> {
+    inline: [Option<T>; N],
+    length: usize,
+    more: Vec<T>,
+}
+
+impl<T: Copy, const N: usize> ShortList<T, N> {
+    pub(crate) const fn new() -> Self {
+        Self { inline: [None; N], length: 0, more: Vec::new() }
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.length
+    }
+
+    pub(crate) fn push(&mut self, item: T) {
+        match self.inline.get_mut(self.length) {
+            Some(place) => *place = Some(item),
+            None => self.more.push(item),
+        }
+        self.length = self.length.saturating_add(1);
+    }
+
+    pub(crate) fn get(&self, index: usize) -> Option<&T> {
+        match self.inline.get(index) {
+            Some(item) => item.as_ref(),
+            None => self.more.get(index.saturating_sub(N)),
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut T> {
+        match self.inline.get_mut(index) {
+            Some(item) => item.as_mut(),
+            None => self.more.get_mut(index.saturating_sub(N)),
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.inline.iter().take(self.length).flatten().chain(&self.more)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ShortList;
+
+    #[test]
+    fn items_are_found_wherever_they_are() {
+        let mut list = ShortList::<u32, 3>::new();
+        for number in 0..10_u32 {
+            assert_eq!((list.len(), list.get(list.len())), (number as usize, None), "before {number}");
+            list.push(number);
+            list.get_mut(number as usize).into_iter().for_each(|item| *item += 100);
+            let all: Vec<u32> = (100..=number + 100).collect();
+            assert_eq!(list.iter().copied().collect::<Vec<_>>(), all);
+            assert_eq!(list.get(number as usize), Some(&(number + 100)));
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Properties of the ladder: where a request goes when versions cannot serve. `PROPTEST_CASES` says over how many cases.
+
+#![cfg(not(target_arch = "wasm32"))]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
+
+use std::collections::BTreeMap;
+
+use canary_config::Config;
+use canary_routing::{AllHealthy, Draws, FallbackReason, Fraction, Health, Outcome, Request, RouteTable};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const VERSIONS: [&str; 4] = ["v1", "v2", "v3", "v4"];
+
+/// What is known of a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Able,
+    Missing,
+    Empty,
+    Ejected,
+    OnTrial,
+}
+
+/// A rule, a policy, what is known, and what chance says.
+#[derive(Debug, Clone)]
+struct Case {
+    weights: Vec<(usize, u32)>,
+    order: Vec<usize>,
+    header: Option<usize>,
+    accrues: bool,
+    known: [Known; 4],
+    /// Which have shown a short time ago that they can serve.
+    proven: [bool; 4],
+    split: u64,
+    trial: u64,
+}
+
+/// What is known of each cluster, and whether it has shown that it can serve.
+struct Clusters(BTreeMap<String, (Known, bool)>);
+
+impl Health for Clusters {
+    fn unavailable(&self, cluster: &str) -> Option<FallbackReason> {
+        match self.0[cluster].0 {
+            Known::Able => None,
+            Known::Missing => Some(FallbackReason::MissingCluster),
+            Known::Empty => Some(FallbackReason::NoEndpoints),
+            Known::Ejected | Known::OnTrial => Some(FallbackReason::Ejected),
+        }
+    }
+
+    fn may_try(&self, cluster: &str) -> bool {
+        self.0[cluster].0 == Known::OnTrial
+    }
+
+    fn is_proven(&self, cluster: &str) -> bool {
+        self.0[cluster].1
+    }
+}
+
+impl Case {
+    fn document(&self) -> Value {
+        let route = self.weights.iter().map(
+            |(version, weight)| json!({"destination": {"host": "a", "subset": VERSIONS[*version]}, "weight": weight}),
+        );
+        let order: Vec<_> = self.order.iter().map(|version| VERSIONS[*version]).collect();
+        let mut policy =
+            json!({"hosts": ["a"], "fallback": order, "versionHeader": {"name": "want", "versions": VERSIONS}});
+        if self.accrues {
+            policy["failureAccrual"] = json!({});
+        }
+        json!({"virtualServices": [{"hosts": ["a"], "http": [{"route": route.collect::<Vec<_>>()}]}],
+               "services": [{"host": "a", "ports": [80]}], "policies": [policy]})
+    }
+
+    /// As the filter sees them, to which unknown clusters are as good as proven ones.
+    fn clusters(&self) -> Clusters {
+        self.clusters_where([true; 4])
+    }
+
+    fn clusters_where(&self, proven: [bool; 4]) -> Clusters {
+        let name = |version| format!("outbound|80|{version}|a.default.svc.cluster.local");
+        let known = VERSIONS.iter().zip(self.known.into_iter().zip(proven));
+        Clusters(known.map(|(version, known)| (name(version), known)).collect())
+    }
+
+    /// The version that the filter picks, which turns out to be missing, and the one that the guard takes instead.
+    fn at_the_guard(mut self) -> (Self, usize, usize) {
+        let pick = self.serves(Some(&self.clusters()));
+        self.known[pick] = Known::Missing;
+        let serves = self.serves(Some(&self.clusters_where(self.proven)));
+        (self, pick, serves)
+    }
+
+    /// The version that serves, by what is known or as if every version could.
+    fn serves(&self, among: Option<&Clusters>) -> usize {
+        let (config, _) = Config::read(&self.document()).unwrap();
+        let table = RouteTable::compile(&config);
+        let mut request = Request::get("http://a/");
+        if let Some(version) = self.header {
+            request = request.with_header("want", VERSIONS[version]);
+        }
+        let (split, trial) = (Fraction::from_bits(self.split), Fraction::from_bits(self.trial));
+        let draws = Draws { split, trial, ..Draws::default() };
+        let decision = match among {
+            Some(clusters) => request.decide(&table, &draws, clusters),
+            None => request.decide(&table, &draws, &AllHealthy),
+        };
+        let Outcome::Forward(forward) = decision.outcome else { panic!("every request is forwarded") };
+        VERSIONS.iter().position(|version| forward.destination.subset.as_deref() == Some(*version)).unwrap()
+    }
+
+    /// Whether a version counts as able for this request: a policy that ejects nothing knows no ejected ones.
+    fn is_able(&self, version: usize) -> bool {
+        let is_tried = self.trial < u64::MAX / 10;
+        match self.known[version] {
+            Known::Able => true,
+            Known::Missing | Known::Empty => false,
+            Known::Ejected => !self.accrues,
+            Known::OnTrial => !self.accrues || is_tried,
+        }
+    }
+
+    fn is_out(&self, version: usize) -> bool {
+        matches!(self.known[version], Known::Missing | Known::Empty)
+    }
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let known = prop_oneof![
+        Just(Known::Able),
+        Just(Known::Missing),
+        Just(Known::Empty),
+        Just(Known::Ejected),
+        Just(Known::OnTrial)
+    ];
+    let versions = || Just(vec![0, 1, 2, 3]).prop_shuffle();
+    let order = (versions(), 1..=4_usize).prop_map(|(order, length)| order[..length].to_vec());
+    let weights = (versions(), prop::collection::vec(1..100_u32, 1..=4))
+        .prop_map(|(order, weights)| order.into_iter().zip(weights).collect());
+    let chance = (any::<u64>(), prop_oneof![any::<u64>(), Just(0)]);
+    let known = (prop::array::uniform4(known), any::<[bool; 4]>());
+    (weights, order, prop::option::of(0..4_usize), any::<bool>(), known, chance).prop_map(
+        |(weights, order, header, accrues, (known, proven), (split, trial))| Case {
+            weights,
+            order,
+            header,
+            accrues,
+            known,
+            proven,
+            split,
+            trial,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn ends_at_a_version_that_can_serve(case in case()) {
+        let (pick, serves) = (case.serves(None), case.serves(Some(&case.clusters())));
+        let ladder: Vec<usize> = std::iter::once(pick).chain(case.order.clone()).collect();
+        if ladder.iter().any(|version| case.is_able(*version)) {
+            prop_assert!(case.is_able(serves), "an able version was left for one that is not");
+            let first = ladder.iter().find(|version| case.is_able(**version));
+            prop_assert_eq!(Some(&serves), first, "the first that can serve");
+        }
+    }
+
+    #[test]
+    fn ejection_never_takes_the_last_one_out(case in case()) {
+        let (pick, serves) = (case.serves(None), case.serves(Some(&case.clusters())));
+        let ladder: Vec<usize> = std::iter::once(pick).chain(case.order.clone()).collect();
+        if ladder.iter().any(|version| !case.is_out(*version)) {
+            prop_assert!(!case.is_out(serves), "an ejected version was left for one that cannot serve at all");
+        }
+        if !ladder.iter().any(|version| case.is_able(*version)) {
+            let merely_ejected = ladder.iter().find(|version| !case.is_out(**version));
+            let expected = merely_ejected.or_else(|| ladder.iter().rev().find(|version| **version != pick)).unwrap_or(&pick);
+            prop_assert_eq!(&serves, expected, "the first that is merely ejected, else the default");
+        }
+    }
+
+    #[test]
+    fn a_guard_takes_what_is_known_to_serve_before_what_is_unknown(case in case()) {
+        let (case, left, serves) = case.at_the_guard();
+        let pick = case.serves(None);
+        let ladder: Vec<usize> = std::iter::once(pick).chain(case.order.clone()).collect();
+        let able: Vec<usize> = ladder.into_iter().filter(|version| case.is_able(*version)).collect();
+        if !able.is_empty() {
+            let is_sure = |version: &&usize| case.proven[**version] || case.order.last() == Some(*version);
+            // What was picked first would not have been left without a reason.
+            let first = able.first().filter(|version| **version == pick);
+            let expected = first.or_else(|| able.iter().find(is_sure)).or_else(|| able.first());
+            prop_assert_eq!(Some(&serves), expected, "the first that is sure to serve, else the first that may");
+            prop_assert_ne!(serves, left);
+        }
+    }
+
+    #[test]
+    fn a_guard_never_takes_what_is_out_while_another_is_not(case in case()) {
+        let (case, _, serves) = case.at_the_guard();
+        let ladder: Vec<usize> = std::iter::once(case.serves(None)).chain(case.order.clone()).collect();
+        if ladder.iter().any(|version| !case.is_out(*version)) {
+            prop_assert!(!case.is_out(serves), "{} cannot serve", VERSIONS[serves]);
+        }
+    }
+
+    #[test]
+    fn what_can_serve_is_left_alone(case in case()) {
+        let pick = case.serves(None);
+        if case.is_able(pick) {
+            prop_assert_eq!(case.serves(Some(&case.clusters())), pick);
+        }
+    }
+
+    #[test]
+    fn the_same_inputs_give_the_same_decision(case in case()) {
+        prop_assert_eq!(case.serves(Some(&case.clusters())), case.serves(Some(&case.clusters())));
+    }
+}
+
+/// Over evenly spread draws the share is exact: 1,000 draws, 10 % of them.
+#[test]
+fn a_version_on_trial_gets_its_share() {
+    let mut case = Case {
+        weights: vec![(1, 1)],
+        order: vec![1, 0],
+        header: None,
+        accrues: true,
+        known: [Known::Able, Known::OnTrial, Known::Able, Known::Able],
+        proven: [false; 4],
+        split: 0,
+        trial: 0,
+    };
+    let step = u64::MAX / 1_000;
+    let mut tried = 0;
+    for draw in 0..1_000 {
+        case.trial = step.saturating_mul(draw).saturating_add(step / 2);
+        tried += case.serves(Some(&case.clusters()));
+    }
+    assert_eq!(tried, 100);
+    case.known[1] = Known::Ejected;
+    case.trial = 0;
+    assert_eq!(case.serves(Some(&case.clusters())), 0, "no place in the trial");
+}
