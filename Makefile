@@ -42,7 +42,7 @@ BENCH_ARGS ?=
 STATIC := $(shell uname -m)-unknown-linux-musl
 
 .DEFAULT_GOAL := help
-.PHONY: help toolchain build filter envoy envoys run test bench-guard bench-routing test-wasm lint check-long clean ci test-board board-picture images manifests test-compose istio-tools test-istio check-reproducible bench bench-short bench-pages bench-envoy crates size push test-registry
+.PHONY: help toolchain build filter envoy envoys run test bench-routing test-wasm lint check-long clean ci test-board board-picture images manifests test-compose istio-tools test-istio check-reproducible bench bench-short bench-pages bench-envoy crates size push test-registry
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,21 +97,17 @@ board-picture: build ## Take the README's picture of the board anew, docs/board.
 	BOARD_PICTURE="$(CURDIR)/docs/board.png" CHROMIUM="$(CHROMIUM)" ENVOY_VERSIONS=$(ENVOY_VERSION) \
 		$(CARGO) test --locked $(E2E) --test board -- picture
 
-bench: build bench-envoy ## Measure what a request costs, beside what else could do the work, and write docs/benchmarks (ROUNDS=n, REQUESTS=n)
+bench: build bench-envoy ## Measure what a request costs, beside what else could do the work, and write docs/benchmarks (ROUNDS=n, SLICE_MS=n, RELOADS=n)
 	ENVOY_VERSIONS=$(ENVOY_VERSION) $(CARGO) bench --locked -p e2e --bench costs
 
 bench-short: build bench-envoy ## Check every answer of the benchmark, and write nothing
-	ENVOY_VERSIONS=$(ENVOY_VERSION) ROUNDS=2 REQUESTS=200 $(CARGO) test --locked $(E2E) --bench costs
+	ENVOY_VERSIONS=$(ENVOY_VERSION) $(CARGO) test --locked $(E2E) --bench costs -- short
 
-bench-pages: ## Write docs/benchmarks anew from the results that are kept there
+bench-pages: ## Write docs/benchmarks again from the results that are kept there, and from tests/tests/data/budget.json
 	$(CARGO) test --locked $(E2E) --bench costs -- pages
 
 bench-envoy:
 	@test -n "$$ENVOY" || $(PYTHON) scripts/get-envoy $(ENVOY_VERSION) >/dev/null
-
-bench-guard: build ## Measure what the guard costs, and the filters before it (Envoy 1.40.0; ROUNDS=n, 60 unless set)
-	@$(PYTHON) scripts/get-envoy $(ENVOY_VERSION) >/dev/null
-	ENVOY_VERSIONS=$(ENVOY_VERSION) $(CARGO) bench --locked -p e2e --bench guard
 
 bench-routing: ## Measure what a decision costs natively, by the index and rule by rule (BENCH_ARGS=what criterion takes)
 	$(CARGO) bench --locked -p canary-routing --bench route -- $(BENCH_ARGS)

@@ -1,6 +1,6 @@
 //! Delegates: a root's rule hands over to another object, whose rules it narrows (istiod's `mergeHTTPRoute`).
 
-use std::borrow::Cow;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::Config;
@@ -13,26 +13,46 @@ use crate::virtual_service::VirtualService;
 #[derive(Debug, Clone)]
 pub struct ResolvedRule<'c> {
     /// The rule: the object's own, or one of a delegate's under its root.
-    pub rule: Cow<'c, HttpRoute>,
+    pub rule: Rule<'c>,
     /// The namespace of the object in which it was written.
     pub namespace: &'c str,
+}
+
+/// A rule of the document, or one that was made of two.
+#[derive(Debug, Clone)]
+pub enum Rule<'c> {
+    /// An object's own.
+    Own(&'c HttpRoute),
+    /// A delegate's under its root's.
+    Merged(Box<HttpRoute>),
+}
+
+impl Deref for Rule<'_> {
+    type Target = HttpRoute;
+
+    fn deref(&self) -> &HttpRoute {
+        match self {
+            Self::Own(rule) => rule,
+            Self::Merged(rule) => rule,
+        }
+    }
 }
 
 impl Config {
     /// The rules of an object in order, with those of its delegates in the place of the rules that hand over to them.
     #[must_use]
     pub fn rules_of<'c>(&'c self, service: &'c VirtualService) -> Vec<ResolvedRule<'c>> {
-        let mut rules = Vec::new();
+        let mut rules = Vec::with_capacity(service.http.len());
         for rule in &service.http {
             match &rule.delegate {
-                None => rules.push(ResolvedRule { rule: Cow::Borrowed(rule), namespace: &service.metadata.namespace }),
+                None => rules.push(ResolvedRule { rule: Rule::Own(rule), namespace: &service.metadata.namespace }),
                 Some(delegate) => {
                     let Some(target) = self.delegate(delegate, service) else { continue };
                     let merged = target.http.iter().filter_map(|own| merge(rule, own));
-                    rules.extend(
-                        merged
-                            .map(|rule| ResolvedRule { rule: Cow::Owned(rule), namespace: &target.metadata.namespace }),
-                    );
+                    rules.extend(merged.map(|rule| ResolvedRule {
+                        rule: Rule::Merged(rule.into()),
+                        namespace: &target.metadata.namespace,
+                    }));
                 }
             }
         }

@@ -6,8 +6,6 @@ use crate::syntax;
 /// Where requests or their copies go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
-    /// JSON pointer of the destination in the document.
-    pub at: String,
     /// The host as written, in lower case; short names belong to the VirtualService's namespace.
     pub host: String,
     /// The DestinationRule's subset.
@@ -37,6 +35,6 @@ impl Destination {
             number
         });
         fields.finish();
-        Some(Self { at: node.pointer(), host: host?, subset, port })
+        Some(Self { host: host?, subset, port })
     }
 }

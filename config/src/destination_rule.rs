@@ -63,10 +63,11 @@ impl Config {
     /// first definition of a subset and the first `trafficPolicy` win. A proxy of an unknown namespace is in all of them.
     #[must_use]
     pub fn destination_rules_for(&self, host: &str) -> Vec<&DestinationRule> {
-        let Some(own) = self.proxy.namespace.as_deref() else { return self.most_specific(host, |_| true) };
+        let covering: Vec<_> = self.destination_rules.iter().filter(|rule| host::covers(&rule.host, host)).collect();
+        let Some(own) = self.proxy.namespace.as_deref() else { return most_specific(&covering, |_| true) };
         let namespaces = [Some(own), host::namespace(host), Some(ROOT_NAMESPACE)];
         let found = namespaces.into_iter().flatten().map(|namespace| {
-            self.most_specific(host, |rule| {
+            most_specific(&covering, |rule| {
                 rule.metadata.namespace == namespace && self.proxy.sees(&rule.export_to, namespace)
             })
         });
@@ -76,17 +77,26 @@ impl Config {
     /// Whether the DestinationRules that count for a host define a subset.
     #[must_use]
     pub fn defines_subset(&self, host: &str, subset: &str) -> bool {
-        let subsets = self.destination_rules_for(host).into_iter().flat_map(|rule| &rule.subsets);
-        subsets.into_iter().any(|defined| defined.name == subset)
+        self.subsets_of(host).contains(&subset)
     }
 
-    fn most_specific(&self, host: &str, eligible: impl Fn(&DestinationRule) -> bool) -> Vec<&DestinationRule> {
-        let covering = || self.destination_rules.iter().filter(|rule| host::covers(&rule.host, host) && eligible(rule));
-        let exact = |rule: &&DestinationRule| !rule.host.starts_with('*');
-        let best = covering().max_by_key(|rule| (exact(rule), rule.host.len())).map(|rule| &rule.host);
-        let rules = covering().filter(|rule| Some(&rule.host) == best).collect();
-        sorted(rules, |left: &&DestinationRule, right| left.metadata.rank().cmp(&right.metadata.rank()))
+    /// The names of the subsets that the DestinationRules that count for a host define.
+    pub(super) fn subsets_of(&self, host: &str) -> Vec<&str> {
+        let subsets = self.destination_rules_for(host).into_iter().flat_map(|rule| &rule.subsets);
+        subsets.map(|subset| subset.name.as_str()).collect()
     }
+}
+
+/// The eligible rules of those that cover a host, as far as none is for a more specific host.
+fn most_specific<'c>(
+    covering: &[&'c DestinationRule],
+    eligible: impl Fn(&DestinationRule) -> bool,
+) -> Vec<&'c DestinationRule> {
+    let eligible = || covering.iter().copied().filter(|rule| eligible(rule));
+    let exact = |rule: &&DestinationRule| !rule.host.starts_with('*');
+    let best = eligible().max_by_key(|rule| (exact(rule), rule.host.len())).map(|rule| &rule.host);
+    let rules = eligible().filter(|rule| Some(&rule.host) == best).collect();
+    sorted(rules, |left: &&DestinationRule, right| left.metadata.rank().cmp(&right.metadata.rank()))
 }
 
 fn read_subsets(list: &Node<'_>) -> Vec<Subset> {

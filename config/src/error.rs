@@ -127,26 +127,50 @@ impl fmt::Display for Warning {
 
 /// Collects what one reading of a document finds.
 #[derive(Debug, Default)]
-pub struct Findings {
+pub(crate) struct Findings {
     errors: RefCell<Vec<ConfigError>>,
     warnings: RefCell<Vec<Warning>>,
     /// The program sizes of the regexes read so far.
     program_total: Cell<u32>,
+    /// Whether readers note the names of the fields that they ask for.
+    notes_names: bool,
+    /// An error would have named them.
+    misses_names: Cell<bool>,
 }
 
 impl Findings {
+    /// For a reading whose errors name the fields that an object may have.
+    pub(crate) fn with_names() -> Self {
+        Self { notes_names: true, ..Self::default() }
+    }
+
+    /// Whether a reader is to note the names of the fields that it asks for.
+    pub(crate) fn notes_names(&self) -> bool {
+        self.notes_names
+    }
+
+    /// Says that an error should name the fields that an object may have.
+    pub(crate) fn miss_names(&self) {
+        self.misses_names.set(!self.notes_names);
+    }
+
+    /// Whether an error lacks the names of fields.
+    pub(crate) fn misses_names(&self) -> bool {
+        self.misses_names.get()
+    }
+
     /// Adds an error at the place that the JSON pointer `at` names.
-    pub fn error(&self, at: String, kind: ConfigErrorKind) {
+    pub(crate) fn error(&self, at: String, kind: ConfigErrorKind) {
         self.errors.borrow_mut().push(ConfigError { at, kind });
     }
 
     /// Adds a warning about the place that the JSON pointer `at` names.
-    pub fn warn(&self, at: String, message: String) {
+    pub(crate) fn warn(&self, at: String, message: String) {
         self.warnings.borrow_mut().push(Warning { at, message });
     }
 
     /// Adds a regex's program to the total; returns whether this one takes it over `limit`.
-    pub fn exceeds_program_total(&self, program_size: u32, limit: u32) -> bool {
+    pub(crate) fn exceeds_program_total(&self, program_size: u32, limit: u32) -> bool {
         let before = self.program_total.get();
         let after = before.saturating_add(program_size);
         self.program_total.set(after);
@@ -157,7 +181,7 @@ impl Findings {
     ///
     /// # Errors
     /// The errors in reading order, if there are any.
-    pub fn into_result(self) -> Result<Vec<Warning>, ConfigErrors> {
+    pub(crate) fn into_result(self) -> Result<Vec<Warning>, ConfigErrors> {
         let errors = self.errors.into_inner();
         if !errors.is_empty() {
             return Err(ConfigErrors(errors));

@@ -75,6 +75,17 @@ pub fn split_port(authority: &[u8]) -> (&[u8], Option<u16>) {
         return (authority, None);
     };
     let (host, port) = authority.split_at_checked(colon).unwrap_or((authority, b""));
-    let port = port.get(1..).and_then(|port| std::str::from_utf8(port).ok()).and_then(|port| port.parse().ok());
-    (host, port)
+    (host, port.get(1..).and_then(port_number))
+}
+
+/// The number that decimal digits write; like `u16::from_str` it accepts a plus sign before them.
+fn port_number(digits: &[u8]) -> Option<u16> {
+    let digits = digits.strip_prefix(b"+").unwrap_or(digits);
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u16, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| digit.wrapping_sub(b'0'))?;
+        number.checked_mul(10)?.checked_add(u16::from(digit))
+    })
 }

@@ -1,6 +1,6 @@
 //! `HTTPMatchRequest`: one alternative of a rule's `match`.
 
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 
 use crate::node::{Fields, Node};
 use crate::string_match::{StringMatch, StringMatchRules};
@@ -91,9 +91,23 @@ impl HttpMatch {
             && [&self.scheme, &self.method, &self.authority].iter().all(|text| text.is_none())
     }
 
-    /// Everything but the name: entries that are equal in it match the same requests.
-    pub(super) fn content(&self) -> impl Eq + Hash + '_ {
-        let Self {
+    /// Whether the entry takes every request in every proxy and on every port.
+    #[must_use]
+    pub(super) fn is_unconditional(&self) -> bool {
+        self.is_catch_all()
+            && self.port.is_none()
+            && self.source_labels.is_empty()
+            && self.source_namespace.is_none()
+            && self.gateways.is_empty()
+    }
+}
+
+/// Everything of an entry but the name: entries that are equal in it match the same requests.
+pub(super) struct Content<'m>(pub(super) &'m HttpMatch);
+
+impl Content<'_> {
+    fn parts(&self) -> impl Eq + Hash {
+        let HttpMatch {
             name: _,
             uri,
             scheme,
@@ -109,19 +123,23 @@ impl HttpMatch {
             source_labels,
             source_namespace,
             gateways,
-        } = self;
+        } = self.0;
         let request = (uri, scheme, method, authority, headers, without_headers, claims, without_claims);
         (request, query_params, ignore_uri_case, port, source_labels, source_namespace, gateways)
     }
+}
 
-    /// Whether the entry takes every request in every proxy and on every port.
-    #[must_use]
-    pub(super) fn is_unconditional(&self) -> bool {
-        self.is_catch_all()
-            && self.port.is_none()
-            && self.source_labels.is_empty()
-            && self.source_namespace.is_none()
-            && self.gateways.is_empty()
+impl PartialEq for Content<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for Content<'_> {}
+
+impl Hash for Content<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
     }
 }
 
@@ -136,10 +154,9 @@ fn read_namespace(node: &Node<'_>) -> Option<String> {
 /// A map from names to matches, in the order of the names.
 fn matches(fields: &Fields<'_>, name: &'static str, rules: StringMatchRules) -> Vec<(String, StringMatch)> {
     let Some(node) = fields.get(name) else { return Vec::new() };
-    let entries = node.entries().into_iter().flatten();
-    let mut matches: Vec<_> =
-        entries.filter_map(|(key, value)| Some((key.to_owned(), StringMatch::read(&value, rules)?))).collect();
-    matches.shrink_to_fit();
+    let Some(entries) = node.entries() else { return Vec::new() };
+    let mut matches = Vec::with_capacity(entries.size_hint().0);
+    matches.extend(entries.filter_map(|(key, value)| Some((key.to_owned(), StringMatch::read(&value, rules)?))));
     matches
 }
 
@@ -154,7 +171,9 @@ fn header_matches(
 ) -> HeaderMatches {
     let (mut headers, mut claims) = HeaderMatches::default();
     let Some(node) = fields.get(name) else { return (headers, claims) };
-    for (key, value) in node.entries().into_iter().flatten() {
+    let Some(entries) = node.entries() else { return (headers, claims) };
+    headers.reserve_exact(entries.len());
+    for (key, value) in entries {
         let matcher = StringMatch::read(&value, rules);
         let Some(path) = claim_path(key) else {
             value.check(syntax::check_matched_header(key));
@@ -168,7 +187,6 @@ fn header_matches(
         }
         claims.extend(matcher.map(|matcher| (path, matcher)));
     }
-    headers.shrink_to_fit();
     (headers, claims)
 }
 

@@ -10,6 +10,7 @@ use crate::headers::Headers;
 use crate::http_match::HttpMatch;
 use crate::mirror::{self, Mirror};
 use crate::node::{Fields, Node};
+use crate::pointer::Pointer;
 use crate::redirect::{DirectResponse, Redirect};
 use crate::retries::Retries;
 use crate::rewrite::Rewrite;
@@ -22,7 +23,7 @@ use crate::values::read_duration;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HttpRoute {
     /// JSON pointer of the rule in the document.
-    pub at: String,
+    pub at: Pointer,
     /// The rule's name; empty where it has none.
     pub name: String,
     /// Alternatives; none means that the rule takes every request.
@@ -74,17 +75,17 @@ pub struct Delegate {
 }
 
 impl HttpRoute {
-    /// Reads a rule. `in_delegate`: its VirtualService has no hosts; `claims_allowed`: it is for gateways only.
-    pub(super) fn read(node: &Node<'_>, in_delegate: bool, claims_allowed: bool) -> Option<Self> {
+    /// Reads a rule, which is `at` its place. `in_delegate`: its VirtualService has no hosts; `claims_allowed`: it is for
+    /// gateways only.
+    pub(super) fn read(node: &Node<'_>, at: Pointer, in_delegate: bool, claims_allowed: bool) -> Option<Self> {
         let fields = node.object()?;
-        let mut matches: Vec<_> = fields
+        let matches: Vec<_> = fields
             .get("match")
             .map(|list| list.read_each(|entry| HttpMatch::read(entry, claims_allowed).map(Arc::new)))
             .unwrap_or_default();
-        matches.shrink_to_fit();
         check_shape(&fields, in_delegate);
         let rule = Self {
-            at: node.pointer(),
+            at,
             name: fields.get("name").and_then(|name| name.string()).unwrap_or_default().to_owned(),
             route: fields.get("route").map(|route| read_route(&route)).unwrap_or_default(),
             redirect: fields.get("redirect").and_then(|redirect| Redirect::read(&redirect, &matches)).map(Box::new),
@@ -151,8 +152,7 @@ fn check_shape(fields: &Fields<'_>, in_delegate: bool) {
 }
 
 fn read_route(list: &Node<'_>) -> Vec<HttpRouteDestination> {
-    let mut destinations = list.read_each(HttpRouteDestination::read);
-    destinations.shrink_to_fit();
+    let destinations = list.read_each(HttpRouteDestination::read);
     if destinations.len() > 1 && destinations.iter().all(|destination| destination.weight == 0) {
         list.invalid("total destination weight = 0");
     }

@@ -1,31 +1,76 @@
-//! A JSON document, small enough to hold large ones beside what is read from them.
+//! A JSON document as one list of tokens: thousands of rules cost one allocation, which goes back as a whole.
 //!
 //! [`serde_json::Value`] takes some 400 bytes for each object in a proxy's VM, which grows for it and never shrinks again.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use crate::sorted::sorted;
+/// A document. Text is borrowed from the document's wherever it has no escapes.
+#[derive(Debug)]
+pub struct Json<'t> {
+    /// A value's token comes before those of what is in it; a key before its value.
+    tokens: Vec<Token<'t>>,
+}
 
-/// A value; text is borrowed from the document's wherever it has no escapes.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Json<'t> {
+#[derive(Debug)]
+enum Token<'t> {
+    Null,
+    Bool(bool),
+    /// An integer that fits, which most numbers of a document are.
+    Small(i32),
+    Number(Box<Number>),
+    /// A string or a key.
+    Text(Cow<'t, str>),
+    List(Extent),
+    Object(Extent),
+}
+
+/// How much a list or an object holds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Extent {
+    /// Its elements or entries.
+    count: u32,
+    /// Their tokens, with all that is in them.
+    tokens: u32,
+}
+
+/// A value of a document.
+#[derive(Debug, Clone, Copy)]
+pub struct JsonValue<'a> {
+    /// The value's token, and all that come after it.
+    tokens: &'a [Token<'a>],
+}
+
+/// What a value is.
+#[derive(Debug)]
+pub enum Kind<'a> {
     /// `null`.
     Null,
     /// `true` or `false`.
     Bool(bool),
     /// A number.
-    Number(Box<Number>),
+    Number(Number),
     /// A string, without escapes.
-    Text(Cow<'t, str>),
+    Text(&'a str),
     /// An array, in order.
-    List(Box<[Json<'t>]>),
-    /// In the order of the keys, each of which is there once.
-    Object(Box<[(Cow<'t, str>, Json<'t>)]>),
+    List(Elements<'a>),
+    /// An object; its entries in the order of the document, equal keys included.
+    Object(Entries<'a>),
 }
+
+/// The elements of an array.
+#[derive(Debug, Clone)]
+pub struct Elements<'a> {
+    tokens: &'a [Token<'a>],
+    left: u32,
+}
+
+/// The entries of an object.
+#[derive(Debug, Clone)]
+pub struct Entries<'a>(Elements<'a>);
 
 /// A number, exact where it is an integer of 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -64,131 +109,259 @@ impl fmt::Display for Number {
     }
 }
 
-impl<'t> Json<'t> {
-    /// The text of a string; `None` for other values.
-    pub fn as_str(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) => Some(text),
-            _ => None,
+impl Json<'_> {
+    /// The document's outermost value.
+    #[must_use]
+    pub fn root(&self) -> JsonValue<'_> {
+        JsonValue { tokens: &self.tokens }
+    }
+}
+
+impl<'a> JsonValue<'a> {
+    /// What it is.
+    #[must_use]
+    pub fn kind(self) -> Kind<'a> {
+        let (token, rest) = self.tokens.split_first().unwrap_or((&Token::Null, &[]));
+        match token {
+            Token::Null => Kind::Null,
+            Token::Bool(value) => Kind::Bool(*value),
+            Token::Small(integer) => Kind::Number(Number::Integer((*integer).into())),
+            Token::Number(number) => Kind::Number(**number),
+            Token::Text(text) => Kind::Text(text),
+            Token::List(extent) => Kind::List(Elements { tokens: rest, left: extent.count }),
+            Token::Object(extent) => Kind::Object(Entries(Elements { tokens: rest, left: extent.count })),
         }
+    }
+
+    /// Whether it is `null`.
+    #[must_use]
+    pub fn is_null(self) -> bool {
+        matches!(self.tokens, [Token::Null, ..])
+    }
+
+    /// The text of a string; `None` for other values.
+    #[must_use]
+    pub fn as_str(self) -> Option<&'a str> {
+        if let [Token::Text(text), ..] = self.tokens { Some(text) } else { None }
     }
 
     /// The value of a number; `None` for other values.
-    pub fn as_number(&self) -> Option<Number> {
-        match self {
-            Self::Number(number) => Some(**number),
-            _ => None,
-        }
+    #[must_use]
+    pub fn as_number(self) -> Option<Number> {
+        if let Kind::Number(number) = self.kind() { Some(number) } else { None }
     }
 
-    fn number(number: Number) -> Self {
-        Self::Number(Box::new(number))
-    }
-
-    fn object(mut entries: Vec<(Cow<'t, str>, Self)>) -> Self {
-        // Of equal keys the last counts, as in most readers of JSON.
-        entries.reverse();
-        if !entries.is_sorted_by(|(left, _), (right, _)| left < right) {
-            entries = sorted(entries, |(left, _), (right, _)| left.cmp(right));
-        }
-        entries.dedup_by(|(later, _), (kept, _)| later == kept);
-        Self::Object(entries.into())
+    /// The tokens that follow the value and all that is in it.
+    fn after(self) -> &'a [Token<'a>] {
+        let inner = match self.tokens.first() {
+            Some(Token::List(extent) | Token::Object(extent)) => usize::try_from(extent.tokens).unwrap_or(usize::MAX),
+            _ => 0,
+        };
+        self.tokens.get(inner.saturating_add(1)..).unwrap_or_default()
     }
 }
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = JsonValue<'a>;
+
+    fn next(&mut self) -> Option<JsonValue<'a>> {
+        self.left = self.left.checked_sub(1)?;
+        let value = JsonValue { tokens: self.tokens };
+        self.tokens = value.after();
+        Some(value)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Elements<'_> {}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = (&'a str, JsonValue<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (key, rest) = self.0.tokens.split_first()?;
+        self.0.tokens = rest;
+        let Token::Text(key) = key else { return None };
+        Some((key, self.0.next()?))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Entries<'_> {}
 
 impl<'t> From<&'t Value> for Json<'t> {
     fn from(value: &'t Value) -> Self {
-        match value {
-            Value::Null => Self::Null,
-            Value::Bool(value) => Self::Bool(*value),
-            Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-                (Some(integer), _) => Self::number(Number::Integer(integer)),
-                (None, value) => Self::number(Number::Float(value.unwrap_or(f64::NAN))),
-            },
-            Value::String(text) => Self::Text(Cow::Borrowed(text)),
-            Value::Array(list) => Self::List(list.iter().map(Self::from).collect()),
-            Value::Object(map) => {
-                Self::object(map.iter().map(|(key, value)| (Cow::Borrowed(key.as_str()), value.into())).collect())
+        let mut tokens = Vec::new();
+        push_value(&mut tokens, value);
+        Self { tokens }
+    }
+}
+
+fn push_value<'t>(tokens: &mut Vec<Token<'t>>, value: &'t Value) {
+    match value {
+        Value::Null => tokens.push(Token::Null),
+        Value::Bool(value) => tokens.push(Token::Bool(*value)),
+        Value::Number(number) => tokens.push(Token::number(match (number.as_i64(), number.as_f64()) {
+            (Some(integer), _) => Number::Integer(integer),
+            (None, value) => Number::Float(value.unwrap_or(f64::NAN)),
+        })),
+        Value::String(text) => tokens.push(Token::Text(Cow::Borrowed(text))),
+        Value::Array(list) => {
+            let start = begin(tokens);
+            list.iter().for_each(|element| push_value(tokens, element));
+            end(tokens, start, list.len(), Token::List);
+        }
+        Value::Object(map) => {
+            let start = begin(tokens);
+            for (key, value) in map {
+                tokens.push(Token::Text(Cow::Borrowed(key)));
+                push_value(tokens, value);
             }
+            end(tokens, start, map.len(), Token::Object);
         }
     }
 }
 
-impl From<&Json<'_>> for Value {
-    fn from(json: &Json<'_>) -> Self {
-        match json {
-            Json::Null => Self::Null,
-            Json::Bool(value) => Self::Bool(*value),
-            Json::Number(number) => match **number {
-                Number::Integer(integer) => integer.into(),
-                Number::Float(value) => value.into(),
-            },
-            Json::Text(text) => Self::String(text.as_ref().to_owned()),
-            Json::List(list) => Self::Array(list.iter().map(Self::from).collect()),
-            Json::Object(entries) => {
-                Self::Object(entries.iter().map(|(key, value)| (key.as_ref().to_owned(), value.into())).collect())
+/// Makes room for the token of a list or an object; returns its place.
+fn begin(tokens: &mut Vec<Token<'_>>) -> usize {
+    tokens.push(Token::Null);
+    tokens.len().saturating_sub(1)
+}
+
+/// Fills in the token of a list or an object of so many elements or entries.
+fn end<'t>(tokens: &mut [Token<'t>], start: usize, count: usize, container: fn(Extent) -> Token<'t>) {
+    let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let inner = tokens.len().saturating_sub(start).saturating_sub(1);
+    if let Some(token) = tokens.get_mut(start) {
+        *token = container(Extent { count: number(count), tokens: number(inner) });
+    }
+}
+
+impl Token<'_> {
+    fn number(number: Number) -> Self {
+        match number {
+            Number::Integer(integer) => {
+                i32::try_from(integer).map_or_else(|_| Self::Number(number.into()), Self::Small)
             }
+            Number::Float(_) => Self::Number(number.into()),
+        }
+    }
+}
+
+impl From<JsonValue<'_>> for Value {
+    fn from(value: JsonValue<'_>) -> Self {
+        match value.kind() {
+            Kind::Null => Self::Null,
+            Kind::Bool(value) => Self::Bool(value),
+            Kind::Number(Number::Integer(integer)) => integer.into(),
+            Kind::Number(Number::Float(value)) => value.into(),
+            Kind::Text(text) => Self::String(text.to_owned()),
+            Kind::List(elements) => Self::Array(elements.map(Self::from).collect()),
+            Kind::Object(entries) => Self::Object(entries.map(|(key, value)| (key.to_owned(), value.into())).collect()),
         }
     }
 }
 
 impl<'de> Deserialize<'de> for Json<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(JsonVisitor)
+        let mut tokens = Vec::new();
+        Reader(&mut tokens).deserialize(deserializer)?;
+        Ok(Self { tokens })
     }
 }
 
-struct JsonVisitor;
+/// Adds the tokens of one value.
+struct Reader<'r, 'de>(&'r mut Vec<Token<'de>>);
 
-impl<'de> Visitor<'de> for JsonVisitor {
-    type Value = Json<'de>;
+impl<'de> Reader<'_, 'de> {
+    /// A quarter more at a time: a VM keeps the room that a vector had at its largest.
+    fn push(&mut self, token: Token<'de>) {
+        if self.0.len() == self.0.capacity() {
+            self.0.reserve_exact((self.0.len() / 4).max(64));
+        }
+        self.0.push(token);
+    }
+
+    fn begin(&mut self) -> usize {
+        self.push(Token::Null);
+        self.0.len().saturating_sub(1)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Reader<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Reader<'_, 'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Json::Null)
+    fn visit_unit<E>(mut self) -> Result<(), E> {
+        self.push(Token::Null);
+        Ok(())
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
-        Ok(Json::Bool(value))
+    fn visit_bool<E>(mut self, value: bool) -> Result<(), E> {
+        self.push(Token::Bool(value));
+        Ok(())
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-        Ok(Json::number(i64::try_from(value).map_or(Number::Float(value as f64), Number::Integer)))
+    fn visit_u64<E>(mut self, value: u64) -> Result<(), E> {
+        self.push(Token::number(i64::try_from(value).map_or(Number::Float(value as f64), Number::Integer)));
+        Ok(())
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
-        Ok(Json::number(Number::Integer(value)))
+    fn visit_i64<E>(mut self, value: i64) -> Result<(), E> {
+        self.push(Token::number(Number::Integer(value)));
+        Ok(())
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
-        Ok(Json::number(Number::Float(value)))
+    fn visit_f64<E>(mut self, value: f64) -> Result<(), E> {
+        self.push(Token::number(Number::Float(value)));
+        Ok(())
     }
 
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Json::Text(Cow::Borrowed(text)))
+    fn visit_borrowed_str<E>(mut self, text: &'de str) -> Result<(), E> {
+        self.push(Token::Text(Cow::Borrowed(text)));
+        Ok(())
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Json::Text(Cow::Owned(text.to_owned())))
+    fn visit_str<E>(mut self, text: &str) -> Result<(), E> {
+        self.push(Token::Text(Cow::Owned(text.to_owned())));
+        Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(element) = elements.next_element()? {
-            list.push(element);
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
+        let (start, mut count) = (self.begin(), 0_usize);
+        while elements.next_element_seed(Reader(self.0))?.is_some() {
+            count = count.saturating_add(1);
         }
-        Ok(Json::List(list.into()))
+        end(self.0, start, count, Token::List);
+        Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-        let mut object = Vec::new();
-        while let Some((Json::Text(key), value)) = entries.next_entry()? {
-            object.push((key, value));
+    fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<(), A::Error> {
+        let (start, mut count) = (self.begin(), 0_usize);
+        while entries.next_key_seed(Reader(self.0))?.is_some() {
+            entries.next_value_seed(Reader(self.0))?;
+            count = count.saturating_add(1);
         }
-        Ok(Json::object(object))
+        end(self.0, start, count, Token::Object);
+        Ok(())
     }
 }
 
@@ -198,7 +371,7 @@ mod tests {
 
     use serde_json::Value;
 
-    use super::{Json, Number};
+    use super::{Json, Number, Token};
 
     #[test]
     fn means_what_serde_json_means() {
@@ -213,7 +386,8 @@ mod tests {
         ] {
             let read = serde_json::from_str::<Json<'_>>(text).map_err(|error| error.to_string());
             let value = serde_json::from_str::<Value>(text).map_err(|error| error.to_string());
-            assert_eq!(read, value.as_ref().map(Json::from).map_err(String::clone), "{text}");
+            let again = value.as_ref().map(|value| Value::from(Json::from(value).root())).map_err(String::clone);
+            assert_eq!(read.as_ref().map(|json| Value::from(json.root())).map_err(String::clone), again, "{text}");
         }
     }
 
@@ -235,7 +409,8 @@ mod tests {
     #[test]
     fn copies_no_text_without_escapes() {
         let read = serde_json::from_str::<Json<'_>>(r#"["plain", "esc\naped"]"#).ok();
-        let Some(Json::List(list)) = read else { panic!("a list") };
-        assert!(matches!(&list[..], [Json::Text(Cow::Borrowed("plain")), Json::Text(Cow::Owned(_))]), "{list:?}");
+        let Some(Json { tokens }) = read else { panic!("a document") };
+        let [_, Token::Text(plain), Token::Text(escaped)] = &tokens[..] else { panic!("{tokens:?}") };
+        assert!(matches!((plain, escaped), (Cow::Borrowed("plain"), Cow::Owned(_))), "{tokens:?}");
     }
 }

@@ -49,6 +49,7 @@ pub mod node;
 mod object;
 mod observation;
 mod overrides;
+mod pointer;
 mod policy;
 mod proxy;
 mod ramp;
@@ -65,6 +66,7 @@ mod syntax;
 pub mod timestamp;
 mod values;
 mod virtual_service;
+pub mod word_hash;
 
 use serde_json::Value;
 
@@ -72,7 +74,7 @@ pub use candidate::Candidate;
 pub use clusters::Clusters;
 pub use control_headers::{ControlHeaders, MAX_MIRRORS};
 pub use cors::CorsPolicy;
-pub use delegation::ResolvedRule;
+pub use delegation::{ResolvedRule, Rule};
 pub use destination::Destination;
 pub use destination_rule::{DestinationRule, Subset};
 pub use error::{ConfigError, ConfigErrorKind, ConfigErrors, Warning};
@@ -87,6 +89,7 @@ pub use mirror::Mirror;
 pub use object::{DEFAULT_NAMESPACE, Metadata};
 pub use observation::{FilterState, Metrics};
 pub use overrides::{Overrides, Principal, Secret, TrustedSource};
+pub use pointer::Pointer;
 pub use policy::{Policy, Protocol, VersionFault, VersionHeader};
 pub use proxy::Proxy;
 pub use ramp::Ramp;
@@ -100,7 +103,6 @@ pub use timestamp::Timestamp;
 pub use values::Percentage;
 pub use virtual_service::{MESH, VirtualService};
 
-use error::Findings;
 pub use json::Json;
 use node::{Fields, Node};
 use sorted::sorted;
@@ -185,9 +187,7 @@ impl Config {
     }
 
     fn read_document(document: &Json<'_>) -> Result<(Self, Vec<Warning>), ConfigErrors> {
-        let findings = Findings::default();
-        let config = Self::read_node(&Node::root(document, &findings));
-        let warnings = findings.into_result()?;
+        let (config, warnings) = node::read(document, Self::read_node)?;
         Ok((config.unwrap_or_default(), warnings))
     }
 

@@ -9,6 +9,8 @@ use crate::values::{Percentage, read_percent};
 /// A target of copies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mirror {
+    /// JSON pointer of the destination in the document.
+    pub at: String,
     /// Who gets the copy.
     pub destination: Destination,
     /// Of which requests; absent in the document means all.
@@ -38,7 +40,9 @@ pub(super) fn read(fields: &Fields<'_>) -> Option<Vec<Mirror>> {
         }
     }
     let percentage = percentage.or(percent).unwrap_or(Some(Percentage::ALL));
-    Some(vec![Mirror { destination: Destination::read(&single?)?, percentage: percentage? }])
+    let single = single?;
+    let mirror = Mirror { at: single.pointer(), destination: Destination::read(&single)?, percentage: percentage? };
+    Some(vec![mirror])
 }
 
 fn read_mirror(node: &Node<'_>) -> Option<Mirror> {
@@ -47,8 +51,10 @@ fn read_mirror(node: &Node<'_>) -> Option<Mirror> {
     let percentage =
         fields.get("percentage").map(|node| read_percent(&node, |value| check(value, "mirror percentage")));
     fields.finish();
+    let destination = destination?;
     Some(Mirror {
-        destination: Destination::read(&destination?)?,
+        at: destination.pointer(),
+        destination: Destination::read(&destination)?,
         percentage: percentage.unwrap_or(Some(Percentage::ALL))?,
     })
 }

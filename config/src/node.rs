@@ -3,16 +3,17 @@
 //! A reader asks an object for its fields by their camelCase names; both spellings are found, `null` counts as absent (as
 //! in Kubernetes), and what nobody asked for is an unknown field.
 
-use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 
 use serde_json::Value;
+use smallvec::SmallVec;
 
-use crate::error::{ConfigErrorKind, Findings};
-use crate::json::{Json, Number};
+use crate::error::{ConfigErrorKind, ConfigErrors, Findings, Warning};
+use crate::json::{Json, JsonValue, Kind, Number};
 use crate::regex::{MAX_PROGRAM_TOTAL, Regex};
+use crate::sorted::sorted;
 
 /// A step on the way from the document's root to a value.
 #[derive(Debug, Clone, Copy)]
@@ -39,18 +40,32 @@ impl Place<'_> {
     }
 }
 
+/// Reads a document, and returns what `read` makes of its root, with the warnings.
+///
+/// # Errors
+/// Everything that `read` has reported.
+pub fn read<T>(document: &Json<'_>, read: impl Fn(&Node<'_>) -> T) -> Result<(T, Vec<Warning>), ConfigErrors> {
+    let mut findings = Findings::default();
+    let mut found = read(&Node::root(document, &findings));
+    // The error of an unknown field names the known ones: only then they are noted, in a second reading.
+    if findings.misses_names() {
+        findings = Findings::with_names();
+        found = read(&Node::root(document, &findings));
+    }
+    Ok((found, findings.into_result()?))
+}
+
 /// A value of the document with its place.
 #[derive(Debug, Clone, Copy)]
 pub struct Node<'a> {
-    value: &'a Json<'a>,
+    value: JsonValue<'a>,
     place: Place<'a>,
     findings: &'a Findings,
 }
 
 impl<'a> Node<'a> {
-    /// The root of a document. Errors and warnings of the walk are collected in `findings`.
-    pub fn root(value: &'a Json<'a>, findings: &'a Findings) -> Self {
-        Self { value, place: Place::Root, findings }
+    fn root(document: &'a Json<'a>, findings: &'a Findings) -> Self {
+        Self { value: document.root(), place: Place::Root, findings }
     }
 
     /// The value as it stands, for `canaryctl`: in the .wasm nothing asks for it.
@@ -91,8 +106,8 @@ impl<'a> Node<'a> {
     }
 
     /// A warning about another place, named by its JSON pointer.
-    pub fn warn_at(&self, pointer: &str, message: String) {
-        self.findings.warn(pointer.to_owned(), message);
+    pub fn warn_at(&self, pointer: String, message: String) {
+        self.findings.warn(pointer, message);
     }
 
     /// Reports the first complaint of a check, if it has one.
@@ -112,13 +127,13 @@ impl<'a> Node<'a> {
     }
 
     fn wrong_type<T>(&self, expected: &'static str) -> Option<T> {
-        let found = match self.value {
-            Json::Null => "null",
-            Json::Bool(_) => "a boolean",
-            Json::Number(_) => "a number",
-            Json::Text(_) => "a string",
-            Json::List(_) => "a list",
-            Json::Object(_) => "an object",
+        let found = match self.value.kind() {
+            Kind::Null => "null",
+            Kind::Bool(_) => "a boolean",
+            Kind::Number(_) => "a number",
+            Kind::Text(_) => "a string",
+            Kind::List(_) => "a list",
+            Kind::Object(_) => "an object",
         };
         self.error(ConfigErrorKind::WrongType { expected, found });
         None
@@ -131,7 +146,7 @@ impl<'a> Node<'a> {
 
     /// The value of a boolean. Any other type is reported as an error and gives `None`.
     pub fn boolean(&self) -> Option<bool> {
-        if let Json::Bool(value) = self.value { Some(*value) } else { self.wrong_type("a boolean") }
+        if let Kind::Bool(value) = self.value.kind() { Some(value) } else { self.wrong_type("a boolean") }
     }
 
     /// An integer in a range; `what` names it in the error.
@@ -153,48 +168,62 @@ impl<'a> Node<'a> {
 
     /// Whether the value is a list without elements.
     pub fn is_empty_list(&self) -> bool {
-        matches!(self.value, Json::List(list) if list.is_empty())
+        matches!(self.value.kind(), Kind::List(elements) if elements.len() == 0)
     }
 
     /// Whether the value is an object; that it is not is an error.
     pub fn is_object(&self) -> bool {
-        matches!(self.value, Json::Object(_)) || self.wrong_type::<()>("an object").is_some()
+        matches!(self.value.kind(), Kind::Object(_)) || self.wrong_type::<()>("an object").is_some()
     }
 
     /// The fields of an object. Any other type is reported as an error and gives `None`.
     ///
     /// Call [`Fields::finish`] when all fields are read: it reports the unknown ones.
     pub fn object(&'a self) -> Option<Fields<'a>> {
-        let Json::Object(map) = self.value else { return self.wrong_type("an object") };
-        Some(Fields { node: self, map, asked: RefCell::new(Vec::new()), rest_ignored: Cell::new(false) })
+        let members = self.members()?;
+        let initials = members.iter().fold(0, |initials, member| initials | initial(member.key));
+        Some(Fields { node: self, members, initials, asked: RefCell::default(), rest_ignored: Cell::new(false) })
     }
 
     /// The keys and values of an object that is a map, in key order.
-    pub fn entries(&'a self) -> Option<impl Iterator<Item = (&'a str, Node<'a>)>> {
-        let Json::Object(map) = self.value else { return self.wrong_type("an object") };
-        Some(map.iter().map(|(key, value)| {
-            (key.as_ref(), Node { value, place: Place::Key(&self.place, key), findings: self.findings })
-        }))
+    pub fn entries(&'a self) -> Option<impl ExactSizeIterator<Item = (&'a str, Node<'a>)>> {
+        Some(self.members()?.into_iter().map(|member| (member.key, self.child(&member))))
+    }
+
+    /// The entries of an object in the order of their keys, each key once.
+    fn members(&self) -> Option<Members<'a>> {
+        let Kind::Object(entries) = self.value.kind() else { return self.wrong_type("an object") };
+        let mut members: Members<'a> =
+            entries.map(|(key, value)| Member { key, value, is_known: Cell::new(false) }).collect();
+        if !members.is_sorted_by(|left, right| left.key < right.key) {
+            // Of equal keys the last counts, as in most readers of JSON.
+            members.reverse();
+            members = sorted(members.into_vec(), |left, right| left.key.cmp(right.key)).into();
+            members.dedup_by(|earlier, kept| earlier.key == kept.key);
+        }
+        Some(members)
+    }
+
+    fn child(&'a self, member: &Member<'a>) -> Self {
+        Node { value: member.value, place: Place::Key(&self.place, member.key), findings: self.findings }
     }
 
     /// The elements of a list; a `null` among them is an error, as in Istio's CRDs.
     pub fn elements(&'a self) -> impl Iterator<Item = Node<'a>> {
-        let list = match self.value {
-            Json::List(list) => list.as_ref(),
-            _ => {
-                self.wrong_type::<()>("a list");
-                &[]
-            }
+        let list = match self.value.kind() {
+            Kind::List(elements) => Some(elements),
+            _ => self.wrong_type("a list"),
         };
-        list.iter().enumerate().filter_map(|(index, value)| {
+        list.into_iter().flatten().enumerate().filter_map(|(index, value)| {
             let element = Node { value, place: Place::Index(&self.place, index), findings: self.findings };
-            if matches!(value, Json::Null) { element.wrong_type("a value") } else { Some(element) }
+            if value.is_null() { element.wrong_type("a value") } else { Some(element) }
         })
     }
 
     /// What a reader makes of the elements of a list.
     pub fn read_each<T>(&self, mut read: impl FnMut(&Node<'_>) -> Option<T>) -> Vec<T> {
-        let mut found = Vec::new();
+        let count = if let Kind::List(elements) = self.value.kind() { elements.len() } else { 0 };
+        let mut found = Vec::with_capacity(count);
         self.visit_each(&mut |element| {
             if let Some(value) = read(element) {
                 found.push(value);
@@ -222,11 +251,25 @@ impl<'a> Node<'a> {
     }
 }
 
+/// The entries of an object; most have few.
+type Members<'a> = SmallVec<[Member<'a>; 4]>;
+
+#[derive(Debug)]
+struct Member<'a> {
+    key: &'a str,
+    value: JsonValue<'a>,
+    /// Somebody asked for it.
+    is_known: Cell<bool>,
+}
+
 /// The fields of an object, asked for by name.
 #[derive(Debug)]
 pub struct Fields<'a> {
     node: &'a Node<'a>,
-    map: &'a [(Cow<'a, str>, Json<'a>)],
+    members: Members<'a>,
+    /// The [`initial`] letters of the keys: most fields that a reader asks for are not there.
+    initials: u64,
+    /// In order, where [`Findings::notes_names`] says so; a name may be here twice.
     asked: RefCell<Vec<&'static str>>,
     rest_ignored: Cell<bool>,
 }
@@ -239,18 +282,20 @@ impl<'a> Fields<'a> {
 
     /// The field, in either spelling; `null` is absent.
     pub fn get(&self, name: &'static str) -> Option<Node<'a>> {
-        let mut asked = self.asked.borrow_mut();
-        if !asked.contains(&name) {
-            asked.push(name);
+        if self.node.findings.notes_names() {
+            self.asked.borrow_mut().push(name);
         }
-        drop(asked);
-        let mut found = self.map.iter().filter(|(key, _)| spells(key, name));
-        let (key, value) = found.next()?;
-        if found.next().is_some() {
+        if self.initials & initial(name) == 0 {
+            return None;
+        }
+        let mut found = self.members.iter().filter(|member| spells(member.key, name));
+        let member = found.next()?;
+        member.is_known.set(true);
+        if let Some(other) = found.next() {
+            other.is_known.set(true);
             self.node.error(ConfigErrorKind::DuplicateField(name));
         }
-        let node = Node { value, place: Place::Key(&self.node.place, key), findings: self.node.findings };
-        (!matches!(value, Json::Null)).then_some(node)
+        (!member.value.is_null()).then(|| self.node.child(member))
     }
 
     /// The field, whose absence is an error.
@@ -279,20 +324,34 @@ impl<'a> Fields<'a> {
         if self.rest_ignored.get() {
             return;
         }
-        let asked = self.asked.into_inner();
-        for (key, value) in self.map {
-            if !asked.iter().any(|name| spells(key, name)) {
-                let place = Place::Key(&self.node.place, key);
-                Node { value, place, findings: self.node.findings }.error(ConfigErrorKind::UnknownField(asked.clone()));
-            }
+        for member in self.members.iter().filter(|member| !member.is_known.get()) {
+            self.node.findings.miss_names();
+            self.node.child(member).error(ConfigErrorKind::UnknownField(each_once(&self.asked.borrow())));
         }
     }
 }
 
+fn each_once(names: &[&'static str]) -> Vec<&'static str> {
+    let mut once = Vec::new();
+    for name in names {
+        if !once.contains(name) {
+            once.push(*name);
+        }
+    }
+    once
+}
+
+/// The bit of a name's first letter, which is the same in both spellings.
+fn initial(name: &str) -> u64 {
+    let letter = name.bytes().next().unwrap_or_default();
+    1_u64.wrapping_shl(letter.into())
+}
+
 /// Whether `key` is `name` in camelCase or in the proto's snake_case.
 fn spells(key: &str, name: &str) -> bool {
-    if key == name {
-        return true;
+    // The proto's spelling of a name is never the shorter one.
+    if key.len() <= name.len() {
+        return key == name;
     }
     let mut key = key.bytes();
     let matched = name.bytes().all(|expected| match expected {

@@ -311,7 +311,7 @@ impl Config {
         let mut told: Vec<&String> = Vec::new();
         for subset in named {
             if !self.defines_subset(host, subset) && !told.contains(&subset) {
-                node.warn_at(&policy.at, format!("no DestinationRule defines subset {subset} of {host}"));
+                node.warn_at(policy.at.clone(), format!("no DestinationRule defines subset {subset} of {host}"));
                 told.push(subset);
             }
         }

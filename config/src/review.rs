@@ -1,10 +1,13 @@
 //! What a valid document says that is hardly meant: warnings of the loader and of `canaryctl validate`.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use crate::destination::Destination;
+use crate::http_match::Content;
 use crate::node::Node;
+use crate::pointer::Pointer;
 use crate::virtual_service::VirtualService;
+use crate::word_hash::WordMap;
 use crate::{Config, Mode};
 use crate::{duration, host};
 
@@ -27,7 +30,7 @@ fn warn_of_delegates(config: &Config, service: &VirtualService, node: &Node<'_>)
         if config.delegate(delegate, service).is_none() {
             let namespace = delegate.namespace.as_ref().unwrap_or(&service.metadata.namespace);
             node.warn_at(
-                &delegate.at,
+                delegate.at.clone(),
                 format!(
                     "no delegate {} in namespace {namespace} is visible here; the rule does nothing",
                     delegate.name
@@ -43,7 +46,7 @@ fn warn_of_gateways(config: &Config, service: &VirtualService, node: &Node<'_>) 
         let named = if service.gateways.is_empty() { "mesh".to_owned() } else { service.gateways.join(", ") };
         let own = config.proxy.gateways.join(", ");
         node.warn_at(
-            &service.at,
+            service.at.clone(),
             format!("it is for {named}, this proxy serves {own}: it does nothing here (proxy.gateways says which gateways a proxy serves)"),
         );
     }
@@ -51,20 +54,26 @@ fn warn_of_gateways(config: &Config, service: &VirtualService, node: &Node<'_>) 
 
 /// Istio's `VirtualServiceUnreachableRule` and `VirtualServiceIneffectiveMatch`.
 fn warn_of_unreachable_rules(service: &VirtualService, node: &Node<'_>) {
-    let mut catch_all: Option<&str> = None;
-    let mut seen = HashMap::new();
+    let mut catch_all: Option<&Pointer> = None;
+    let entries = service.http.iter().map(|rule| rule.matches.len()).sum();
+    let mut seen = WordMap::with_capacity_and_hasher(entries, Default::default());
     for rule in &service.http {
         if let Some(taker) = catch_all {
-            node.warn_at(&rule.at, format!("virtualService rule not used: {taker} takes every request before it"));
+            node.warn_at(
+                rule.at.to_string(),
+                format!("virtualService rule not used: {taker} takes every request before it"),
+            );
             continue;
         }
         for (index, entry) in rule.matches.iter().enumerate() {
-            let earlier = *seen.entry(entry.content()).or_insert((&rule.at, index));
-            if earlier != (&rule.at, index) {
-                node.warn_at(
-                    &format!("{}/match/{index}", rule.at),
-                    format!("virtualService match is not used: duplicate of a match of {}", earlier.0),
-                );
+            match seen.entry(Content(entry)) {
+                Entry::Vacant(place) => {
+                    place.insert(&rule.at);
+                }
+                Entry::Occupied(earlier) => node.warn_at(
+                    format!("{}/match/{index}", rule.at),
+                    format!("virtualService match is not used: duplicate of a match of {}", earlier.get()),
+                ),
             }
         }
         if rule.matches.is_empty() || rule.matches.iter().any(|entry| entry.is_unconditional()) {
@@ -73,24 +82,26 @@ fn warn_of_unreachable_rules(service: &VirtualService, node: &Node<'_>) {
     }
 }
 
-fn warn_of_undefined_subsets(config: &Config, service: &VirtualService, node: &Node<'_>) {
+fn warn_of_undefined_subsets<'c>(config: &'c Config, service: &'c VirtualService, node: &Node<'_>) {
     let consequence = match config.mode {
         Mode::Cluster => "requests for it fail until its cluster exists",
         Mode::Version => "the native route for it fails until its cluster exists",
     };
-    let warn = |destination: &Destination| {
+    let namespace = &service.metadata.namespace;
+    let mut defined = WordMap::default();
+    let mut warn = |at: &dyn Fn() -> String, destination: &'c Destination| {
         let Some(subset) = &destination.subset else { return };
-        let host = host::qualify(&destination.host, &service.metadata.namespace);
-        if !config.defines_subset(&host, subset) {
-            node.warn_at(
-                &destination.at,
-                format!("no DestinationRule defines subset {subset} of {host}; {consequence}"),
-            );
+        let host = || host::qualify(&destination.host, namespace);
+        let subsets = defined.entry(&*destination.host).or_insert_with(|| config.subsets_of(&host()));
+        if !subsets.contains(&&**subset) {
+            node.warn_at(at(), format!("no DestinationRule defines subset {subset} of {}; {consequence}", host()));
         }
     };
     for rule in &service.http {
-        rule.route.iter().for_each(|target| warn(&target.destination));
-        rule.mirrors.iter().flatten().for_each(|mirror| warn(&mirror.destination));
+        for (index, target) in rule.route.iter().enumerate() {
+            warn(&|| format!("{}/route/{index}/destination", rule.at), &target.destination);
+        }
+        rule.mirrors.iter().flatten().for_each(|mirror| warn(&|| mirror.at.clone(), &mirror.destination));
     }
 }
 
@@ -99,7 +110,7 @@ fn warn_of_long_delays(config: &Config, service: &VirtualService, node: &Node<'_
         let delay = rule.fault.as_ref().and_then(|fault| fault.delay);
         if let Some(delay) = delay.filter(|delay| delay.fixed_delay > config.faults.max_delay) {
             let (fixed, longest) = (duration::text(delay.fixed_delay), duration::text(config.faults.max_delay));
-            node.warn_at(&rule.at, format!("a delay of {fixed} is cut to {longest} (faults.maxDelay)"));
+            node.warn_at(rule.at.to_string(), format!("a delay of {fixed} is cut to {longest} (faults.maxDelay)"));
         }
     }
 }
@@ -107,12 +118,12 @@ fn warn_of_long_delays(config: &Config, service: &VirtualService, node: &Node<'_
 /// In a mesh the oldest object takes a host, and the others do nothing for it.
 fn warn_of_taken_hosts(config: &Config, node: &Node<'_>) {
     let services = config.services_in_order();
-    let mut taken = HashMap::<String, usize>::new();
+    let mut taken = WordMap::<String, usize>::default();
     for (index, service) in services.iter().enumerate() {
         for host in service.qualified_hosts() {
             match taken.get(&host).and_then(|owner| services.get(*owner)) {
                 Some(owner) => node.warn_at(
-                    &service.at,
+                    service.at.clone(),
                     format!(
                         "host {host} is taken by an older VirtualService ({}); in a mesh they do not merge",
                         owner.at

@@ -4,6 +4,7 @@ use crate::host;
 use crate::http_route::HttpRoute;
 use crate::node::{Fields, Node};
 use crate::object::{self, Metadata};
+use crate::pointer::Pointer;
 use crate::proxy;
 use crate::syntax;
 
@@ -58,10 +59,17 @@ impl VirtualService {
             fields.node().invalid("http, tcp or tls must be provided in virtual service");
         }
         fields.not_carried_out(&["tls", "tcp"], "an HTTP filter sees HTTP requests only");
-        let rules = http.iter().flat_map(|list| list.read_each(|rule| HttpRoute::read(rule, in_delegate, !in_mesh)));
-        let rules = rules.collect();
-        Some(Self { at: fields.node().pointer(), metadata, hosts, gateways, export_to, http: rules })
+        let http = http.map(|list| read_rules(&list, in_delegate, !in_mesh)).unwrap_or_default();
+        Some(Self { at: fields.node().pointer(), metadata, hosts, gateways, export_to, http })
     }
+}
+
+fn read_rules(list: &Node<'_>, in_delegate: bool, claims_allowed: bool) -> Vec<HttpRoute> {
+    let (at, mut indices) = (list.pointer().into(), 0..);
+    list.read_each(|rule| {
+        let at = Pointer::new(&at, indices.next().unwrap_or_default());
+        HttpRoute::read(rule, at, in_delegate, claims_allowed)
+    })
 }
 
 /// A VirtualService without hosts is a delegate.

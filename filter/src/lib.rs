@@ -15,13 +15,6 @@ mod guard_stream;
 mod health;
 mod host;
 #[cfg(test)]
-#[expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
 mod native_host;
 mod plugin;
 mod read;

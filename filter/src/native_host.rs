@@ -28,7 +28,8 @@ impl NativeHost {
     }
 
     fn count(&self, MetricId(id): MetricId, by: u64) {
-        self.metrics.borrow_mut()[id as usize].1 += by;
+        let count = &mut self.metrics.borrow_mut()[id as usize].1;
+        *count = count.saturating_add(by);
     }
 }
 
@@ -86,8 +87,9 @@ impl Host for NativeHost {
 
     fn define_metric(&self, _: MetricKind, name: &str) -> Result<MetricId, HostError> {
         let metrics = &mut *self.metrics.borrow_mut();
+        let id = u32::try_from(metrics.len()).unwrap_or(u32::MAX);
         metrics.push((name.to_owned(), 0));
-        Ok(MetricId(u32::try_from(metrics.len() - 1).unwrap()))
+        Ok(MetricId(id))
     }
 
     fn increment_metric(&self, metric: MetricId) -> Result<(), HostError> {

@@ -136,7 +136,12 @@ impl Plugin {
         let plan = filter_plan(&self.state, &self.ticker, &self.guarded, &config);
         if let Plan::Filter(plan) = &plan {
             let table = &plan.table.routes;
-            log::info!("configuration accepted (hosts: {}, routes: {})", table.host_count(), table.route_count());
+            let regexes = match table.regex_memory() {
+                0 => String::new(),
+                bytes => format!(", regexes: {} KiB", bytes.div_ceil(1024)),
+            };
+            let (hosts, routes) = (table.host_count(), table.route_count());
+            log::info!("configuration accepted (hosts: {hosts}, routes: {routes}{regexes})");
         }
         Some(plan)
     }

@@ -43,9 +43,9 @@ pub struct Picked<'t> {
 }
 
 impl<'t> Decision<'t> {
-    pub(crate) fn of(route: Option<&'t Route>, outcome: Outcome<'t>) -> Self {
-        let permissions = Permissions::default();
-        Self { route, delay: None, abort: None, aborted: None, leaves_faults: false, permissions, outcome }
+    /// A decision without faults.
+    pub(crate) fn of(permissions: Permissions, outcome: Outcome<'t>) -> Self {
+        Self { route: None, delay: None, abort: None, aborted: None, leaves_faults: false, permissions, outcome }
     }
 
     /// The version that serves the request, or would but for an injected abort, and why it was picked.
@@ -115,7 +115,7 @@ pub struct Forward<'t> {
     /// Clusters that get a copy, at most [`MAX_MIRRORS`](crate::config::MAX_MIRRORS).
     pub mirrors: Vec<Cow<'t, str>>,
     /// How the rule's weights picked the version; `None` where something else did.
-    pub split: Option<SplitPick<'t>>,
+    pub split: Option<Box<SplitPick<'t>>>,
     /// The version that was picked first, if another serves.
     pub fallback: Option<Box<Fallback<'t>>>,
     /// Whether a policy names another version that could serve in place of this one.

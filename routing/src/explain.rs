@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use canary_config::error::Findings;
-use canary_config::node::Node;
+use canary_config::node::{self, Node};
 use canary_config::timestamp::Timestamp;
 use canary_config::{self as config, Config, ConfigErrors, Json};
 
@@ -61,15 +60,14 @@ impl Question {
     /// # Errors
     /// Everything that is wrong with them, each with its JSON pointer.
     pub fn read_all(document: &Value) -> Result<Vec<Self>, ConfigErrors> {
-        let findings = Findings::default();
-        let json = Json::from(document);
-        let node = Node::root(&json, &findings);
-        let questions = if document.is_object() {
-            Self::read(&node).into_iter().collect()
-        } else {
-            node.elements().filter_map(|element| Self::read(&element)).collect()
+        let read = |node: &Node<'_>| {
+            if document.is_object() {
+                Self::read(node).into_iter().collect()
+            } else {
+                node.elements().filter_map(|element| Self::read(&element)).collect()
+            }
         };
-        findings.into_result().map(|_| questions)
+        node::read(&Json::from(document), read).map(|(questions, _)| questions)
     }
 
     fn read(node: &Node<'_>) -> Option<Self> {
@@ -167,7 +165,7 @@ impl Question {
             "name": self.name,
             "outcome": outcome,
             "route": decision.route.map(|route| &route.name).filter(|name| !name.is_empty()),
-            "rule": decision.route.map(|route| &route.rule),
+            "rule": decision.route.map(|route| route.rule.to_string()),
             "reason": forward.map(|forward| forward.reason.as_str()),
             "host": destination.map(|destination| &*destination.host),
             "subset": destination.and_then(|destination| destination.subset.as_deref()),
@@ -184,7 +182,7 @@ impl Question {
             "retry": retry.map(describe_retries),
             "mirrors": forward.map_or(&[][..], |forward| &forward.mirrors).iter().map(|cluster| json!({"cluster": cluster})).collect::<Vec<_>>(),
             "fallback": forward.and_then(describe_fallback),
-            "split": forward.and_then(|forward| forward.split.as_ref()).map(describe_split),
+            "split": forward.and_then(|forward| forward.split.as_deref()).map(describe_split),
             "permissions": {
                 "version": decision.permissions.version.as_str(),
                 "explain": decision.permissions.explain.as_str(),

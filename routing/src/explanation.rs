@@ -27,7 +27,7 @@ impl Decision<'_> {
         };
         if let Some(route) = self.route {
             say("route", if route.name.is_empty() { "-" } else { &route.name });
-            say("rule", &route.rule);
+            say("rule", &route.rule.to_string());
         }
         match &self.outcome {
             Outcome::Untouched => say("outcome", "untouched"),

@@ -1,7 +1,9 @@
 //! The head of a request, read in one pass over the host's header map.
 
+use std::cell::OnceCell;
+use std::ops::Range;
+
 use memchr::memchr2;
-use smallvec::SmallVec;
 
 use crate::names::{Names, Slot};
 use crate::short_list::ShortList;
@@ -9,7 +11,7 @@ use crate::short_list::ShortList;
 /// The pseudo-headers of a request and the values of the headers that a table knows, borrowed from the host's buffer.
 ///
 /// Bytes are never assumed to be UTF-8. Values of a repeated header stay apart and in order. Reading costs one look at each name
-/// and allocates nothing for up to 32 known names and 16 values of them.
+/// and allocates nothing for up to [`FEW`] known values.
 #[derive(Debug, Clone)]
 pub struct RequestHead<'r> {
     method: &'r [u8],
@@ -17,17 +19,23 @@ pub struct RequestHead<'r> {
     authority: &'r [u8],
     path: &'r [u8],
     /// The length of the path without query and fragment.
-    uri_length: usize,
-    /// By slot.
-    places: SmallVec<[Place; 32]>,
-    values: ShortList<Value<'r>, 16>,
+    uri_length: OnceCell<usize>,
+    values: ShortList<Value<'r>, FEW>,
+    /// By slot, once there are more than [`FEW`] values; until then the values are looked through.
+    places: Vec<Place>,
+    /// How many slots the table has.
+    slots: usize,
+    has_own: bool,
 }
+
+/// So many values are found by looking through them.
+const FEW: usize = 8;
 
 /// The first and the last value of a header among the values; [`NOWHERE`] where it has none.
 #[derive(Debug, Clone, Copy)]
 struct Place {
-    first: u32,
-    last: u32,
+    first: usize,
+    last: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -35,56 +43,87 @@ struct Value<'r> {
     bytes: &'r [u8],
     slot: Slot,
     /// The next value of the same header.
-    next: u32,
+    next: usize,
 }
 
-const NOWHERE: u32 = u32::MAX;
+const NOWHERE: usize = usize::MAX;
 
 impl<'r> RequestHead<'r> {
-    pub(crate) fn read(names: &Names, pairs: impl Iterator<Item = (&'r [u8], &'r [u8])>) -> Self {
+    /// Reads pairs of names and values. `own` are the slots of the headers that no client may send.
+    pub(crate) fn read(names: &Names, own: Range<usize>, pairs: impl Iterator<Item = (&'r [u8], &'r [u8])>) -> Self {
         let mut head = Self {
             method: b"",
             scheme: b"",
             authority: b"",
             path: b"",
-            uri_length: 0,
-            places: SmallVec::from_elem(Place { first: NOWHERE, last: NOWHERE }, names.len()),
+            uri_length: OnceCell::new(),
             values: ShortList::new(),
+            places: Vec::new(),
+            slots: names.len(),
+            has_own: false,
         };
         for (name, value) in pairs {
-            match name {
-                [b':', ..] => head.add_pseudo(name, value),
-                _ => {
-                    if let Some(slot) = names.slot(name) {
-                        head.add(slot, value);
-                    }
-                }
+            if let Some(slot) = names.slot(name) {
+                head.has_own |= own.contains(&slot.index());
+                head.add(slot, value);
+            } else if let [b':', ..] = name {
+                head.add_pseudo(name, value);
             }
         }
-        head.uri_length = memchr2(b'?', b'#', head.path).unwrap_or(head.path.len());
         head
     }
 
     fn add_pseudo(&mut self, name: &[u8], value: &'r [u8]) {
         match name {
+            b":path" => self.path = value,
             b":method" => self.method = value,
             b":scheme" => self.scheme = value,
             b":authority" => self.authority = value,
-            b":path" => self.path = value,
             _ => {}
         }
     }
 
     fn add(&mut self, slot: Slot, value: &'r [u8]) {
-        let number = u32::try_from(self.values.len()).unwrap_or(NOWHERE);
-        let Some(place) = self.places.get_mut(slot.index()) else { return };
-        if place.first == NOWHERE {
-            place.first = number;
-        } else if let Some(last) = usize::try_from(place.last).ok().and_then(|last| self.values.get_mut(last)) {
+        let number = self.values.len();
+        if number == FEW {
+            self.places = self.places_of_values();
+        }
+        let last = if self.places.is_empty() {
+            let numbers = self.values.iter().enumerate().filter(|(_, value)| value.slot == slot);
+            numbers.map(|(number, _)| number).last().unwrap_or(NOWHERE)
+        } else {
+            let place = self.places.get_mut(slot.index());
+            place.map_or(NOWHERE, |place| {
+                if place.first == NOWHERE {
+                    place.first = number;
+                }
+                std::mem::replace(&mut place.last, number)
+            })
+        };
+        if let Some(last) = self.values.get_mut(last) {
             last.next = number;
         }
-        place.last = number;
         self.values.push(Value { bytes: value, slot, next: NOWHERE });
+    }
+
+    fn places_of_values(&self) -> Vec<Place> {
+        let mut places = vec![Place { first: NOWHERE, last: NOWHERE }; self.slots];
+        for (number, value) in self.values.iter().enumerate() {
+            if let Some(place) = places.get_mut(value.slot.index()) {
+                place.first = place.first.min(number);
+                place.last = number;
+            }
+        }
+        places
+    }
+
+    /// The number of the first value of a header; [`NOWHERE`] where it has none.
+    fn first(&self, slot: Slot) -> usize {
+        if self.places.is_empty() {
+            self.values.iter().position(|value| value.slot == slot).unwrap_or(NOWHERE)
+        } else {
+            self.places.get(slot.index()).map_or(NOWHERE, |place| place.first)
+        }
     }
 
     /// `:method`, as sent; empty where there is none.
@@ -111,21 +150,25 @@ impl<'r> RequestHead<'r> {
         self.path
     }
 
-    /// The path without query and fragment.
+    /// The path without query and fragment; it is split when it is first asked for.
     pub(crate) fn uri(&self) -> &'r [u8] {
-        self.path.get(..self.uri_length).unwrap_or(self.path)
+        self.path.get(..self.uri_length()).unwrap_or(self.path)
+    }
+
+    fn uri_length(&self) -> usize {
+        *self.uri_length.get_or_init(|| memchr2(b'?', b'#', self.path).unwrap_or(self.path.len()))
     }
 
     /// The query with its question mark, and what follows; empty where there is none.
     pub(crate) fn query(&self) -> &'r [u8] {
-        self.path.get(self.uri_length..).unwrap_or_default()
+        self.path.get(self.uri_length()..).unwrap_or_default()
     }
 
     /// Every value of a header, in order.
     pub fn values(&self, slot: Slot) -> impl Iterator<Item = &'r [u8]> {
-        let mut at = self.places.get(slot.index()).map_or(NOWHERE, |place| place.first);
+        let mut at = self.first(slot);
         std::iter::from_fn(move || {
-            let value = self.values.get(usize::try_from(at).ok()?)?;
+            let value = self.values.get(at)?;
             at = value.next;
             Some(value.bytes)
         })
@@ -134,15 +177,19 @@ impl<'r> RequestHead<'r> {
     /// Whether the request has a header.
     #[must_use]
     pub fn has(&self, slot: Slot) -> bool {
-        self.places.get(slot.index()).is_some_and(|place| place.first != NOWHERE)
+        self.first(slot) != NOWHERE
+    }
+
+    /// Whether the request has any header that no client may send.
+    #[must_use]
+    pub const fn has_own(&self) -> bool {
+        self.has_own
     }
 
     /// Whether a header has one value, and this one.
     #[must_use]
     pub fn is_exactly(&self, slot: Slot, value: &[u8]) -> bool {
-        let Some(place) = self.places.get(slot.index()) else { return false };
-        let only = usize::try_from(place.first).ok().and_then(|first| self.values.get(first));
-        place.first == place.last && only.is_some_and(|only| only.bytes == value)
+        self.values.get(self.first(slot)).is_some_and(|only| only.next == NOWHERE && only.bytes == value)
     }
 
     /// The first value of `content-type`.
@@ -153,14 +200,8 @@ impl<'r> RequestHead<'r> {
 
     /// The slots that have a value, each once.
     pub(crate) fn present(&self) -> impl Iterator<Item = Slot> {
-        let is_first = |number: usize, slot: Slot| {
-            self.places.get(slot.index()).is_some_and(|place| usize::try_from(place.first) == Ok(number))
-        };
-        self.values
-            .iter()
-            .enumerate()
-            .filter(move |(number, value)| is_first(*number, value.slot))
-            .map(|(_, value)| value.slot)
+        let values = self.values.iter().enumerate();
+        values.filter(move |(number, value)| self.first(value.slot) == *number).map(|(_, value)| value.slot)
     }
 }
 
@@ -185,13 +226,14 @@ mod tests {
             (b"end-user", b""),
             (b"End-User", b"eve"),
         ];
-        let head = RequestHead::read(&names, pairs.into_iter());
+        let head = RequestHead::read(&names, 1..2, pairs.into_iter());
         assert_eq!((head.method(), head.scheme(), head.authority()), (&b"GET"[..], &b""[..], &b"reviews"[..]));
         assert_eq!((head.path(), head.uri(), head.query()), (&b"/a?b=c#d"[..], &b"/a"[..], &b"?b=c#d"[..]));
         assert_eq!(head.values(user).collect::<Vec<_>>(), [&b"jason"[..], b""]);
         assert_eq!(head.content_type(), Some(&b"\xff"[..]));
         assert_eq!([user, kind, none].map(|slot| head.has(slot)), [true, true, false]);
         assert_eq!([user, kind, none].map(|slot| head.is_exactly(slot, b"\xff")), [false, true, false]);
+        assert!(head.has_own());
         assert_eq!(head.present().collect::<Vec<_>>(), [user, kind]);
     }
 
@@ -201,7 +243,8 @@ mod tests {
         let slots: Vec<_> = (0..100).map(|number| builder.header(&format!("x-{number}")).slot()).collect();
         let names = builder.build();
         let lines: Vec<(String, String)> = (0..1_000).map(|n| (format!("x-{}", n % 100), n.to_string())).collect();
-        let head = RequestHead::read(&names, lines.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
+        let head =
+            RequestHead::read(&names, 0..0, lines.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
         for (number, slot) in slots.into_iter().enumerate() {
             let values: Vec<_> = head.values(slot).map(|value| String::from_utf8_lossy(value).into_owned()).collect();
             assert_eq!(values, (0..10).map(|hundreds| (hundreds * 100 + number).to_string()).collect::<Vec<_>>());

@@ -1,13 +1,11 @@
 //! Host lookup: exact, then the longest suffix wildcard, then `*`.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
 
-use crate::word_hash::WordHasher;
+use canary_config::word_hash::WordMap;
 
 /// Names come from the configuration, so their hash needs no secret.
-type ByName = HashMap<Vec<u8>, usize, BuildHasherDefault<WordHasher>>;
+type ByName = WordMap<Vec<u8>, usize>;
 
 /// Names of hosts, in lower case; lookups need not be.
 #[derive(Debug, Default)]

@@ -53,7 +53,6 @@ pub mod request;
 pub mod route;
 mod short_list;
 pub mod table;
-mod word_hash;
 
 pub use acting::{HeaderChange, HeaderChanges, Operation};
 pub use decision::{

@@ -1,9 +1,8 @@
 //! Names that a table knows, each with a number: found in a request by one hash and one comparison.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::word_hash::word_hash;
+use canary_config::word_hash::{WordMap, word_hash};
 
 /// The place of a header's values in every [`RequestHead`](crate::RequestHead) of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,8 +45,8 @@ impl HeaderName {
 #[derive(Debug)]
 pub(crate) struct Names {
     names: Box<[Arc<str>]>,
-    /// Bit `n` stands for names of `n` bytes, the last one for longer ones: most headers are of no interest by their length.
-    lengths: u64,
+    /// One bit for each kind of name, by its length and its last byte: most headers are of no interest by theirs.
+    kinds: [u64; 4],
     /// How far a hash is shifted to give its first bucket.
     shift: u32,
     /// Open addressing, at most half full.
@@ -70,11 +69,16 @@ impl Names {
         self.names.len()
     }
 
-    /// The number of a name. Costs the name's length; most names that are not there cost their length's bit.
+    /// The number of a name. Costs the name's length; most names that are not there cost one bit.
     pub(crate) fn find(&self, name: &[u8]) -> Option<u32> {
-        if self.lengths & length_bit(name.len()) == 0 {
+        let (word, bit) = kind(name);
+        if self.kinds.get(word)? & bit == 0 {
             return None;
         }
+        self.look_up(name)
+    }
+
+    fn look_up(&self, name: &[u8]) -> Option<u32> {
         let hash = word_hash(name);
         let mut place = usize::try_from(hash.checked_shr(self.shift).unwrap_or(0)).unwrap_or(0);
         loop {
@@ -99,8 +103,11 @@ impl Names {
     }
 }
 
-const fn length_bit(length: usize) -> u64 {
-    1_u64.wrapping_shl(if length < 63 { length as u32 } else { 63 })
+/// Which word, and which bit of it, stands for a name.
+fn kind(name: &[u8]) -> (usize, u64) {
+    let last = name.last().copied().unwrap_or_default();
+    let kind = name.len().wrapping_mul(11).wrapping_add(usize::from(last));
+    ((kind >> 6) & 3, 1_u64.wrapping_shl(kind as u32))
 }
 
 const fn next(place: usize, count: usize) -> usize {
@@ -111,7 +118,7 @@ const fn next(place: usize, count: usize) -> usize {
 /// Names in the making.
 #[derive(Debug, Default)]
 pub(crate) struct NamesBuilder {
-    numbers: HashMap<Arc<str>, u32>,
+    numbers: WordMap<Arc<str>, u32>,
     names: Vec<Arc<str>>,
 }
 
@@ -149,8 +156,11 @@ impl NamesBuilder {
                 *free = Bucket { print: hash as u32, number };
             }
         }
-        let lengths = self.names.iter().fold(0, |lengths, name| lengths | length_bit(name.len()));
-        Names { names: self.names.into(), lengths, shift, buckets: buckets.into() }
+        let mut kinds = [0_u64; 4];
+        for (word, bit) in self.names.iter().map(|name| kind(name.as_bytes())) {
+            kinds.get_mut(word).into_iter().for_each(|word| *word |= bit);
+        }
+        Names { names: self.names.into(), kinds, shift, buckets: buckets.into() }
     }
 }
 

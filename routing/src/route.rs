@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use canary_config::{DirectResponse, Fault, Percentage, Redirect};
+use canary_config::{DirectResponse, Fault, Percentage, Pointer, Redirect};
 
 use crate::acting::{CorsRules, HeaderPolicy, HeaderSteps, MatchedPath, PathRewrite};
 use crate::destination::Destination;
@@ -19,7 +19,7 @@ pub struct Route {
     /// The rule's name, joined by the match's name (`rule.match`, `root-delegate`); empty where neither has one.
     pub name: Box<str>,
     /// JSON pointer of the rule in the document.
-    pub rule: Box<str>,
+    pub rule: Pointer,
     pub(crate) port: Option<u16>,
     /// Its conditions among those of its rules.
     pub(crate) conditions: Range<usize>,

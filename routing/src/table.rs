@@ -16,6 +16,7 @@ use crate::matching::{Fields, Hidden, Rules, View};
 use crate::names::{HeaderName, Names};
 use crate::overrides::{Overrides, Permission, Permissions};
 use crate::picking::{Asked, HostPolicy, Resolver};
+use crate::regex::RegexCaches;
 
 /// The port of a request whose authority names none.
 pub(crate) const DEFAULT_PORT: u16 = 80;
@@ -33,6 +34,7 @@ pub struct RouteTable {
     pub(crate) virtual_hosts: Vec<VirtualHost>,
     pub(crate) destinations: Vec<DestinationName>,
     pub(crate) candidate: Option<Box<CandidateTable>>,
+    pub(crate) regexes: Arc<RegexCaches>,
 }
 
 /// What the document says of the filter as a whole.
@@ -82,6 +84,13 @@ pub(crate) struct OwnHeaders {
     pub(crate) hidden: std::ops::Range<usize>,
 }
 
+impl OwnHeaders {
+    /// Their slots, one after the other.
+    fn slots(&self) -> std::ops::Range<usize> {
+        self.hidden.start..self.hidden.start.saturating_add(self.names.len())
+    }
+}
+
 /// Rules on trial, for a share of requests.
 #[derive(Debug)]
 pub(crate) struct CandidateTable {
@@ -116,7 +125,7 @@ impl RouteTable {
     /// Reads a request's header map in one pass, as this table looks at it.
     #[must_use]
     pub fn read_head<'r>(&self, pairs: impl Iterator<Item = (&'r [u8], &'r [u8])>) -> RequestHead<'r> {
-        RequestHead::read(&self.names, pairs)
+        RequestHead::read(&self.names, self.own_headers.slots(), pairs)
     }
 
     /// What is to happen to a request. Costs one look-up of its host, one of each value of the fields that an index knows, and
@@ -124,21 +133,17 @@ impl RouteTable {
     #[must_use]
     pub fn decide<'t>(&'t self, input: &DecisionInput<'_>) -> Decision<'t> {
         let permissions = self.overrides.judge(input.head, input.context);
-        Decision { permissions, ..self.decide_with(permissions, input) }
-    }
-
-    fn decide_with<'t>(&'t self, permissions: Permissions, input: &DecisionInput<'_>) -> Decision<'t> {
         let (host, authority_port) = split_port(input.head.authority());
         let port = input.context.port().or(authority_port).unwrap_or(DEFAULT_PORT);
         let virtual_host = self.hosts.find(host).and_then(|index| self.virtual_hosts.get(index));
         let found = virtual_host.and_then(|host| Some((host, host.rules(port)?)));
-        let Some((virtual_host, rules)) = found else { return Decision::of(None, Outcome::Untouched) };
+        let Some((virtual_host, rules)) = found else { return Decision::of(permissions, Outcome::Untouched) };
         let view = self.view(input, virtual_host, permissions);
         match rules.first(port, &view) {
             Some(route) => Resolver { table: self, input, view: &view, route, port, permissions }.resolve(),
             // In version mode the proxy's own routes answer where no rule matches.
-            None if self.mode() == Mode::Version => Decision::of(None, Outcome::Untouched),
-            None => Decision::of(None, Outcome::LocalReply(Box::new(LocalReply::NO_RULE))),
+            None if self.mode() == Mode::Version => Decision::of(permissions, Outcome::Untouched),
+            None => Decision::of(permissions, Outcome::LocalReply(Box::new(LocalReply::NO_RULE))),
         }
     }
 
@@ -186,8 +191,7 @@ impl RouteTable {
     /// Whether no client may send a header.
     #[must_use]
     pub fn is_own(&self, name: &HeaderName) -> bool {
-        let place = name.slot().index().checked_sub(self.own_headers.hidden.start);
-        place.is_some_and(|place| place < self.own_headers.names.len())
+        self.own_headers.slots().contains(&name.slot().index())
     }
 
     /// Every destination that a decision may name, by its [`DestinationId`](crate::DestinationId).
@@ -236,6 +240,12 @@ impl RouteTable {
     #[must_use]
     pub const fn has_accrual(&self) -> bool {
         self.settings.has_accrual
+    }
+
+    /// Bytes of the automata of all regexes. What they keep of values that they have seen is bounded beside it.
+    #[must_use]
+    pub fn regex_memory(&self) -> usize {
+        self.regexes.compiled()
     }
 
     /// How many virtual hosts the table has.

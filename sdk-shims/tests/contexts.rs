@@ -59,7 +59,7 @@ impl Context for Http {}
 impl HttpContext for Http {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
         note(self.root, "request");
-        let answer = host::request_headers().unwrap().lines("answer").next().is_some();
+        let answer = host::request_headers().unwrap().iter().any(|(name, _)| name == b"answer");
         if !answer {
             return Action::Continue;
         }

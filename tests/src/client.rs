@@ -83,6 +83,31 @@ impl Request {
         self
     }
 
+    /// Its pseudo-headers and headers, as a proxy's filters see them.
+    #[must_use]
+    pub fn pairs(&self) -> Vec<(String, Vec<u8>)> {
+        let pseudo = [
+            (":authority", self.authority.as_str()),
+            (":path", self.path.as_str()),
+            (":method", self.method.as_str()),
+            (":scheme", "http"),
+        ];
+        let pseudo = pseudo.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
+        let headers = self.headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
+        pseudo.into_iter().chain(headers).collect()
+    }
+
+    /// Its bytes in HTTP/1.1; it must have no body.
+    #[must_use]
+    pub fn to_http1(&self) -> Vec<u8> {
+        let mut bytes = format!("{} {} HTTP/1.1\r\nhost: {}\r\n", self.method, self.path, self.authority).into_bytes();
+        for (name, value) in &self.headers {
+            bytes.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        }
+        bytes.extend(b"\r\n");
+        bytes
+    }
+
     fn for_protocol(&self, protocol: Protocol) -> hyper::Request<Full<Bytes>> {
         let mut request = hyper::Request::new(Full::new(self.body.clone()));
         *request.method_mut() = self.method.clone();

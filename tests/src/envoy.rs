@@ -187,11 +187,23 @@ impl Envoy {
     /// # Panics
     /// If the kernel does not say.
     pub fn worker_time(&self) -> Duration {
+        self.time_of_threads(|name| name.starts_with("wrk:worker"))
+    }
+
+    /// The time that all of its threads have spent on a processor.
+    ///
+    /// # Panics
+    /// If the kernel does not say.
+    pub fn processor_time(&self) -> Duration {
+        self.time_of_threads(|_| true)
+    }
+
+    fn time_of_threads(&self, counts: impl Fn(&str) -> bool) -> Duration {
         let id = self.process.lock().expect("no panic while asking").id();
         let threads = fs::read_dir(format!("/proc/{id}/task")).expect("the threads of a process");
         let times = threads.map(|thread| thread.expect("a thread").path()).filter_map(|thread| {
-            let is_worker = fs::read_to_string(thread.join("comm")).ok()?.starts_with("wrk:worker");
-            let schedule = fs::read_to_string(thread.join("schedstat")).ok().filter(|_| is_worker)?;
+            let name = fs::read_to_string(thread.join("comm")).ok()?;
+            let schedule = fs::read_to_string(thread.join("schedstat")).ok().filter(|_| counts(&name))?;
             let nanoseconds = schedule.split(' ').next().and_then(|time| time.parse().ok());
             Some(Duration::from_nanos(nanoseconds.expect("nanoseconds on a processor")))
         });

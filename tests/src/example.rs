@@ -55,7 +55,16 @@ pub fn groups() -> Vec<String> {
 /// If there are none, or if a file is missing or holds something else.
 #[must_use]
 pub fn of_group(group: &str) -> Vec<Example> {
-    folders(&path(group)).iter().map(|step| Example::read(&format!("{group}/{step}"))).collect()
+    names(group).iter().map(|name| Example::read(name)).collect()
+}
+
+/// The names of a group's examples, such as `bookinfo/03-jason`.
+///
+/// # Panics
+/// If there are none.
+#[must_use]
+pub fn names(group: &str) -> Vec<String> {
+    folders(&path(group)).iter().map(|step| format!("{group}/{step}")).collect()
 }
 
 /// The folder of a group or of an example.

@@ -17,9 +17,11 @@
 //! - [`registry`]: where images are pushed to and pulled from
 //! - [`scale`]: how much of everything; [`ports`]: where to listen
 //! - [`proportion`]: what may be said of a share after so many requests
-//! - [`rounds`], [`open_loop`], [`statistics`]: what a request costs and waits beside others, and what may be said of that
-//! - [`costs`]: what `make bench` has measured, as tables and a chart
+//! - [`bench`]: a proxy under load, whose cost per request can be compared; [`statistics`]: what may be said of that
+//! - [`workload`]: the documents and requests that are measured; [`host_calls`]: what the filter asks of its host
+//! - [`costs`]: what `make bench` and the budget have measured, as tables and a chart
 
+pub mod bench;
 pub mod binaries;
 pub mod bootstrap;
 pub mod browser;
@@ -32,17 +34,17 @@ pub mod directives;
 pub mod envoy;
 pub mod example;
 pub mod grpc;
+pub mod host_calls;
 pub mod istio;
 pub mod load;
-pub mod open_loop;
 pub mod ports;
 pub mod prometheus;
 pub mod proportion;
 pub mod pushed;
 pub mod readme;
 pub mod registry;
-pub mod rounds;
 pub mod scale;
 pub mod statistics;
 pub mod upstream;
 pub mod wait;
+pub mod workload;

@@ -92,7 +92,7 @@ pub(super) fn hidden(config: &Config) -> Vec<Remark> {
                         "note: {} of {} is what the version header means here: a policy or an override that picks {} of {} for this rule is not followed",
                         version.subset, other.host, version.subset, version.host
                     );
-                    remarks.push(Remark::new(&rule.at, text));
+                    remarks.push(Remark::new(rule.at.to_string(), text));
                 }
             }
         }

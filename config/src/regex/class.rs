@@ -1,10 +1,10 @@
-//! Classes of characters: `[a-z]`, `\d`, `[[:alpha:]]`, `\p{Greek}` and `.`.
+//! Classes of characters: `[a-z]`, `\d`, `[[:alpha:]]` and `.`.
 
 use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, ClassUnicode, ClassUnicodeRange, Hir};
 
 use super::cursor::Cursor;
 use super::flags::Flags;
-use super::{escape, unicode};
+use super::{case, escape};
 
 /// An inclusive range of characters.
 type Range = (char, char);
@@ -14,14 +14,14 @@ const DIGIT: &[Range] = &[('0', '9')];
 const SPACE: &[Range] = &[('\t', '\n'), ('\x0C', '\r'), (' ', ' ')];
 const WORD: &[Range] = &[('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')];
 
-pub(super) fn of_ranges(ranges: &[Range]) -> ClassUnicode {
+fn of_ranges(ranges: &[Range]) -> ClassUnicode {
     ClassUnicode::new(ranges.iter().map(|(low, high)| ClassUnicodeRange::new(*low, *high)))
 }
 
 /// A set as RE2 adds it to a class: case is folded before the set is negated.
 fn folded(mut set: ClassUnicode, negated: bool, flags: Flags) -> ClassUnicode {
     if flags.fold {
-        unicode::fold(&mut set);
+        case::fold(&mut set);
     }
     if negated {
         set.negate();
@@ -39,18 +39,16 @@ pub(super) fn dot(flags: Flags) -> ClassUnicode {
     if flags.dot_newline { of_ranges(&[('\0', char::MAX)]) } else { of_ranges(&[('\0', '\x09'), ('\x0B', char::MAX)]) }
 }
 
-/// `\d`, `\pL` and the like, in or outside a class; `None` if the escape is another one. The backslash is already read.
+/// `\d` and the like, in or outside a class; `None` if the escape is another one. The backslash is already read.
 pub(super) fn escaped(rest: &mut Cursor<'_>, flags: Flags) -> Result<Option<ClassUnicode>, String> {
     let (set, negated) = match rest.peek() {
         Some(c @ ('d' | 'D')) => (of_ranges(DIGIT), c == 'D'),
         Some(c @ ('s' | 'S')) => (of_ranges(SPACE), c == 'S'),
         Some(c @ ('w' | 'W')) => (of_ranges(WORD), c == 'W'),
-        Some('p' | 'P') => unicode::read(rest)?,
+        Some(c @ ('p' | 'P')) => return Err(format!("Unicode classes (\\{c}) are not supported")),
         _ => return Ok(None),
     };
-    if !rest.eat("d") && !rest.eat("D") && !rest.eat("s") && !rest.eat("S") && !rest.eat("w") {
-        rest.eat("W");
-    }
+    rest.next();
     Ok(Some(folded(set, negated, flags)))
 }
 

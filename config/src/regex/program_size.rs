@@ -1,8 +1,8 @@
 //! RE2's count of instructions, from a pattern alone.
 //!
 //! RE2 compiles `x{2,4}` to `xx(x(x)?)?` and counts an instruction for each byte range, each end of a group and each
-//! assertion. Measured against Envoy, the count is exact for most patterns and up to a third too low
-//! where many stars follow each other.
+//! assertion. Measured against Envoy, the count is exact for most patterns. It is up to a third too
+//! low where many stars follow each other.
 
 use std::collections::HashSet;
 

@@ -26,9 +26,8 @@ fn refuses_by_name() {
         ("reference by name", "(?P=n)", "invalid or unsupported Perl syntax: (?P"),
         ("name of a group", "(?P<n-m>a)", "invalid named capture: (?P<n-m>"),
         ("name of two groups", "(?P<n>a)(?P<n>b)", "invalid named capture: (?P<n>"),
-        ("unicode class", r"\p{Foo}", r"invalid character class range: \p{Foo}"),
-        ("unicode class in lower case", r"\p{greek}", r"invalid character class range: \p{greek}"),
-        ("long name of a category", r"\p{Letter}", r"invalid character class range: \p{Letter}"),
+        ("unicode class", r"\p{Greek}", r"Unicode classes (\p) are not supported"),
+        ("unicode class in a class", r"[\PL]", r"Unicode classes (\P) are not supported"),
         ("any byte", r"\C", r"\C (any byte) is not supported"),
         ("surrogate", r"\x{D800}", r"invalid escape sequence: \x{D800}"),
         (r"\Z", r"a\Z", r"invalid escape sequence: \Z"),
@@ -54,10 +53,6 @@ fn accepts_what_go_and_re2_accept() {
         "(?<n>a)",
         "(?P<n>a)",
         "[[:a]",
-        r"[\pL-z]",
-        r"\p{^Greek}",
-        r"\p{Any}",
-        r"\pN*",
         "(?)",
         "(?:)",
         "((a{10}){10}){10}",
@@ -102,15 +97,6 @@ fn counts_instructions_as_re2_does() {
     }
 }
 
-/// RE2 shares a little more or less of a large class.
-#[test]
-fn counts_instructions_of_large_classes_nearly_as_re2_does() {
-    for (pattern, expected) in [(r"\p{Greek}", 66), (r"\pL", 1200), (r"\pN", 237), (r"\p{Han}", 84_u32)] {
-        let regex = Regex::new(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"));
-        assert!(regex.program_size().abs_diff(expected) * 5 <= expected, "{pattern:?}: {}", regex.program_size());
-    }
-}
-
 #[test]
 fn bounds_all_regexes_of_a_document_together() {
     let read = |rules: usize| {
@@ -121,10 +107,10 @@ fn bounds_all_regexes_of_a_document_together() {
         let rules = vec![rule; rules];
         crate::Config::read(&serde_json::json!({"virtualServices": [{"hosts": ["reviews"], "http": rules}]}))
     };
-    assert!(read(8).is_ok());
-    let errors = read(10).expect_err("over the limit");
+    assert!(read(4).is_ok());
+    let errors = read(6).expect_err("over the limit");
     assert_eq!(errors.len(), 1, "{errors}");
     let expected =
-        "/virtualServices/0/http/8/match/0/headers/a/regex: the regexes up to this one have more than 262144";
+        "/virtualServices/0/http/4/match/0/headers/a/regex: the regexes up to this one have more than 131072";
     assert!(errors.to_string().starts_with(expected), "{errors}");
 }

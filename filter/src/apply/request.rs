@@ -37,8 +37,10 @@ pub(crate) fn apply<'d>(host: &impl Host, decision: &'d Decision<'_>, head: &Req
             headers::remove(host, REQUEST, target.name());
         }
     }
-    for name in table.own_headers().iter().filter(|name| head.has(name.slot()) && !is_steered(name)) {
-        headers::remove(host, REQUEST, name.as_str());
+    if head.has_own() {
+        for name in table.own_headers().iter().filter(|name| head.has(name.slot()) && !is_steered(name)) {
+            headers::remove(host, REQUEST, name.as_str());
+        }
     }
 }
 

@@ -11,9 +11,9 @@ mod policy;
 mod route;
 mod virtual_host;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use canary_config::word_hash::WordMap;
 use canary_config::{Candidate, Config, Proxy};
 
 use crate::acting::cors::CorsNames;
@@ -52,6 +52,7 @@ pub(crate) fn compile(config: &Config) -> RouteTable {
         hosts,
         virtual_hosts,
         destinations: compiler.destinations,
+        regexes: compiler.caches,
         candidate: config.candidate.as_ref().map(|candidate| compile_candidate(candidate, &config.proxy).into()),
     }
 }
@@ -69,11 +70,11 @@ struct Compiler<'c> {
     parameters: NamesBuilder,
     claims: Vec<Vec<String>>,
     /// Names of hosts and versions, each once in memory.
-    texts: HashMap<Box<str>, Arc<str>>,
+    texts: WordMap<Box<str>, Arc<str>>,
     destinations: Vec<DestinationName>,
-    ids: HashMap<(Arc<str>, Option<Arc<str>>), DestinationId>,
+    ids: WordMap<(Arc<str>, Option<Arc<str>>), DestinationId>,
     /// The only port of each host that `services` lists with one.
-    only_ports: HashMap<&'c str, Option<u16>>,
+    only_ports: WordMap<&'c str, Option<u16>>,
     cors: Option<CorsNames>,
     /// Of all regexes of the table.
     caches: Arc<RegexCaches>,
@@ -81,7 +82,7 @@ struct Compiler<'c> {
 
 impl<'c> Compiler<'c> {
     fn new(config: &'c Config) -> Self {
-        let mut only_ports = HashMap::new();
+        let mut only_ports = WordMap::default();
         for service in &config.services {
             let only = if let [port] = *service.ports { Some(port) } else { None };
             only_ports.entry(service.host.as_str()).or_insert(only);
@@ -94,9 +95,9 @@ impl<'c> Compiler<'c> {
             headers,
             parameters: NamesBuilder::default(),
             claims: Vec::new(),
-            texts: HashMap::new(),
+            texts: WordMap::default(),
             destinations: Vec::new(),
-            ids: HashMap::new(),
+            ids: WordMap::default(),
             only_ports,
             cors: None,
             caches: Arc::new(RegexCaches::new()),

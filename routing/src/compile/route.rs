@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use canary_config::{HttpMatch, HttpRoute, Proxy, Redirect, ResolvedRule, VirtualService};
+use canary_config::{HttpMatch, HttpRoute, Pointer, Proxy, Redirect, ResolvedRule, VirtualService};
 
 use super::Compiler;
 use super::condition::matched_path;
@@ -14,7 +14,7 @@ use crate::route::{Action, Route};
 #[derive(Clone)]
 pub(super) struct Draft {
     pub(super) name: Box<str>,
-    pub(super) rule: Box<str>,
+    pub(super) rule: Pointer,
     pub(super) entry: Option<Arc<HttpMatch>>,
     pub(super) action: Arc<Action>,
 }
@@ -43,7 +43,7 @@ impl Compiler<'_> {
             let rule = &*resolved.rule;
             let draft = |entry: Option<&Arc<HttpMatch>>| Draft {
                 name: route_name(rule, entry.map(Arc::as_ref)),
-                rule: rule.at.as_str().into(),
+                rule: rule.at.clone(),
                 entry: entry.cloned(),
                 action: Arc::clone(&action),
             };

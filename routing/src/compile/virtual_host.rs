@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use canary_config::word_hash::WordMap;
 use canary_config::{VirtualService, host};
 
 use super::Compiler;
@@ -72,7 +73,7 @@ impl Compiler<'_> {
     /// Gateways: each host has one list, the rules of all its objects in order, catch-all entries last (the older first).
     /// Hosts with the same objects share it.
     fn merged(&mut self, hosts: &Hosts, objects: &[Vec<Draft>]) -> Vec<VirtualHost> {
-        let mut known = std::collections::HashMap::new();
+        let mut known = WordMap::default();
         let mut merge = |places: &Vec<usize>| {
             let rules = known.entry(places.clone()).or_insert_with(|| {
                 let drafts = places.iter().filter_map(|place| objects.get(*place)).flatten().cloned().collect();

@@ -1,9 +1,9 @@
 //! Rules in order, and the first that matches.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use canary_config::regex::Regex;
+use canary_config::word_hash::WordMap;
 use smallvec::SmallVec;
 
 use super::condition::{Condition, Polarity, Test};
@@ -166,9 +166,9 @@ pub(crate) struct RulesBuilder<'c> {
     /// The regexes of each set, and what the only one requires.
     sets: Vec<(Vec<&'c Regex>, Option<RequiredLiteral>)>,
     /// The sets of the fields whose regexes the index cannot look up.
-    shared: HashMap<Field, usize>,
+    shared: WordMap<Field, usize>,
     /// The regexes by field and pattern.
-    regexes: HashMap<(Field, &'c str), Test>,
+    regexes: WordMap<(Field, &'c str), Test>,
 }
 
 impl<'c> RulesBuilder<'c> {
@@ -231,7 +231,7 @@ impl<'c> RulesBuilder<'c> {
     /// The cheapest conditions of each route first, of equally cheap ones the one that fewer routes have.
     fn order_conditions(&mut self) {
         let several = |route: &&Route| route.conditions.len() > 1;
-        let mut counts: HashMap<(Field, &[u8]), u32> = HashMap::new();
+        let mut counts: WordMap<(Field, &[u8]), u32> = WordMap::default();
         for route in self.routes.iter().filter(several) {
             for condition in self.conditions.get(route.conditions.clone()).unwrap_or_default() {
                 let count = counts.entry((condition.field, condition.text())).or_default();

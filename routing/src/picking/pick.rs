@@ -21,7 +21,7 @@ pub(super) struct Pick<'t> {
     pub(super) target: &'t Target,
     pub(super) version: &'t Version,
     pub(super) reason: Reason,
-    pub(super) split: Option<SplitPick<'t>>,
+    pub(super) split: Option<Box<SplitPick<'t>>>,
     pub(super) fallback: Option<Box<Fallback<'t>>>,
     /// The `Set-Cookie` of a new user.
     pub(super) cookie: Option<String>,
@@ -82,7 +82,7 @@ impl<'t> Resolver<'t, '_> {
             (None, None) => Reason::Weight,
         };
         let order = ring.filter(|_| user.is_some()).map(|ring| ring.order());
-        let split = Some(SplitPick { targets: &forwarding.targets, order, ramped, user });
+        let split = Some(Box::new(SplitPick { targets: &forwarding.targets, order, ramped, user }));
         Some(Pick { split, cookie: cookie.flatten(), ..Pick::of(own(forwarding.targets.get(index)?), reason) })
     }
 

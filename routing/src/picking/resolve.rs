@@ -59,7 +59,8 @@ impl<'t> Resolver<'t, '_> {
             (None, Mode::Version) => pick.map_or(Outcome::Untouched, |(_, pick)| self.name_version(pick)),
         };
         let leaves_faults = self.input.faults == FaultScope::BeforeGuard && left != Left::NOTHING;
-        Decision { delay, abort, aborted, leaves_faults, ..Decision::of(Some(self.route), outcome) }
+        let permissions = self.permissions;
+        Decision { route: Some(self.route), delay, abort, aborted, leaves_faults, permissions, outcome }
     }
 
     /// What the rule asks for, in cluster mode.
@@ -133,30 +134,30 @@ impl<'t> Resolver<'t, '_> {
             }
             Verdict::None => {}
         }
+        let cookie = pick.cookie.take();
+        let mut forward = self.to_version(pick);
+        forward.path =
+            forwarding.path.as_ref().map(|rewrite| path::rewrite(self.input.head, self.route.matched_path, rewrite));
+        forward.authority = headers.authority.as_deref();
+        forward.request_headers = headers.request.changes(self.view, name);
+        forward.response_headers = self.with_cookie(response_headers, cookie);
+        forward.timeout = forwarding.timeout;
+        forward.retries = forwarding.retries.as_ref();
+        forward.limits = &forwarding.limits;
         let mirrors =
             forwarding.mirrors.iter().enumerate().filter(|(position, mirror)| {
                 self.input.chance.draw(Draw::Mirror(*position)).is_within(mirror.percentage)
             });
-        Outcome::Forward(Forward {
-            path: forwarding
-                .path
-                .as_ref()
-                .map(|rewrite| path::rewrite(self.input.head, self.route.matched_path, rewrite)),
-            authority: headers.authority.as_deref(),
-            request_headers: headers.request.changes(self.view, name),
-            response_headers: self.with_cookie(response_headers, &mut pick),
-            timeout: forwarding.timeout,
-            retries: forwarding.retries.as_ref(),
-            limits: &forwarding.limits,
-            mirrors: mirrors.map(|(_, mirror)| mirror.destination.cluster(self.port)).collect(),
-            ..self.to_version(pick)
-        })
+        forward.mirrors.extend(mirrors.map(|(_, mirror)| mirror.destination.cluster(self.port)));
+        Outcome::Forward(forward)
     }
 
     /// Version mode: the version and the cookie that keeps it, nothing else.
     fn name_version(&self, mut pick: Pick<'t>) -> Outcome<'t> {
-        let response_headers = self.with_cookie(HeaderChanges::default(), &mut pick);
-        Outcome::Forward(Forward { response_headers, ..self.to_version(pick) })
+        let cookie = pick.cookie.take();
+        let mut forward = self.to_version(pick);
+        forward.response_headers = self.with_cookie(HeaderChanges::default(), cookie);
+        Outcome::Forward(forward)
     }
 
     /// The way to a version, without what the rule does to the request.
@@ -191,8 +192,8 @@ impl<'t> Resolver<'t, '_> {
     }
 
     /// What makes a new user keep the version.
-    fn with_cookie(&self, changes: HeaderChanges, pick: &mut Pick<'t>) -> HeaderChanges {
-        let Some(cookie) = pick.cookie.take() else { return changes };
+    fn with_cookie(&self, changes: HeaderChanges, cookie: Option<String>) -> HeaderChanges {
+        let Some(cookie) = cookie else { return changes };
         let name = self.table.set_cookie().clone();
         let mut changes = changes.to_vec();
         changes.push(HeaderChange { name, operation: Operation::Add, value: cookie.into_bytes().into() });

@@ -22,6 +22,8 @@ pub(crate) struct RegexCaches(Mutex<Slots>);
 struct Slots {
     caches: Vec<Cache>,
     used: usize,
+    /// Bytes of the automata that the caches are for.
+    compiled: usize,
 }
 
 /// What one automaton has built so far.
@@ -58,6 +60,17 @@ impl RegexCaches {
     #[must_use]
     pub(crate) fn memory_usage(&self) -> usize {
         self.lock().used
+    }
+
+    /// The bytes of the automata that the caches are for.
+    pub(crate) fn compiled(&self) -> usize {
+        self.lock().compiled
+    }
+
+    /// Counts the bytes of an automaton.
+    pub(super) fn count(&self, bytes: usize) {
+        let mut slots = self.lock();
+        slots.compiled = slots.compiled.saturating_add(bytes);
     }
 
     pub(super) fn add(&self) -> Slot {

@@ -75,6 +75,7 @@ impl Group {
     }
 
     pub(super) fn memory_usage(&self) -> usize {
-        self.dfa.memory_usage().saturating_add(size_of_val(&*self.members))
+        let automata = self.dfa.memory_usage().saturating_add(self.dfa.get_nfa().memory_usage());
+        automata.saturating_add(size_of_val(&*self.members))
     }
 }

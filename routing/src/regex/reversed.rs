@@ -10,8 +10,10 @@ use super::state_set::{WORD_BITS, Word, contains, insert};
 #[derive(Debug)]
 pub(super) struct Reversed {
     nfa: NFA,
-    /// For each state, the states that lead to it without a byte, and on which condition.
-    sources: Vec<Vec<(StateID, Option<Look>)>>,
+    /// The ways into states without a byte, in the order of the states that they lead to.
+    ways: Vec<Way>,
+    /// For each state, the place of its first way; and the number of ways.
+    first_ways: Vec<u32>,
     /// The states that read a byte.
     reading: Vec<StateID>,
     /// The states that end a match.
@@ -20,11 +22,20 @@ pub(super) struct Reversed {
     words: usize,
 }
 
+/// A transition that reads no byte.
+#[derive(Debug, Clone, Copy)]
+struct Way {
+    from: StateID,
+    to: StateID,
+    condition: Option<Look>,
+}
+
 impl Reversed {
     pub(super) fn new(nfa: NFA) -> Self {
         let states = nfa.states();
         let mut reversed = Self {
-            sources: vec![Vec::new(); states.len()],
+            ways: Vec::new(),
+            first_ways: Vec::new(),
             reading: Vec::new(),
             matching: Vec::new(),
             words: states.len().div_ceil(WORD_BITS),
@@ -44,13 +55,24 @@ impl Reversed {
                 State::Fail => {}
             }
         }
+        reversed.ways.sort_by_key(|way| way.to);
+        let first = |state: usize| reversed.ways.partition_point(|way| way.to.as_usize() < state);
+        reversed.first_ways = (0..=states.len()).map(|state| u32::try_from(first(state)).unwrap_or(u32::MAX)).collect();
+        reversed.ways.shrink_to_fit();
         reversed
     }
 
     fn connect(&mut self, from: StateID, to: StateID, condition: Option<Look>) {
-        if let Some(sources) = self.sources.get_mut(to.as_usize()) {
-            sources.push((from, condition));
-        }
+        self.ways.push(Way { from, to, condition });
+    }
+
+    /// The ways into a state.
+    fn ways_to(&self, state: StateID) -> &[Way] {
+        let place = |index: usize| self.first_ways.get(index).and_then(|place| usize::try_from(*place).ok());
+        let (Some(first), Some(end)) = (place(state.as_usize()), place(state.as_usize().saturating_add(1))) else {
+            return &[];
+        };
+        self.ways.get(first..end).unwrap_or_default()
     }
 
     pub(super) fn nfa(&self) -> &NFA {
@@ -63,9 +85,9 @@ impl Reversed {
     }
 
     pub(super) fn memory_usage(&self) -> usize {
-        let edges =
-            self.sources.iter().map(|sources| size_of_val(sources.as_slice()).saturating_add(size_of::<Vec<u8>>()));
-        edges.fold(self.nfa.memory_usage(), usize::saturating_add)
+        let ways = size_of_val(self.ways.as_slice()).saturating_add(size_of_val(self.first_ways.as_slice()));
+        let lists = size_of_val(self.reading.as_slice()).saturating_add(size_of_val(self.matching.as_slice()));
+        self.nfa.memory_usage().saturating_add(ways).saturating_add(lists)
     }
 
     /// The set at the end of a text.
@@ -90,11 +112,10 @@ impl Reversed {
         }
         let looks = self.nfa.look_matcher();
         while let Some(state) = open.pop() {
-            for (source, condition) in self.sources.get(state.as_usize()).into_iter().flatten() {
-                if condition.is_none_or(|look| looks.matches(look, text, position))
-                    && insert(&mut set, source.as_usize())
-                {
-                    open.push(*source);
+            for way in self.ways_to(state) {
+                let holds = way.condition.is_none_or(|look| looks.matches(look, text, position));
+                if holds && insert(&mut set, way.from.as_usize()) {
+                    open.push(way.from);
                 }
             }
         }

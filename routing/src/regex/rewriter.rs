@@ -28,12 +28,9 @@ impl Rewriter {
         let nfa = parse(substitution.regex().as_str())
             .ok()
             .and_then(|hir| NFA::compiler().configure(config).build_from_hir(&hir).ok());
-        Self {
-            reversed: nfa.map(Reversed::new),
-            parts: substitution.parts().to_vec(),
-            slot: caches.add(),
-            caches: Arc::clone(caches),
-        }
+        let reversed = nfa.map(Reversed::new);
+        caches.count(reversed.as_ref().map_or(0, Reversed::memory_usage));
+        Self { reversed, parts: substitution.parts().to_vec(), slot: caches.add(), caches: Arc::clone(caches) }
     }
 
     /// The text with every match replaced: leftmost first, without overlap.
@@ -94,12 +91,6 @@ impl Rewriter {
                 }
             }
         }
-    }
-
-    /// Bytes on the heap, without the caches.
-    #[must_use]
-    pub(crate) fn memory_usage(&self) -> usize {
-        self.reversed.as_ref().map_or(0, Reversed::memory_usage)
     }
 }
 

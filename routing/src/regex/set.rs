@@ -42,6 +42,7 @@ impl RegexSet {
             group.push((index, hir));
         }
         set.add_group(&group);
+        caches.count(set.memory_usage());
         set
     }
 
@@ -76,8 +77,7 @@ impl RegexSet {
     }
 
     /// Bytes on the heap, without the caches.
-    #[must_use]
-    pub(crate) fn memory_usage(&self) -> usize {
+    fn memory_usage(&self) -> usize {
         let plain =
             self.plain.iter().map(|(_, test)| test.memory_usage().saturating_add(size_of::<(usize, PlainTest)>()));
         let groups = self.groups.iter().map(|group| group.memory_usage().saturating_add(size_of::<Group>()));

@@ -1,33 +1,48 @@
-//! What users wait at half of the rate that the proxy with the filter can just bear.
+//! What requests wait at half of saturation.
+
+use std::time::Duration;
 
 use e2e::{
-    binaries::EnvoyBinary,
-    costs::{Latency, case},
-    rounds::{Case, Field},
-    statistics::quantile,
+    bench::{Amount, Bench, Pace},
+    costs::{Latency, Measured, Waits, case},
+    statistics::{median, quantile},
+    workload::jobs,
 };
+use fastrand::Rng;
 
-use crate::{Effort, cases::UPSTREAMS};
+use crate::effort::Effort;
 
-/// In turns, the other one first each time, so that neither is always the later one.
-pub(crate) async fn measure(binary: &EnvoyBinary, cases: Vec<Case>, effort: &Effort) -> Latency {
-    let mut field = Field::start(binary, &UPSTREAMS, cases).await;
-    field.warm_up(effort.warm_up, effort.requests).await;
-    let mut rates = Vec::new();
-    for _ in 0..3 {
-        rates.push(field.saturation(case::BOOKINFO, effort.saturating).await as f64);
-    }
-    let rate = quantile(&rates, 50) as u64 / 2;
-    let requests = rate * effort.latency_millis / 1_000;
-    let mut latency = Latency { rate, without: Vec::new(), with: Vec::new() };
-    for round in 0..effort.latency_rounds {
-        let mut turns = [(case::NO_FILTER, &mut latency.without), (case::BOOKINFO, &mut latency.with)];
-        if round % 2 == 1 {
-            turns.reverse();
+/// The cases, the one without a filter first.
+const CASES: [&str; 6] =
+    [case::NO_FILTER, case::CONTROL, case::LUA, jobs::THIRD_ARTICLE_ALONE, jobs::THIRD_ARTICLE, jobs::BOOKINFO];
+
+/// No slice ends by time.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// In slices in turn, each turn in another order, at half of what the slowest of them has borne in the rounds before.
+pub(crate) fn measure(bench: &mut Bench, measured: &[Measured], spins: bool, effort: &Effort) -> Latency {
+    let borne = measured.iter().filter(|case| CASES.contains(&case.name.as_str())).map(|case| case.per_second);
+    let per_second = (borne.fold(f64::MAX, f64::min) / 2.0).floor();
+    let (slices, requests) = effort.waits;
+    let amount = Amount { requests, time: LONGEST };
+    let mut waits = vec![(Vec::new(), Vec::new()); CASES.len()];
+    let mut order: Vec<_> = (0..CASES.len()).collect();
+    let mut random = Rng::new();
+    for _ in 0..slices {
+        random.shuffle(&mut order);
+        for index in &order {
+            let slice = bench.pace(bench.case(CASES[*index]), amount, Pace::Steady { per_second, spins });
+            let (all, p99s) = &mut waits[*index];
+            p99s.push(quantile(&slice, 99).round());
+            all.extend(slice);
         }
-        for (name, p99s) in turns {
-            p99s.push(quantile(&field.waits(name, rate, requests).await, 99).round());
-        }
     }
-    latency
+    let of = |(name, (all, p99_of_slices)): (&str, (Vec<f64>, Vec<f64>))| Waits {
+        name: name.to_owned(),
+        p50: median(&all).round(),
+        p99: quantile(&all, 99).round(),
+        p99_of_slices,
+    };
+    let cases = CASES.into_iter().zip(waits).map(of).collect();
+    Latency { rate: per_second as u64, requests: slices * requests, cases }
 }

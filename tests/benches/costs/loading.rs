@@ -1,65 +1,130 @@
-//! What many rules take to be taken up by a VM, and to be kept there.
+//! What it takes to start a VM, and to load many rules; and what happens to requests meanwhile.
+
+use std::time::{Duration, Instant};
 
 use e2e::{
-    binaries::EnvoyBinary,
-    canary::{Canary, Delivery},
-    costs::Loading,
-    rounds::Field,
-    statistics::differences,
+    bench::{Bench, Case, Traffic, cores::Cores},
+    binaries::{self, EnvoyBinary},
+    bootstrap::{NAME, discovered_filter, ecds_resource},
+    costs::{Loading, Reload},
+    envoy::Envoy,
+    pushed::PushedFile,
+    workload::rules::{self, Rule},
 };
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::{
-    Effort,
-    cases::{UPSTREAMS, everyone_to_v1},
-    rules::{self, Rule},
+    cases::{UPSTREAMS, filter},
+    effort::Effort,
 };
 
-/// What the processor time of all workers is divided by.
-const WORKERS: f64 = 2.0;
-/// Of the two Envoys whose memory is compared.
-const MORE_WORKERS: u8 = 3;
-const REQUESTS: u64 = 500;
+/// Requests per second while rules are reloaded.
+const RATE: f64 = 500.0;
+/// How many VMs there have been.
+const CREATED: &str = "wasm.envoy.wasm.runtime.v8.created";
+/// Until all threads have done what a new configuration makes them do.
+const SETTLED: Duration = Duration::from_millis(200);
 
-pub(crate) async fn measure(binary: &EnvoyBinary, effort: &Effort) -> Loading {
-    let rules = rules::mixed(effort.rules);
-    let millis = take_up(binary, &rules, effort.loads).await;
-    let (mut kib, mut kib_of_ten) = (Vec::new(), Vec::new());
-    for _ in 0..effort.memories {
-        kib.push(of_a_worker(binary, &rules).await);
-        kib_of_ten.push(of_a_worker(binary, &rules::mixed(10)).await);
-    }
-    Loading { rules: rules.len(), millis, kib, kib_of_ten }
+/// A proxy that takes the filter's configurations from a file.
+struct Proxy {
+    bench: Bench,
+    file: PushedFile,
+    _folder: TempDir,
 }
 
-/// A document like no other, so that nobody can have seen it before.
-pub(crate) fn generation(rules: &[Rule], number: usize) -> Value {
+/// Both, in two proxies.
+pub(crate) async fn measure(binary: &EnvoyBinary, cores: Cores, effort: &Effort) -> (Loading, Reload) {
+    let rules = rules::mixed(effort.rules);
+    let loading = loading(&Proxy::start(binary, cores, &rules::document(&[])).await, &rules, effort).await;
+    let reload = reload(&mut Proxy::start(binary, cores, &rules::document(&rules)).await, &rules, effort).await;
+    (loading, reload)
+}
+
+async fn loading(proxy: &Proxy, rules: &[Rule], effort: &Effort) -> Loading {
+    let Proxy { bench, file, .. } = proxy;
+    let (mut millis, mut start_millis) = (Vec::new(), Vec::new());
+    for number in 0..effort.loads {
+        let before = bench.envoy.worker_time();
+        take(&bench.envoy, file, &resource(&generation(rules, number))).await;
+        millis.push(tenths(bench.envoy.worker_time() - before));
+    }
+    let created = bench.envoy.stat(CREATED).await;
+    for number in 0..effort.starts {
+        let mut resource = resource(&generation(&[], number));
+        resource["typed_config"]["config"]["vm_config"]["vm_id"] = json!(format!("start-{number}"));
+        let before = bench.envoy.processor_time();
+        take(&bench.envoy, file, &resource).await;
+        start_millis.push(tenths(bench.envoy.processor_time() - before));
+    }
+    // One that is compiled, one that the main thread tries the configuration in, one of the worker.
+    assert!(bench.envoy.stat(CREATED).await >= created + 3 * effort.starts, "each start makes VMs");
+    bench.envoy.assert_no_crash();
+    Loading { rules: rules.len(), millis, start_millis }
+}
+
+async fn reload(proxy: &mut Proxy, rules: &[Rule], effort: &Effort) -> Reload {
+    let Proxy { bench, file, .. } = proxy;
+    let reloads = async |envoy: &Envoy| {
+        let (begin, mut kib) = (Instant::now(), Vec::new());
+        for number in 0..effort.reloads {
+            take(envoy, file, &resource(&generation(rules, number))).await;
+            kib.push(envoy.resident_kib());
+        }
+        (begin.elapsed(), kib)
+    };
+    let ((took, kib), traffic) = bench.during(0, RATE, reloads).await;
+    let wait = async |_: &Envoy| tokio::time::sleep(took.min(effort.without_reloads)).await;
+    let ((), control) = bench.during(0, RATE, wait).await;
+    bench.envoy.assert_no_crash();
+    assert_eq!(control.failures, [""; 0], "without reloads");
+    assert_eq!(traffic.failures, [""; 0], "{} of {} failed", traffic.failed, traffic.requests + traffic.failed);
+    Reload {
+        rules: rules.len(),
+        requests: traffic.requests,
+        failures: traffic.failed,
+        longest_millis: longest(&traffic),
+        longest_millis_without: longest(&control),
+        kib,
+    }
+}
+
+impl Proxy {
+    async fn start(binary: &EnvoyBinary, cores: Cores, document: &Value) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = PushedFile::new(folder.path().join("filter.json"), &[resource(document)]);
+        let case = Case { filters: vec![discovered_filter(&file)], ..filter("rules", document, "v1").case };
+        let bench = Bench::start(binary, cores, &UPSTREAMS, &[case]).await;
+        Self { bench, file, _folder: folder }
+    }
+}
+
+fn resource(document: &Value) -> Value {
+    ecds_resource(&binaries::wasm(), document)
+}
+
+/// A document like no other, so that nothing can have kept it.
+fn generation(rules: &[Rule], number: u64) -> Value {
     let mut document = rules::document(rules);
     document["virtualServices"][0]["metadata"]["name"] = json!(format!("reviews-{number}"));
     document
 }
 
-/// Milliseconds of a worker for each new document of an Envoy without traffic.
-async fn take_up(binary: &EnvoyBinary, rules: &[Rule], times: usize) -> Vec<f64> {
-    let canary = Canary::start(binary, Delivery::Ecds, &rules::document(&[]), &["v1", "native"]).await;
-    let mut spent = Vec::new();
-    for number in 0..times {
-        let before = canary.envoy.worker_time();
-        canary.take(&generation(rules, number)).await;
-        spent.push(((canary.envoy.worker_time() - before).as_secs_f64() * 1e4 / WORKERS).round() / 10.0);
-    }
-    canary.envoy.assert_no_crash();
-    spent
+/// Pushes a resource, and waits until every thread has it.
+async fn take(envoy: &Envoy, file: &PushedFile, resource: &Value) {
+    let reloads = format!("extension_config_discovery.http_filter.{NAME}.config_reload");
+    let before = envoy.stat(&reloads).await;
+    file.push(std::slice::from_ref(resource));
+    tokio::time::sleep(SETTLED).await;
+    envoy.wait_for_stat(&reloads, before + 1).await;
 }
 
-/// KiB that a worker more has resident with these rules.
-async fn of_a_worker(binary: &EnvoyBinary, rules: &[Rule]) -> f64 {
-    let mut resident = Vec::new();
-    for workers in [1, MORE_WORKERS] {
-        let case = everyone_to_v1("rules", &rules::document(rules));
-        let mut field = Field::start_with(binary, &UPSTREAMS, vec![case], workers).await;
-        field.warm_up(REQUESTS, REQUESTS).await;
-        resident.push(field.envoy.resident_kib() as f64);
-    }
-    differences(&resident[1..], &resident[..1])[0] / f64::from(MORE_WORKERS - 1)
+/// Milliseconds.
+fn tenths(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e4).round() / 10.0
+}
+
+fn longest(traffic: &Traffic) -> f64 {
+    let longest = traffic.waits.iter().copied().max_by(f64::total_cmp).expect("an answer");
+    (longest / 100.0).round() / 10.0
 }

@@ -1,177 +1,145 @@
 //! What the filter costs beside what else could do its work, in one stock Envoy on this machine; see `docs/benchmarks`.
 //!
-//! `ROUNDS`, `REQUESTS` (for each case in each round) and `RELOADS` make it shorter or longer. Every answer is asserted. With fewer
-//! than ten rounds only that counts: where many rules are meant there are fewer, no figures are shown, and the pages stay as they
-//! are. `pages` as an argument writes them anew from the results that are kept.
+//! `ROUNDS`, `SLICE_MS` and `RELOADS` make it shorter or longer. Every answer is asserted. As an argument, `short` asserts that alone,
+//! with fewer rules where many are meant, and writes nothing; `pages` writes the pages again from the results that are kept.
 
 mod cases;
+mod effort;
 mod latency;
 mod loading;
-mod reload;
-mod rules;
 
-use std::{env, fs, path::Path, time::Duration};
+use std::{env, fs, path::Path, thread, time::Duration};
 
-use cases::{Checked, UPSTREAMS};
+use cases::{Row, UPSTREAMS};
 use e2e::{
+    bench::{Bench, Saturated, cores::Cores},
     binaries::{self, EnvoyBinary, workspace},
-    costs::{Machine, Measured, Results, case, pages, targets},
-    rounds::{Field, number},
-    statistics::Spread,
+    costs::{Latency, Machine, Measured, Results, budget::Budget, pages, targets},
+    statistics::median,
 };
-use tokio::runtime::Runtime;
+use effort::Effort;
+use fastrand::Rng;
+use tokio::runtime::Builder;
 
-const ROUNDS: u64 = 60;
-const REQUESTS: u64 = 1_000;
-const RELOADS: u64 = 300;
-/// Fewer say nothing.
-const ENOUGH_ROUNDS: u64 = 10;
 /// A hang must not go on for ever.
 const LONGEST: Duration = Duration::from_secs(7_200);
 
-/// How much of everything.
-#[derive(Debug)]
-pub(crate) struct Effort {
-    rounds: u64,
-    /// Of a slice.
-    requests: u64,
-    /// Of each case, until its VM has compiled what it will compile.
-    warm_up: u64,
-    /// That show the rate which the proxy can just bear.
-    saturating: u64,
-    latency_rounds: u64,
-    /// How long requests come in each of them.
-    latency_millis: u64,
-    /// How many rules are loaded and reloaded.
-    rules: usize,
-    loads: usize,
-    memories: usize,
-    reloads: usize,
+/// What a request costs and waits.
+struct Requests {
+    cases: Vec<Measured>,
+    /// See [`Results`].
+    busy: f64,
+    load_micros: f64,
+    latency: Latency,
 }
 
-impl Effort {
-    fn from_environment() -> Self {
-        let (rounds, requests) = (number("ROUNDS", ROUNDS), number("REQUESTS", REQUESTS));
-        if rounds < ENOUGH_ROUNDS {
-            let (latency_rounds, latency_millis) = (2, 200);
-            let (rules, loads, memories, reloads) = (500, 2, 1, 10);
-            let (warm_up, saturating) = (requests, requests);
-            return Self {
-                rounds,
-                requests,
-                warm_up,
-                saturating,
-                latency_rounds,
-                latency_millis,
-                rules,
-                loads,
-                memories,
-                reloads,
-            };
-        }
-        Self {
-            rounds,
-            requests,
-            warm_up: 5_000,
-            saturating: 20_000,
-            latency_rounds: rounds / 2,
-            latency_millis: 2_000,
-            rules: 10_000,
-            loads: 20,
-            memories: 3,
-            reloads: number("RELOADS", RELOADS) as usize,
-        }
-    }
-
-    fn is_enough(&self) -> bool {
-        self.rounds >= ENOUGH_ROUNDS
-    }
-
-    /// As many as a case's name says, where that is to be measured.
-    pub(crate) fn many(&self, full: usize) -> usize {
-        if self.is_enough() { full } else { (full / 100).max(10) }
-    }
-}
-
-async fn costs(binary: &EnvoyBinary, cases: &[Checked], effort: &Effort) -> Vec<Measured> {
-    let mut field = Field::start(binary, &UPSTREAMS, cases.iter().map(|checked| checked.case.clone()).collect()).await;
-    for checked in cases {
-        checked.check(&field).await;
-    }
-    field.warm_up(effort.warm_up, effort.requests).await;
-    let spent = field.rounds(effort.rounds).await;
-    field.envoy.assert_no_crash();
-    let tenths = |micros: Vec<f64>| micros.into_iter().map(|micros| (micros * 10.0).round() / 10.0).collect();
-    let measured = |(checked, micros): (&Checked, Vec<f64>)| Measured {
-        name: checked.case.name.clone(),
-        base: checked.base.to_owned(),
-        micros: tenths(micros),
-    };
-    cases.iter().zip(spent).map(measured).collect()
-}
-
-async fn measure() -> (Results, bool) {
-    let effort = Effort::from_environment();
-    let binary = binaries::envoys().unwrap_or_else(|error| panic!("{error}")).remove(0);
+/// All cases in one proxy.
+async fn requests(binary: &EnvoyBinary, cores: Cores, effort: &Effort) -> Requests {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let cases = cases::all(folder.path(), &effort);
-    let both = [case::NO_FILTER, case::BOOKINFO];
-    let both = cases.iter().filter(|checked| both.contains(&checked.case.name.as_str()));
-    let both = both.map(|checked| checked.case.clone()).collect();
-    eprintln!("what a request costs, {} cases", cases.len());
-    let costs = costs(&binary, &cases, &effort).await;
+    let rows = cases::all(folder.path(), effort);
+    eprintln!("what a request costs, {} cases", rows.len());
+    let cases: Vec<_> = rows.iter().map(|row| row.case.clone()).collect();
+    let mut bench = Bench::start(binary, cores, &UPSTREAMS, &cases).await;
+    for (index, row) in rows.iter().enumerate() {
+        row.check(&mut bench);
+        bench.saturate(index, effort.warm_up);
+    }
+    let slices = rounds(&mut bench, rows.len(), effort);
+    let busy: Vec<_> = slices.iter().flatten().map(|slice| slice.busy).collect();
+    let measured: Vec<_> = rows.iter().zip(&slices).map(measured).collect();
     eprintln!("what it waits");
-    let latency = latency::measure(&binary, both, &effort).await;
-    eprintln!("what {} rules take", effort.rules);
-    let loading = loading::measure(&binary, &effort).await;
-    eprintln!("{} reloads of them", effort.reloads);
-    let reload = reload::measure(&binary, &effort).await;
-    let results = Results {
-        machine: Machine::here(&binary.version),
+    let latency = latency::measure(&mut bench, &measured, cores.are_two(), effort);
+    bench.envoy.assert_no_crash();
+    let load: Vec<_> = slices[0].iter().map(|slice| slice.load_micros).collect();
+    let round = |value: f64| (value * 100.0).round() / 100.0;
+    Requests { cases: measured, busy: round(median(&busy)), load_micros: round(median(&load)), latency }
+}
+
+/// The slices of each case, each round in another order.
+fn rounds(bench: &mut Bench, cases: usize, effort: &Effort) -> Vec<Vec<Saturated>> {
+    let (mut slices, mut random) = (vec![Vec::new(); cases], Rng::new());
+    let mut order: Vec<_> = (0..cases).collect();
+    for round in 1..=effort.rounds {
+        random.shuffle(&mut order);
+        for case in &order {
+            slices[*case].push(bench.saturate(*case, effort.slice));
+        }
+        eprintln!("round {round} of {}", effort.rounds);
+    }
+    slices
+}
+
+fn measured((row, slices): (&Row, &Vec<Saturated>)) -> Measured {
+    let hundredths = |value: f64| (value * 100.0).round() / 100.0;
+    let per_second: Vec<_> = slices.iter().map(|slice| slice.per_second).collect();
+    Measured {
+        name: row.case.name.clone(),
+        base: row.base.to_owned(),
+        micros: slices.iter().map(|slice| hundredths(slice.micros)).collect(),
+        per_second: median(&per_second).round(),
+    }
+}
+
+async fn measure(cores: Cores, available: usize, effort: &Effort) -> Results {
+    let binary = binaries::envoys().unwrap_or_else(|error| panic!("{error}")).remove(0);
+    let Requests { cases, busy, load_micros, latency } = requests(&binary, cores, effort).await;
+    eprintln!("what {} rules take, and {} reloads of them", effort.rules, effort.reloads);
+    let (loading, reload) = loading::measure(&binary, cores, effort).await;
+    Results {
+        machine: Machine::here(&binary.version, available),
         rounds: effort.rounds,
-        requests: effort.requests,
+        slice_millis: u64::try_from(effort.slice.time.as_millis()).expect("a short time"),
+        busy,
+        load_micros,
+        large: Budget::read().large,
         filter_bytes: fs::metadata(binaries::wasm()).expect("the filter").len(),
-        cases: costs,
+        cases,
         latency,
         loading,
         reload,
-    };
-    (results, effort.is_enough())
+    }
 }
 
 fn print(results: &Results) {
-    println!("{:<60} {:>8}   {:>26}", "microseconds of processor time", "median", "more (p25 … p75)");
+    println!("{:<66} {:>8}   {:>26}", "microseconds of processor time", "median", "more (90 % interval)");
     for case in &results.cases {
-        println!("{:<60} {:>8.1}   {:>26}", case.name, Spread::of(&case.micros).median, case.over(results));
+        println!("{:<66} {:>8.1}   {:>26}", case.name, median(&case.micros), case.over(results));
     }
     println!();
-    for row in targets::rows(results) {
-        println!("{:<90} {:>10}   {:<36} {}", row.what, row.target, row.figure, row.verdict);
+    for row in targets::rows(results, &Budget::read()) {
+        println!("{:<92} {:>10}   {:<30} {}", row.what, row.target, row.figure, row.verdict);
+    }
+    if let Some(why) = results.why_undecided() {
+        println!("\nNo verdict on what was timed: {why}");
     }
 }
 
 fn write(results: &Results) {
     let read =
         |file: &Path| fs::read_to_string(workspace().join(file)).unwrap_or_else(|error| panic!("{file:?}: {error}"));
-    for (file, content) in pages::written(results, read) {
+    for (file, content) in pages::written(results, &Budget::read(), read) {
         fs::write(workspace().join(file), content).unwrap_or_else(|error| panic!("{file}: {error}"));
         println!("{file}");
     }
 }
 
 fn main() {
-    if env::args().any(|argument| argument == "pages") {
+    let has = |wanted: &str| env::args().any(|argument| argument == wanted);
+    if has("pages") {
         let text = fs::read_to_string(workspace().join(pages::RESULTS)).expect("results");
         return write(&Results::from_text(&text).expect("results"));
     }
-    let runtime = Runtime::new().expect("a tokio runtime");
-    let (results, is_enough) =
-        runtime.block_on(async { tokio::time::timeout(LONGEST, measure()).await }).expect("done in time");
-    if is_enough {
-        print(&results);
-        write(&results);
-        assert!(results.reload.is_flat(), "memory grows with each reload: {:?} KiB", results.reload.kib);
-    } else {
-        println!("every answer was right; fewer than {ENOUGH_ROUNDS} rounds say nothing of costs");
+    let effort = Effort::new(has("short"));
+    let available = thread::available_parallelism().map_or(1, usize::from);
+    // Before there is another thread, so that all of them are on the core of the load.
+    let cores = Cores::take();
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a tokio runtime");
+    let results = runtime.block_on(async { tokio::time::timeout(LONGEST, measure(cores, available, &effort)).await });
+    let results = results.expect("done in time");
+    if effort.is_short {
+        return println!("every answer was right; nothing was measured");
     }
+    print(&results);
+    write(&results);
+    assert!(results.reload.is_flat(), "memory grows with each reload: {:?} KiB", results.reload.kib);
 }

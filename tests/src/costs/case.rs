@@ -1,107 +1,112 @@
-//! Names of the cases that tables, targets and the chart speak of.
+//! Names of the cases that tables, targets and the chart speak of; those of the jobs are in [`crate::workload::jobs`].
+
+use crate::host_calls::{Call, Callback};
 
 /// A plain route to one cluster, and no filter: what everything is compared with.
 pub const NO_FILTER: &str = "no filter";
-/// The same once more, as a control.
+/// The same once more: the control.
 pub const CONTROL: &str = "no filter, again";
 /// The same for a request with five headers more.
 pub const NO_FILTER_FIVE: &str = "no filter, five headers more";
-/// A route whose cluster the client names.
-pub const CLUSTER_HEADER: &str = "no filter, cluster_header";
+/// The route whose cluster a header names, here from the client.
+pub const STEERED: &str = "no filter, the steered route";
 /// The third article's script.
 pub const LUA: &str = "Lua script";
-/// One get, one set, and a route by the header that was set.
-pub const FLOOR: &str = "hand-written, one get and one set";
-/// The Lua script's job by hand.
-pub const BY_HAND: &str = "hand-written, the Lua script's job";
-/// The Lua script's job by the filter that tells nobody.
-pub const BARE: &str = "filter, the Lua script's job, metrics and filter state off";
-/// The same with filter state.
-pub const WITH_STATE: &str = "filter, the Lua script's job, metrics off";
-/// The same as shipped.
-pub const SHIPPED: &str = "filter, the Lua script's job";
 /// A request for a host that the configuration does not know.
 pub const UNKNOWN_HOST: &str = "filter, unknown host";
-/// Host, path, headers, a sticky split and two control headers.
-pub const BOOKINFO: &str = "filter, Bookinfo";
-/// The same, and the shipped route with its three mirrors.
-pub const BOOKINFO_MIRRORS: &str = "filter, Bookinfo, shipped routes";
-/// A thousand hosts.
+/// Bookinfo with the shipped route and its three mirrors.
+pub const BOOKINFO_SHIPPED_ROUTE: &str = "filter, Bookinfo, the shipped route";
+/// The third article's job, and a native filter that makes Envoy choose the route again.
+pub const REFRESHER: &str = "filter, the third article's job, RBAC behind it";
+/// The same, and the guard.
+pub const GUARD: &str = "filter, the third article's job, RBAC and the guard behind it";
+/// Many hosts.
 pub const HOSTS: &str = "filter, 1,000 hosts of 10 rules";
-/// Values of one header.
-pub const VALUES: &str = "filter, 100,000 values";
-/// Rules that differ in their last header.
+/// Many values of one header.
+pub const VALUES: &str = "filter, 100,000 values of one header";
+/// Many headers.
+pub const OWN_HEADERS: &str = "filter, 10,000 rules with a header of their own";
+/// Rules that differ in the last of five headers.
 pub const ALIKE: &str = "filter, 200 rules alike";
 /// The same as native routes.
 pub const NATIVE_ALIKE: &str = "native routes, 200 rules alike";
-/// Regular expressions.
+/// Regular expressions over one header.
 pub const REGEXES: &str = "filter, 50 regexes";
 /// The same as native routes.
 pub const NATIVE_REGEXES: &str = "native routes, 50 regexes";
+/// The filter, and a request of 57 KB that no rule looks at.
+pub const LARGE_HARMLESS: &str = "filter, 57 KB, harmless";
+/// The same filter, and the request that costs it the most instructions.
+pub const LARGE_WORST: &str = "filter, 57 KB, the worst";
 
 /// Numbers of mixed rules.
 pub const SIZES: [usize; 3] = [10, 1_000, 10_000];
 
-/// So many rules as native routes, none of which matches.
+/// So many rules as native routes, of which the last matches.
 #[must_use]
 pub fn native(rules: usize) -> String {
     format!("native routes, {} rules", thousands(rules))
 }
 
-/// The same, for a request that the rule in the middle matches.
-#[must_use]
-pub fn native_listed(rules: usize) -> String {
-    format!("{}, a listed user", native(rules))
-}
-
-/// So many rules in the filter, none of which matches.
+/// So many rules in the filter, of which the last matches.
 #[must_use]
 pub fn filter(rules: usize) -> String {
     format!("filter, {} rules", thousands(rules))
 }
 
-/// The same, for a request that the rule in the middle matches.
-#[must_use]
-pub fn filter_listed(rules: usize) -> String {
-    format!("{}, a listed user", filter(rules))
-}
+/// Modules that do nothing, each in a callback or two more than the one before: name, callbacks, and what comes with the last.
+pub const ENTRIES: [(&str, &[Callback], &str); 5] = {
+    use Callback::{Create, Delete, Done, Log, RequestHeaders, ResponseHeaders};
+    [
+        ("module, no callback", &[], "a context for each stream"),
+        ("module, request headers", &[RequestHeaders], "entry for the headers of the request"),
+        ("module, response headers", &[RequestHeaders, ResponseHeaders], "entry for the headers of the response"),
+        ("module, log", &[RequestHeaders, ResponseHeaders, Log], "entry for the access log"),
+        (
+            "module, beginning and end",
+            &[Create, RequestHeaders, ResponseHeaders, Log, Done, Delete],
+            "entries for the beginning and the end of the context (three)",
+        ),
+    ]
+};
 
-/// A module that makes a host call once.
-#[must_use]
-pub fn once(call: &str) -> String {
-    format!("module, {call}")
-}
-
-/// A module that makes a host call eleven times.
-#[must_use]
-pub fn eleven_times(call: &str) -> String {
-    format!("module, 11 × {call}")
-}
-
-/// Modules that do nothing, each in one callback more than the one before.
-pub const ENTRIES: [(&str, &str, &str); 5] = [
-    ("module, no callback", "loaded", "a context for each stream"),
-    ("module, request headers", "request", "entry for the request's headers"),
-    ("module, response headers", "response", "entry for the response's headers"),
-    ("module, log", "log", "entry for the access log"),
-    ("module, beginning and end", "lifetime", "entries for the context's beginning and end (three)"),
-];
-
-/// The entry that modules with host calls make them in.
+/// The module of which [`repeated`] ones do more.
 pub const ENTRY: &str = ENTRIES[1].0;
 
-/// Host calls: the name, the module and what is called.
-pub const CALLS: [(&str, &str, &str); 9] = [
-    ("get", "get", "read one header"),
-    ("absent get", "get-absent", "look for a header that is absent"),
-    ("map", "map", "read all headers, undecoded"),
-    ("refresh", "refresh", "have the route chosen anew"),
-    ("set", "set", "set a request header, and have the route chosen anew"),
-    ("property", "property", "read a property, `xds.cluster_name`"),
-    ("state", "state", "set filter state, for access logs"),
-    ("clock", "clock", "read the clock"),
-    ("metric", "metric", "count"),
-];
+/// How often a [`repeated`] module makes its call.
+pub const REPEATS: usize = 10;
+
+/// A module that makes a host call so many times.
+#[must_use]
+pub fn repeated(call: &str) -> String {
+    format!("module, {REPEATS} × {call}")
+}
+
+/// Host calls: a name, the call, and what it does.
+#[must_use]
+pub fn calls() -> Vec<(&'static str, Call, &'static str)> {
+    let text = str::to_owned;
+    vec![
+        ("get", Call::GetHeader { map: 0, name: text("grpcsvc") }, "read one header"),
+        ("absent get", Call::GetHeader { map: 0, name: text("x-absent") }, "look for a header that is absent"),
+        ("map", Call::GetHeaders { map: 0 }, "read all headers, undecoded"),
+        ("refresh", Call::ClearRouteCache, "have the route chosen again"),
+        (
+            "set",
+            Call::SetHeader { map: 0, name: text("x-canary-version"), value: text("v1") },
+            "set a request header, and have the route chosen again",
+        ),
+        ("property", Call::GetProperty { path: text("xds\0cluster_name") }, "read a property, `xds.cluster_name`"),
+        (
+            "state",
+            Call::SetProperty { path: text("canary"), value: text("version=v1 reason=rule") },
+            "set filter state, for access logs",
+        ),
+        ("clock", Call::ReadClock, "read the clock"),
+        ("count", Call::Count { series: 0 }, "add to a counter"),
+        ("observe", Call::Observe { series: 0 }, "add to a histogram"),
+    ]
+}
 
 /// `10,000`
 #[must_use]

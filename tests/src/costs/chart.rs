@@ -1,11 +1,11 @@
-//! Cost against number of rules.
+//! What a request costs against the number of rules, of which the last matches.
 
 use std::error::Error;
 
 use plotters::prelude::*;
 
 use super::{Results, case};
-use crate::statistics::Spread;
+use crate::{statistics::median, workload::jobs};
 
 const SIZE: (u32, u32) = (900, 520);
 const FONT: (&str, i32) = ("sans-serif", 15);
@@ -27,17 +27,15 @@ pub fn svg(results: &Results) -> Result<String, Box<dyn Error>> {
 }
 
 fn lines(results: &Results) -> Vec<Line> {
-    let added = |name: &str| Spread::of(&results.added(name)).median.max(LEAST);
+    let added = |name: &str| median(&results.added(name)).max(LEAST);
     let by_size =
         |name: fn(usize) -> String| case::SIZES.iter().map(|size| (*size as f64, added(&name(*size)))).collect();
     let level = |name: &str| case::SIZES.iter().map(|size| (*size as f64, added(name))).collect();
     vec![
-        ("native routes, nobody's rule", RGBColor(200, 60, 50), by_size(case::native)),
-        ("native routes, the rule in the middle", RGBColor(230, 150, 60), by_size(case::native_listed)),
-        ("canary-filter, nobody's rule", RGBColor(30, 100, 200), by_size(case::filter)),
-        ("canary-filter, the rule in the middle", RGBColor(90, 170, 230), by_size(case::filter_listed)),
+        ("native routes", RGBColor(200, 60, 50), by_size(case::native)),
+        ("canary-filter", RGBColor(30, 100, 200), by_size(case::filter)),
         ("Lua script, one header", RGBColor(120, 120, 120), level(case::LUA)),
-        ("hand-written module, one header", RGBColor(60, 150, 90), level(case::BY_HAND)),
+        ("floor: a module with the same host calls, one header", RGBColor(60, 150, 90), level(jobs::FLOORS[1])),
     ]
 }
 

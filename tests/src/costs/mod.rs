@@ -1,16 +1,19 @@
-//! What `make bench` has measured, and the pages that say so: everything on them is made from [`Results`], so a test can hold the
-//! pages against the results that are kept beside them.
+//! What `make bench` has measured, and the pages that say so: everything on them is made from [`Results`] and [`budget::Budget`], so
+//! a test can hold the pages against the files that are kept.
 
+pub mod budget;
 pub mod case;
 pub mod chart;
 pub mod pages;
 pub mod targets;
+pub mod verdict;
 
-use std::{fs, process::Command, thread};
+use std::{fs, process::Command};
 
 use serde::{Deserialize, Serialize};
 
-use crate::statistics::differences;
+use crate::statistics::{Estimate, differences};
+use budget::Large;
 
 /// Everything that was measured.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -19,15 +22,21 @@ pub struct Results {
     pub machine: Machine,
     /// Rounds of the cases.
     pub rounds: u64,
-    /// Requests for each case in each round, but for dear ones.
-    pub requests: u64,
+    /// How long a case was measured in each round, in milliseconds.
+    pub slice_millis: u64,
+    /// The share of its slices that the proxy ran: the median of all.
+    pub busy: f64,
+    /// Processor time of clients and upstreams per request without a filter, in microseconds.
+    pub load_micros: f64,
     /// The size of the filter's module.
     pub filter_bytes: u64,
     /// What a request costs.
     pub cases: Vec<Measured>,
+    /// The large request that two of the cases send.
+    pub large: Large,
     /// What it waits.
     pub latency: Latency,
-    /// What rules take to be loaded and kept.
+    /// What loading takes.
     pub loading: Loading,
     /// What a change of rules does to requests.
     pub reload: Reload,
@@ -38,7 +47,7 @@ pub struct Results {
 pub struct Machine {
     /// The model of its processor.
     pub processor: String,
-    /// How many can run at a time.
+    /// How many cores this process may use.
     pub cores: usize,
     /// The kernel's release, without what its builder added.
     pub kernel: String,
@@ -51,36 +60,50 @@ pub struct Machine {
 /// One case.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Measured {
-    /// Its name, one of [`case`].
+    /// Its name, one of [`case`] or of a job.
     pub name: String,
     /// The case that it is compared with.
     pub base: String,
-    /// Processor time of the worker for a request in each round, in microseconds.
+    /// Processor time of the proxy per request in each round, in microseconds.
     pub micros: Vec<f64>,
+    /// Requests per second of a saturated worker: the median.
+    pub per_second: f64,
 }
 
-/// Requests at half of the rate that the proxy with the filter can just bear, in turns without and with it.
+/// Requests that come when they are due, at half of the rate that the slowest of the cases can bear.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Latency {
-    /// Requests in a second.
+    /// Requests per second.
     pub rate: u64,
-    /// The 99th percentile of each round without a filter, in microseconds from when a request was due.
-    pub without: Vec<f64>,
-    /// The same with it.
-    pub with: Vec<f64>,
+    /// Requests of each case.
+    pub requests: u64,
+    /// By case; the first is the one without a filter.
+    pub cases: Vec<Waits>,
 }
 
-/// Rules in a VM.
+/// How long requests of a case wait, in microseconds from when a request was due.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Waits {
+    /// The case.
+    pub name: String,
+    /// The median of all requests.
+    pub p50: f64,
+    /// The 99th percentile of all requests.
+    pub p99: f64,
+    /// The 99th percentile of each slice.
+    pub p99_of_slices: Vec<f64>,
+}
+
+/// What loading takes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Loading {
-    /// How many.
+    /// How many rules.
     pub rules: usize,
-    /// Processor time of a worker that takes them up, each time, in milliseconds.
+    /// Processor time of a worker that reads and compiles them, each time, in milliseconds.
     pub millis: Vec<f64>,
-    /// KiB for each worker, each time: resident memory of three workers over that of one, by two.
-    pub kib: Vec<f64>,
-    /// The same with ten rules.
-    pub kib_of_ten: Vec<f64>,
+    /// Processor time of the proxy for a VM more with a small configuration, each time, in milliseconds: the module compiled once,
+    /// and the start of two VMs, that of the main thread and that of the worker.
+    pub start_millis: Vec<f64>,
 }
 
 /// New rules under load, over and over.
@@ -92,11 +115,11 @@ pub struct Reload {
     pub requests: u64,
     /// Those that were not answered as they had to be.
     pub failures: u64,
-    /// The longest answer, in milliseconds.
+    /// The longest wait, in milliseconds.
     pub longest_millis: f64,
-    /// The same for as long without a change.
+    /// The same without reloads.
     pub longest_millis_without: f64,
-    /// Resident memory after each change.
+    /// Resident memory after each reload.
     pub kib: Vec<u64>,
 }
 
@@ -106,18 +129,30 @@ impl Machine {
     /// # Panics
     /// If it does not say.
     #[must_use]
-    pub fn here(envoy: &str) -> Self {
+    pub fn here(envoy: &str, cores: usize) -> Self {
         let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").expect("the kernel's release");
         let date = Command::new("date").args(["-u", "+%F"]).output().expect("the date");
         Self {
             processor: model.map_or("unknown", |(_, model)| model).to_owned(),
-            cores: thread::available_parallelism().map_or(1, usize::from),
+            cores,
             kernel: kernel.trim().split('-').next().unwrap_or_default().to_owned(),
             envoy: envoy.to_owned(),
             date: String::from_utf8_lossy(&date.stdout).trim().to_owned(),
         }
+    }
+}
+
+impl Latency {
+    /// The 99th percentile of a case by that of the case without a filter, slice by slice.
+    ///
+    /// # Panics
+    /// If it was not measured.
+    #[must_use]
+    pub fn ratio_of_p99(&self, name: &str) -> Estimate {
+        let waits = self.cases.iter().find(|waits| waits.name == name).unwrap_or_else(|| panic!("no waits of {name}"));
+        Estimate::median_of_ratios(&waits.p99_of_slices, &self.cases[0].p99_of_slices)
     }
 }
 

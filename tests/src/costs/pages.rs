@@ -3,11 +3,15 @@
 use std::{fmt::Write, path::Path};
 
 use super::{
-    Results, case,
-    case::{CALLS, ENTRIES, ENTRY},
+    Results, Waits,
+    budget::Budget,
+    case::{self, ENTRIES, ENTRY, REPEATS},
     chart, targets,
 };
-use crate::statistics::{Spread, differences};
+use crate::{
+    statistics::{Estimate, differences, median},
+    workload::jobs,
+};
 
 /// Where [`written`] goes, relative to the project.
 pub const RESULTS: &str = "docs/benchmarks/results.json";
@@ -21,17 +25,18 @@ const README: &str = "README.md";
 /// # Panics
 /// If the chart cannot be drawn, or a page has no place for its part.
 #[must_use]
-pub fn written(results: &Results, read: impl Fn(&Path) -> String) -> Vec<(&'static str, String)> {
+pub fn written(results: &Results, budget: &Budget, read: impl Fn(&Path) -> String) -> Vec<(&'static str, String)> {
     let put = |file: &'static str, mark: &str, table: &str| {
         let page = with_part(&read(Path::new(file)), mark, table);
         (file, page.unwrap_or_else(|| panic!("{file} has no place for {mark}")))
     };
+    let targets = target_table(results, budget);
     vec![
         (RESULTS, results.to_text()),
-        (TABLES, tables(results)),
+        (TABLES, tables(results, &targets)),
         (CHART, chart::svg(results).unwrap_or_else(|error| panic!("{error}"))),
         put(PARTS, "parts", &parts(results)),
-        put(README, "targets", &target_table(results)),
+        put(README, "targets", &targets),
     ]
 }
 
@@ -45,97 +50,131 @@ fn with_part(page: &str, mark: &str, part: &str) -> Option<String> {
 
 fn where_and_when(results: &Results) -> String {
     let machine = &results.machine;
+    let cores = if machine.cores > 1 { "proxy and load on a core each" } else { "proxy and load on the only core" };
     format!(
-        "{}, {} cores, Linux {}; Envoy {}, one worker; {}; {} rounds of {} requests.",
+        "{}, {} cores, Linux {}; Envoy {}, one worker, {cores}; {}; {} rounds of {} ms per case, of which the proxy ran {:.0} %; clients and upstreams took {:.0} µs per request.",
         machine.processor,
         machine.cores,
         machine.kernel,
         machine.envoy,
         machine.date,
         results.rounds,
-        case::thousands(results.requests as usize)
+        case::thousands(results.slice_millis as usize),
+        results.busy * 100.0,
+        results.load_micros
     )
 }
 
-fn target_table(results: &Results) -> String {
-    let mut table = format!("{}\n\n| | target | measured | |\n|---|---|---|---|\n", where_and_when(results));
-    for row in targets::rows(results) {
+/// The machine, why there is no verdict if there is none, and the targets.
+fn target_table(results: &Results, budget: &Budget) -> String {
+    let mut table = format!("{}\n\n", where_and_when(results));
+    if let Some(why) = results.why_undecided() {
+        let _ = writeln!(table, "**No verdict on what was timed:** {why}.\n");
+    }
+    table.push_str("| | target | measured | |\n|---|---|---|---|\n");
+    for row in targets::rows(results, budget) {
         let _ = writeln!(table, "| {} | {} | {} | {} |", row.what, row.target, row.figure, row.verdict);
     }
     table
 }
 
-fn tables(results: &Results) -> String {
+fn tables(results: &Results, targets: &str) -> String {
     let mut page = format!(
-        "<!-- Written by `make bench`; change tests/src/costs instead. -->\n# Benchmarks\n\n\
-         {}\n\nWhat was aimed at. A ratio is one of added processor time (over no filter) unless the row says otherwise; in brackets, where nine in ten \
-         such ratios lie when the rounds are drawn anew from those that were measured.\n\n",
-        where_and_when(results)
-    );
-    let targets = target_table(results);
-    // The line on the machine stands above.
-    page.push_str(targets.split_once("\n\n").map_or("", |(_, table)| table));
-    page.push_str(
-        "\n![Cost against number of rules](chart.svg)\n\n\
-         Every case: microseconds that the worker thread spends on a request, by the kernel's scheduler. Medians over the rounds; differences are \
-         taken within each round, with their quartiles in brackets. [`results.json`](results.json) has every round.\n\n\
-         | case | all of the proxy | over | more (quartiles) |\n|---|---|---|---|\n",
+        "<!-- Written by `make bench`; change tests/src/costs instead. -->\n# Benchmarks\n\n{targets}\n\
+         Processor time is that of the whole proxy process per request, with one saturated worker. A ratio is one of added processor \
+         time (over no filter) unless the row says otherwise. In brackets: 90 % bootstrap intervals over the rounds. A verdict is given \
+         where the whole interval is on one side of the target. Instructions, memory of a VM and size are exact.\n\n\
+         A floor is a module that makes the same host calls as the filter for the same request, and nothing else: it is generated from \
+         the calls that [`budget.json`](../../tests/tests/data/budget.json) records.\n\n\
+         ![Cost against number of rules](chart.svg)\n\n## Every case\n\n\
+         Microseconds of processor time per request: medians over the rounds, and medians of the differences within each round. \
+         [`results.json`](results.json) has every round.\n\n\
+         | case | all of the proxy | requests per second | over | more |\n|---|---|---|---|---|\n",
     );
     for case in &results.cases {
         let _ = writeln!(
             page,
-            "| {} | {:.1} | {} | {} |",
+            "| {} | {:.1} | {} | {} | {} |",
             case.name,
-            Spread::of(&case.micros).median,
+            median(&case.micros),
+            case::thousands(case.per_second as usize),
             case.base,
             case.over(results)
         );
     }
+    page.push_str(&waits(results));
     page
 }
 
-/// Where the time goes.
-fn parts(results: &Results) -> String {
-    let micros = |name: &str| results.case(name).micros.clone();
-    let spread = |values: &[f64]| {
-        let Spread { median, p25, p75 } = Spread::of(values);
-        format!("{median:+.2} ({p25:+.2} … {p75:+.2})")
-    };
-    let less = |one: &str, other: &str| differences(&micros(one), &micros(other));
-    let mut part = format!("{}\n\n| entering the VM | µs (quartiles) |\n|---|---|\n", where_and_when(results));
-    let mut before = case::NO_FILTER;
-    for (name, _, what) in ENTRIES {
-        let _ = writeln!(part, "| {what} | {} |", spread(&less(name, before)));
-        before = name;
-    }
-    part.push_str("\n| a host call | the only one of a request, µs | each of ten more, µs |\n|---|---|---|\n");
-    for (name, _, what) in CALLS {
-        let (once, eleven) = (case::once(name), case::eleven_times(name));
-        let more: Vec<_> = less(&eleven, &once).iter().map(|ten| ten / 10.0).collect();
-        let _ = writeln!(part, "| {what} | {} | {} |", spread(&less(&once, ENTRY)), spread(&more));
-    }
-    part.push_str("\n| the filter | µs (quartiles) |\n|---|---|\n");
-    for (what, one, other) in LAYERS {
-        let _ = writeln!(part, "| {what} | {} |", spread(&less(one, other)));
+fn waits(results: &Results) -> String {
+    let latency = &results.latency;
+    let mut part = format!(
+        "\n## What requests wait\n\n{} requests per second, half of what the slowest of these cases can bear, sent when they are due \
+         whether or not those before are answered; {} requests per case, in slices in turn. Microseconds from when a request was due.\n\n\
+         | case | p50 | p99 | p99 of a slice against no filter |\n|---|---|---|---|\n",
+        case::thousands(latency.rate as usize),
+        case::thousands(latency.requests as usize)
+    );
+    for Waits { name, p50, p99, .. } in &latency.cases {
+        let Estimate { value, low, high } = latency.ratio_of_p99(name);
+        let _ = writeln!(part, "| {name} | {p50:.0} | {p99:.0} | {value:.2} × ({low:.2} … {high:.2}) |");
     }
     part
 }
 
-/// What the filter does beyond another case.
-const LAYERS: [(&str, &str, &str); 9] = [
-    ("natively: a route whose cluster a header names, over a plain one", case::CLUSTER_HEADER, case::NO_FILTER),
-    ("one get, one set and that route, without an SDK (the floor)", case::FLOOR, case::NO_FILTER),
-    ("the Lua script's job by hand, over the floor", case::BY_HAND, case::FLOOR),
+/// Where the time goes.
+fn parts(results: &Results) -> String {
+    let estimate = |one: &str, other: &str, times: f64| {
+        let more = differences(&results.case(one).micros, &results.case(other).micros);
+        let Estimate { value, low, high } =
+            Estimate::of_median(&more.iter().map(|more| more / times).collect::<Vec<_>>());
+        format!("{value:+.2} ({low:+.2} … {high:+.2})")
+    };
+    let mut part = format!("{}\n\n| entering the VM | µs |\n|---|---|\n", where_and_when(results));
+    let mut before = case::NO_FILTER;
+    for (name, _, what) in ENTRIES {
+        let _ = writeln!(part, "| {what} | {} |", estimate(name, before, 1.0));
+        before = name;
+    }
+    let _ = write!(part, "\n| a host call | each of {REPEATS}, µs |\n|---|---|\n");
+    for (name, _, what) in case::calls() {
+        let _ = writeln!(part, "| {what} | {} |", estimate(&case::repeated(name), ENTRY, REPEATS as f64));
+    }
+    part.push_str("\n| the filter | µs |\n|---|---|\n");
+    for (what, one, other) in LAYERS {
+        let _ = writeln!(part, "| {what} | {} |", estimate(one, other, 1.0));
+    }
+    part
+}
+
+/// What a case does beyond another one.
+const LAYERS: [(&str, &str, &str); 10] = [
+    ("natively: a route whose cluster a header names, over a plain one", case::STEERED, case::NO_FILTER),
     (
-        "the filter on a host that it does not know, over a module that reads the map: dispatcher, decoding, looking for the host",
-        case::UNKNOWN_HOST,
-        "module, map",
+        "the host calls of the third article's job, metrics and filter state off (its floor)",
+        jobs::FLOORS[0],
+        case::STEERED,
     ),
-    ("the Lua script's job, over the same by hand: dispatcher, decoding, the decision", case::BARE, case::BY_HAND),
-    ("filter state", case::WITH_STATE, case::BARE),
-    ("metrics: entries for response and log, clock, counters", case::SHIPPED, case::WITH_STATE),
-    ("Bookinfo over the Lua script's job: path, sticky split, a second control header", case::BOOKINFO, case::SHIPPED),
-    ("the shipped route with its mirrors and host rewrite, over the plainest", case::BOOKINFO_MIRRORS, case::BOOKINFO),
+    ("those of metrics and filter state (floor over floor)", jobs::FLOORS[1], jobs::FLOORS[0]),
+    ("those that Bookinfo makes more (floor over floor)", jobs::FLOORS[2], jobs::FLOORS[1]),
+    (
+        "the third article's job over its floor, metrics and filter state off: what the VM computes",
+        jobs::THIRD_ARTICLE_ALONE,
+        jobs::FLOORS[0],
+    ),
+    ("the same, metrics and filter state on", jobs::THIRD_ARTICLE, jobs::FLOORS[1]),
+    ("Bookinfo over its floor", jobs::BOOKINFO, jobs::FLOORS[2]),
+    (
+        "the shipped route with its mirrors and host rewrite, over the plainest",
+        case::BOOKINFO_SHIPPED_ROUTE,
+        jobs::BOOKINFO,
+    ),
+    (
+        "a native filter that makes Envoy choose the route again, behind the filter",
+        case::REFRESHER,
+        jobs::THIRD_ARTICLE,
+    ),
+    ("the guard behind both", case::GUARD, case::REFRESHER),
 ];
 
 #[cfg(test)]
@@ -174,8 +213,11 @@ mod tests {
     fn the_pages_say_what_the_results_say() {
         let read = |file: &Path| fs::read_to_string(workspace().join(file)).expect("a page");
         let results = Results::from_text(&read(Path::new(RESULTS))).expect("results");
-        for (file, content) in written(&results, read) {
-            assert!(content == read(Path::new(file)), "{file} is not what {RESULTS} says: run `make bench-pages`");
+        for (file, content) in written(&results, &Budget::read(), read) {
+            assert!(
+                content == read(Path::new(file)),
+                "{file} is not what {RESULTS} and budget.json say: run `make bench-pages`"
+            );
         }
     }
 }

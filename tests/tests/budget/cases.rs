@@ -1,14 +1,17 @@
 //! The standard cases.
 
+use e2e::workload::{self, jobs, rules};
 use serde_json::{Value, json};
 
 /// A document, and a request under it.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) document: Value,
-    pub(crate) request: Vec<(&'static str, &'static str)>,
-    /// The version that the request is for in the end; `None` where the filter leaves it alone.
+    pub(crate) request: Vec<(String, Vec<u8>)>,
+    /// The version that the request is for in the end; `None` where no header says it.
     pub(crate) version: Option<&'static str>,
+    /// Whether its host calls are those of a floor.
+    pub(crate) has_floor: bool,
 }
 
 /// What a browser behind a gateway sends, beside the pseudo-headers.
@@ -25,9 +28,10 @@ fn request(
     authority: &'static str,
     path: &'static str,
     more: &[(&'static str, &'static str)],
-) -> Vec<(&'static str, &'static str)> {
+) -> Vec<(String, Vec<u8>)> {
     let pseudo = [(":authority", authority), (":path", path), (":method", "GET"), (":scheme", "http")];
-    pseudo.into_iter().chain(USUAL).chain(more.iter().copied()).collect()
+    let all = pseudo.into_iter().chain(USUAL).chain(more.iter().copied());
+    all.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).collect()
 }
 
 fn to(subset: &str) -> Value {
@@ -85,8 +89,17 @@ pub(crate) fn cases() -> Vec<Case> {
     fallback["policies"] = json!([{"hosts": ["reviews"], "fallback": ["v2", "v1"]}]);
     let mut version = header_to_version(off());
     version["mode"] = json!("version");
-    let row = |name, document, request, version| Case { name, document, request, version };
-    vec![
+    let row = |name, document, request, version| Case { name, document, request, version, has_floor: false };
+    let jobs = jobs::all().into_iter().map(|job| Case {
+        name: job.name,
+        // The third article's job writes no version header.
+        version: Some(job.version).filter(|_| job.document["headers"]["version"] != ""),
+        document: job.document,
+        request: workload::header_map(&workload::request("someone")),
+        has_floor: true,
+    });
+    let many = workload::header_map(&workload::request("jason"));
+    let mut cases = vec![
         row("unknown host", header_to_version(Value::Null), request("ratings:9080", "/ratings/1", &[]), None),
         row("one header to a version", header_to_version(Value::Null), jason(), Some("v2")),
         row("one header to a version, no metrics", header_to_version(off()), jason(), Some("v2")),
@@ -102,5 +115,8 @@ pub(crate) fn cases() -> Vec<Case> {
         row("10 rules, the last", users(10), user("user-9"), Some("v2")),
         row("1,000 rules, the last", users(1_000), user("user-999"), Some("v2")),
         row("10,000 rules, the last", users(10_000), user("user-9999"), Some("v2")),
-    ]
+        row("10,000 rules of three kinds, the last", rules::document(&rules::mixed(10_000)), many, Some("v2")),
+    ];
+    cases.extend(jobs);
+    cases
 }

@@ -1,8 +1,8 @@
 //! By which of its demands each route is to be found.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
+
+use canary_config::word_hash::WordMap;
 
 use super::buckets::{Buckets, Hash};
 use super::demand::{Demand, Kind};
@@ -10,7 +10,6 @@ use super::{Index, Lookup};
 use crate::matching::condition::Condition;
 use crate::matching::field::Field;
 use crate::matching::rules::FieldRegexes;
-use crate::word_hash::WordHasher;
 
 /// Routes that share a demand and are still few: then the field that more routes ask for is the better one, since every field
 /// costs a lookup in each request.
@@ -23,8 +22,8 @@ pub(super) struct Plan<'r> {
     /// How many routes have each demand.
     demands: Tally,
     /// How many conditions are on each field.
-    fields: HashMap<(Field, u8), u32, BuildHasherDefault<WordHasher>>,
-    numbers: HashMap<Field, usize, BuildHasherDefault<WordHasher>>,
+    fields: WordMap<(Field, u8), u32>,
+    numbers: WordMap<Field, usize>,
     lookups: Vec<Lookup>,
     keyed: Vec<(u64, u32)>,
     rest: Vec<u32>,
@@ -37,8 +36,8 @@ impl<'r> Plan<'r> {
             routes,
             sets,
             demands: Tally::new(routes.len()),
-            fields: HashMap::default(),
-            numbers: HashMap::default(),
+            fields: WordMap::default(),
+            numbers: WordMap::default(),
             lookups: Vec::new(),
             keyed: Vec::with_capacity(routes.len()),
             rest: Vec::new(),

@@ -14,15 +14,16 @@ fn shortest(mut run: impl FnMut()) -> Duration {
         run();
         begin.elapsed()
     };
-    (0..5).map(once).min().unwrap_or_default()
+    (0..7).map(once).min().unwrap_or_default()
 }
 
-/// Eight times the size takes about eight times the time; sixty-four times would be quadratic.
+/// Sixteen small values take about as long as a large one of their size; a sixteenth of it would be quadratic.
 fn assert_linear(name: &str, mut run: impl FnMut(usize)) {
-    let (small, large) = (4 << 10, 32 << 10);
-    let (short, long) = (shortest(|| run(small)), shortest(|| run(large)));
-    let limit = short.saturating_mul(24).saturating_add(Duration::from_millis(2));
-    assert!(long < limit, "{name}: {short:?} for {small} bytes, {long:?} for {large}");
+    let (small, large) = (4 << 10, 64 << 10);
+    let many = shortest(|| (0..16).for_each(|_| run(small)));
+    let one = shortest(|| run(large));
+    let limit = many.saturating_mul(6).saturating_add(Duration::from_millis(2));
+    assert!(one < limit, "{name}: {many:?} for 16 times {small} bytes, {one:?} for {large}");
 }
 
 #[test]

@@ -4,7 +4,8 @@
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The hash of a name; its upper bits depend on every byte.
-pub(crate) fn word_hash(name: &[u8]) -> u64 {
+#[must_use]
+pub fn word_hash(name: &[u8]) -> u64 {
     let (words, rest) = name.as_chunks::<8>();
     let length = u64::try_from(name.len()).unwrap_or(u64::MAX);
     let hash = words.iter().fold(length, |hash, word| mix(hash ^ u64::from_le_bytes(*word)));
@@ -24,9 +25,12 @@ const fn mix(hash: u64) -> u64 {
     hash ^ hash >> 32
 }
 
-/// [`word_hash`] for maps of the standard library.
+/// [`word_hash`] for maps of the standard library: the keys come from the configuration, and need no secret.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct WordHasher(u64);
+pub struct WordHasher(u64);
+
+/// A map that hashes its keys by words.
+pub type WordMap<K, V> = std::collections::HashMap<K, V, std::hash::BuildHasherDefault<WordHasher>>;
 
 impl std::hash::Hasher for WordHasher {
     fn write(&mut self, bytes: &[u8]) {
@@ -34,11 +38,23 @@ impl std::hash::Hasher for WordHasher {
     }
 
     fn write_u8(&mut self, byte: u8) {
-        self.0 ^= u64::from(byte);
+        self.write_u64(byte.into());
+    }
+
+    fn write_u16(&mut self, number: u16) {
+        self.write_u64(number.into());
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(number.into());
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = mix(self.0 ^ number);
     }
 
     fn write_usize(&mut self, number: usize) {
-        self.0 ^= u64::try_from(number).unwrap_or(u64::MAX);
+        self.write_u64(u64::try_from(number).unwrap_or(u64::MAX));
     }
 
     fn finish(&self) -> u64 {
@@ -54,7 +70,7 @@ mod tests {
 
     #[test]
     fn names_that_differ_have_other_hashes() {
-                let names: Vec<String> = (0..100_usize)
+        let names: Vec<String> = (0..100_usize)
             .map(|length| "x".repeat(length))
             .chain((0..10_000).map(|n| format!("x-header-{n}")))
             .collect();

@@ -1,15 +1,16 @@
 //! The same rules as a configuration of the filter and as native routes.
 
-use e2e::canary::cluster_name;
 use serde_json::{Value, json};
+
+use crate::canary::cluster_name;
 
 /// One condition on requests.
 #[derive(Debug, Clone)]
-pub(crate) struct Rule {
+pub struct Rule {
     /// The beginning of the path.
     prefix: String,
     /// Headers by name, with what they have to be.
-    headers: Vec<(&'static str, Is)>,
+    headers: Vec<(String, Is)>,
     /// The version of those that match.
     version: &'static str,
 }
@@ -21,52 +22,74 @@ enum Is {
     Like(String),
 }
 
-/// Headers that the rules of [`alike`] all look at, and the values that they all want; of the last header each wants its own.
-pub(crate) const ALIKE: [(&str, &str); 4] = [("x-1", "one"), ("x-2", "two"), ("x-3", "three"), ("x-4", "four")];
-pub(crate) const LAST: &str = "x-5";
+/// Headers that the rules of [`alike`] all look at, and the values that they all want.
+pub const ALIKE: [(&str, &str); 4] = [("x-1", "one"), ("x-2", "two"), ("x-3", "three"), ("x-4", "four")];
+/// The header of which each of those rules wants a value of its own, its number from 1.
+pub const LAST: &str = "x-5";
 
-/// So many rules by exact users, by two headers each, and by the beginning of the path; the one in the middle sends jason to v2.
-pub(crate) fn mixed(count: usize) -> Vec<Rule> {
+/// So many rules by exact users, by two headers each, and by the beginning of the path; the last one sends `jason` to v2.
+#[must_use]
+pub fn mixed(count: usize) -> Vec<Rule> {
     let exactly = |text: String| Is::Exactly(text);
     let rule = |number: usize| match number % 3 {
-        _ if number == count / 2 => jason(),
-        0 => others("/".to_owned(), vec![("end-user", exactly(format!("user-{number}")))]),
+        _ if number == count - 1 => jason(),
+        0 => others("/".to_owned(), vec![("end-user".to_owned(), exactly(format!("user-{number}")))]),
         1 => {
-            let region = ("x-region", exactly(format!("region-{}", number % 50)));
-            others("/".to_owned(), vec![region, ("x-tenant", exactly(format!("tenant-{number}")))])
+            let region = ("x-region".to_owned(), exactly(format!("region-{}", number % 50)));
+            others("/".to_owned(), vec![region, ("x-tenant".to_owned(), exactly(format!("tenant-{number}")))])
         }
         _ => others(format!("/shop-{number}/"), Vec::new()),
     };
     (0..count).map(rule).collect()
 }
 
-/// So many rules by exact users; the one in the middle sends jason to v2.
-pub(crate) fn users(count: usize) -> Vec<Rule> {
-    let user = |number| others("/".to_owned(), vec![("end-user", Is::Exactly(format!("user-{number}")))]);
-    (0..count).map(|number| if number == count / 2 { jason() } else { user(number) }).collect()
+/// So many rules by exact users; the last one sends `jason` to v2.
+#[must_use]
+pub fn users(count: usize) -> Vec<Rule> {
+    let user = |number| others("/".to_owned(), vec![("end-user".to_owned(), Is::Exactly(format!("user-{number}")))]);
+    (0..count).map(|number| if number == count - 1 { jason() } else { user(number) }).collect()
+}
+
+/// So many rules that each look at a header of their own, `x-rule-N: yes`; the last one is for v2.
+#[must_use]
+pub fn own_headers(count: usize) -> Vec<Rule> {
+    let rule = |number| others("/".to_owned(), vec![(own_header(number), Is::Exactly("yes".to_owned()))]);
+    last_to_v2((0..count).map(rule).collect())
+}
+
+/// The header that the rule of this number looks at in [`own_headers`].
+#[must_use]
+pub fn own_header(number: usize) -> String {
+    format!("x-rule-{number}")
 }
 
 /// So many rules that differ in the last of five headers only; the last one is for v2.
-pub(crate) fn alike(count: usize) -> Vec<Rule> {
+#[must_use]
+pub fn alike(count: usize) -> Vec<Rule> {
     let headers = |number: usize| {
-        let same = ALIKE.map(|(name, value)| (name, Is::Exactly(value.to_owned())));
-        same.into_iter().chain([(LAST, Is::Exactly(number.to_string()))]).collect()
+        let same = ALIKE.map(|(name, value)| (name.to_owned(), Is::Exactly(value.to_owned())));
+        same.into_iter().chain([(LAST.to_owned(), Is::Exactly(number.to_string()))]).collect()
     };
     last_to_v2((1..=count).map(|number| others("/reviews".to_owned(), headers(number))).collect())
 }
 
 /// So many rules by a regular expression each; the last one is for v2.
-pub(crate) fn regexes(count: usize) -> Vec<Rule> {
+#[must_use]
+pub fn regexes(count: usize) -> Vec<Rule> {
     let like = |number| Is::Like(format!("[a-z]+-(group|team)-{number}(-[a-z]+)?"));
-    last_to_v2((1..=count).map(|number| others("/".to_owned(), vec![("end-user", like(number))])).collect())
+    last_to_v2((1..=count).map(|number| others("/".to_owned(), vec![("end-user".to_owned(), like(number))])).collect())
 }
 
-fn others(prefix: String, headers: Vec<(&'static str, Is)>) -> Rule {
+fn others(prefix: String, headers: Vec<(String, Is)>) -> Rule {
     Rule { prefix, headers, version: "v3" }
 }
 
 fn jason() -> Rule {
-    Rule { prefix: "/".to_owned(), headers: vec![("end-user", Is::Exactly("jason".to_owned()))], version: "v2" }
+    Rule {
+        prefix: "/".to_owned(),
+        headers: vec![("end-user".to_owned(), Is::Exactly("jason".to_owned()))],
+        version: "v2",
+    }
 }
 
 fn last_to_v2(mut rules: Vec<Rule>) -> Vec<Rule> {
@@ -90,7 +113,7 @@ impl Rule {
     }
 
     fn native(&self) -> Value {
-        let header = |(name, is): &(&str, Is)| {
+        let header = |(name, is): &(String, Is)| {
             let matcher = match is {
                 Is::Exactly(value) => json!({"exact": value}),
                 Is::Like(regex) => json!({"safe_regex": {"regex": regex}}),
@@ -106,14 +129,19 @@ impl Rule {
 }
 
 /// The rules one after the other for `reviews`; v1 for everyone else.
-pub(crate) fn document(rules: &[Rule]) -> Value {
+#[must_use]
+pub fn document(rules: &[Rule]) -> Value {
+    document_of(&[("reviews".to_owned(), http(rules))])
+}
+
+fn http(rules: &[Rule]) -> Vec<Value> {
     let rule = |rule: &Rule| json!({"match": [rule.matched()], "route": to(rule.version)});
-    let http = rules.iter().map(rule).chain([json!({"route": to("v1")})]).collect();
-    document_of(&[("reviews".to_owned(), http)])
+    rules.iter().map(rule).chain([json!({"route": to("v1")})]).collect()
 }
 
 /// One rule for all that match any of these; v1 for everyone else.
-pub(crate) fn document_of_one(rules: &[Rule]) -> Value {
+#[must_use]
+pub fn document_of_one(rules: &[Rule]) -> Value {
     let matches =
         |version: &str| -> Vec<_> { rules.iter().filter(|rule| rule.version == version).map(Rule::matched).collect() };
     let http = ["v3", "v2"].map(|version| json!({"match": matches(version), "route": to(version)}));
@@ -121,15 +149,16 @@ pub(crate) fn document_of_one(rules: &[Rule]) -> Value {
 }
 
 /// These rules for `reviews` and for as many other hosts as make `hosts`.
-pub(crate) fn document_of_hosts(rules: &[Rule], hosts: usize) -> Value {
-    let rule = |rule: &Rule| json!({"match": [rule.matched()], "route": to(rule.version)});
-    let http: Vec<_> = rules.iter().map(rule).chain([json!({"route": to("v1")})]).collect();
+#[must_use]
+pub fn document_of_hosts(rules: &[Rule], hosts: usize) -> Value {
+    let http = http(rules);
     let names = (1..hosts).map(|number| format!("service-{number}")).chain(["reviews".to_owned()]);
     document_of(&names.map(|name| (name, http.clone())).collect::<Vec<_>>())
 }
 
 /// A document with these rules for these hosts.
-pub(crate) fn document_of(hosts: &[(String, Vec<Value>)]) -> Value {
+#[must_use]
+pub fn document_of(hosts: &[(String, Vec<Value>)]) -> Value {
     let virtual_service = |(host, http): &(String, Vec<Value>)| json!({"metadata": {"name": host, "namespace": "default"}, "spec": {"hosts": [host], "http": http}});
     let subsets = ["v1", "v2", "v3", "v4"].map(|name| json!({"name": name, "labels": {"version": name}}));
     json!({
@@ -141,12 +170,14 @@ pub(crate) fn document_of(hosts: &[(String, Vec<Value>)]) -> Value {
 }
 
 /// The same rules as a list of native routes; v1 for everyone else.
-pub(crate) fn native(rules: &[Rule]) -> Vec<Value> {
+#[must_use]
+pub fn native(rules: &[Rule]) -> Vec<Value> {
     let everyone = Rule { prefix: "/".to_owned(), headers: Vec::new(), version: "v1" };
     rules.iter().chain([&everyone]).map(Rule::native).collect()
 }
 
 /// A destination of a rule.
-pub(crate) fn to(version: &str) -> Value {
+#[must_use]
+pub fn to(version: &str) -> Value {
     json!([{"destination": {"host": "reviews", "subset": version}}])
 }
