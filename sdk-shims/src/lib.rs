@@ -12,6 +12,8 @@ pub mod clock;
 pub mod entropy;
 pub mod host;
 pub mod logging;
+#[cfg(any(test, all(target_arch = "wasm32", target_feature = "simd128")))]
+mod memory;
 #[cfg(all(feature = "test-host", not(target_arch = "wasm32")))]
 pub mod test_host;
 
