@@ -257,7 +257,6 @@ mod block {
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, reason = "test code")]
 mod tests {
     use super::{BLOCK, MAX_SMALL};
 
