@@ -58,10 +58,10 @@ impl Config {
                 Some(delegate) => {
                     let Some(target) = self.delegate(delegate, service) else { continue };
                     let merged = target.http.iter().filter_map(|own| merge(rule, own));
-                    rules.extend(
-                        merged
-                            .map(|rule| ResolvedRule { rule: Rule::Merged(rule.into()), namespace: &target.metadata.namespace }),
-                    );
+                    rules.extend(merged.map(|rule| ResolvedRule {
+                        rule: Rule::Merged(rule.into()),
+                        namespace: &target.metadata.namespace,
+                    }));
                 }
             }
         }

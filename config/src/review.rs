@@ -59,7 +59,10 @@ fn warn_of_unreachable_rules(service: &VirtualService, node: &Node<'_>) {
     let mut seen = WordMap::with_capacity_and_hasher(entries, Default::default());
     for rule in &service.http {
         if let Some(taker) = catch_all {
-            node.warn_at(rule.at.to_string(), format!("virtualService rule not used: {taker} takes every request before it"));
+            node.warn_at(
+                rule.at.to_string(),
+                format!("virtualService rule not used: {taker} takes every request before it"),
+            );
             continue;
         }
         for (index, entry) in rule.matches.iter().enumerate() {

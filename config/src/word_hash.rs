@@ -71,8 +71,10 @@ mod tests {
     #[test]
     fn names_that_differ_have_other_hashes() {
         let long = "x".repeat(100);
-        let names: Vec<String> =
-            (0..long.len()).map(|length| long[..length].to_owned()).chain((0..10_000).map(|n| format!("x-header-{n}"))).collect();
+        let names: Vec<String> = (0..long.len())
+            .map(|length| long[..length].to_owned())
+            .chain((0..10_000).map(|n| format!("x-header-{n}")))
+            .collect();
         let hashes: HashSet<u64> = names.iter().map(|name| word_hash(name.as_bytes())).collect();
         let upper: HashSet<u64> = hashes.iter().map(|hash| hash >> 40).collect();
         assert_eq!(hashes.len(), names.len());
