@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
-use canary_config::{Config, ControlHeaders, Mode, Retries};
+use canary_config::{Config, ControlHeaders, Mode, Pointer, Retries};
 use canary_routing::{
     Decision, Forward, HeaderChange, LocalReply, Operation, Outcome, Permission, PossibleDecision, RouteTable,
     SplitPick, explain::Question,
@@ -35,7 +35,7 @@ pub(crate) fn explain(document: &Document, config: &Config, question: &Question)
     }
     if let Some(route) = route {
         let name = if route.name.is_empty() { String::new() } else { format!(" ({})", route.name) };
-        let _ = writeln!(text, "  rule     {}{name}", document.origin(&route.rule));
+        let _ = writeln!(text, "  rule     {}{name}", document.origin(&route.rule.to_string()));
     }
     // With draws it is known which mirrors get a copy.
     let open = question.draws.is_none();
@@ -183,11 +183,11 @@ fn described(HeaderChange { name, operation, value }: &HeaderChange) -> String {
     }
 }
 
-/// The shares of the mirrors of the rule at a JSON pointer, as far as they are above 0.
-fn mirror_shares(config: &Config, rule: &str) -> Vec<Share> {
+/// The shares of the mirrors of the rule at a place, as far as they are above 0.
+fn mirror_shares(config: &Config, rule: &Pointer) -> Vec<Share> {
     let services = config.services_in_order();
     let rules = services.iter().flat_map(|service| config.rules_of(service));
-    let found = rules.map(|resolved| resolved.rule).find(|found| found.at == rule);
+    let found = rules.map(|resolved| resolved.rule).find(|found| found.at == *rule);
     let mirrors = found.and_then(|rule| rule.mirrors.clone()).unwrap_or_default();
     let shares = mirrors.iter().map(|mirror| Share(f64::from(mirror.percentage.millionths()) / 1e6));
     shares.filter(|share| share.0 > 0.0).collect()

@@ -70,7 +70,7 @@ fn render(document: &Value, config: &Config) -> Result<Vec<Value>, Vec<Remark>> 
         let mut spec = document.pointer(&service.at).cloned().unwrap_or_default();
         if let Some(http) = spec.get_mut("http").filter(|http| http.is_array()) {
             let rules = service.http.iter().flat_map(|rule| {
-                let written = document.pointer(&rule.at).cloned().unwrap_or_default();
+                let written = document.pointer(&rule.at.to_string()).cloned().unwrap_or_default();
                 match check(rule, service, config, header) {
                     Ok(()) => by_version(rule, service, config, written, header),
                     Err(found) => {
@@ -118,17 +118,17 @@ fn check(rule: &HttpRoute, service: &VirtualService, config: &Config, header: &s
             let why = format!(
                 "subset {subset} stands for another destination of this rule already: {header} names the subset alone and cannot tell them apart; give one of them another name"
             );
-            refuse(target.destination.at.clone(), why);
+            refuse(format!("{}/route/{index}/destination", rule.at), why);
         }
     }
     let weighs = |has_subset: bool| {
-        rule.route.iter().find(|target| target.weight > 0 && target.destination.subset.is_some() == has_subset)
+        rule.route.iter().position(|target| target.weight > 0 && target.destination.subset.is_some() == has_subset)
     };
     if let (Some(whole), Some(_), true) = (weighs(false), weighs(true), rule.route.len() > 1) {
         let why = format!(
             "a destination without a subset beside others with one: the filter sends no {header} for it, and the native rule would pick once more; give it a subset"
         );
-        refuse(whole.destination.at.clone(), why);
+        refuse(format!("{}/route/{whole}/destination", rule.at), why);
     }
     let named = |(name, _): &(String, _)| name == header;
     for (index, entry) in rule.matches.iter().enumerate().filter(|_| rule.route.iter().any(has_subset)) {

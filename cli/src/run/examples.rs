@@ -1,6 +1,6 @@
 //! Requests worth trying, derived from a configuration: one for each rule, proven to reach it.
 
-use canary_config::{Config, HttpMatch, MESH, StringMatch, VirtualService, host};
+use canary_config::{Config, HttpMatch, MESH, Pointer, StringMatch, VirtualService, host};
 use canary_routing::{AllHealthy, Decision, Outcome, Request, RouteTable};
 
 use crate::share::Share;
@@ -67,11 +67,11 @@ pub(super) fn examples(config: &Config) -> Vec<Example> {
     found
 }
 
-/// The example of a request, if the rule at JSON pointer `rule` takes it.
-fn example(table: &RouteTable, request: Request, rule: &str) -> Option<Example> {
+/// The example of a request, if the rule at `rule` takes it.
+fn example(table: &RouteTable, request: Request, rule: &Pointer) -> Option<Example> {
     let mut answers = Vec::new();
     for possible in request.possible_decisions(table, &AllHealthy) {
-        if possible.decision.route.is_none_or(|route| route.rule != rule) {
+        if possible.decision.route.is_none_or(|route| route.rule != *rule) {
             return None;
         }
         answers.push(Share(possible.share).after(&answer(&possible.decision)?));
