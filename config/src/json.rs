@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 /// A document. Text is borrowed from the document's wherever it has no escapes.
@@ -109,13 +109,38 @@ impl fmt::Display for Number {
     }
 }
 
-impl Json<'_> {
+impl<'t> Json<'t> {
+    /// Reads JSON text.
+    ///
+    /// # Errors
+    /// Where it is none.
+    pub fn parse(text: &'t [u8]) -> serde_json::Result<Self> {
+        let mut tokens = Vec::with_capacity(expected_tokens(text));
+        let mut deserializer = serde_json::Deserializer::from_slice(text);
+        Reader(&mut tokens).deserialize(&mut deserializer)?;
+        deserializer.end()?;
+        Ok(Self { tokens })
+    }
+
     /// The document's outermost value.
     #[must_use]
     pub fn root(&self) -> JsonValue<'_> {
         JsonValue { tokens: &self.tokens }
     }
 }
+
+/// One token for each byte that begins or divides something, but no more than documents with short names have: strings may
+/// hold such bytes, too. A list that has to grow leaves holes in a VM's memory.
+fn expected_tokens(text: &[u8]) -> usize {
+    let is_mark = |byte: &u8| (*byte == b'{') | (*byte == b'[') | (*byte == b',') | (*byte == b':');
+    // In bytes, of which a vector instruction adds up many at once.
+    let count = |part: &[u8]| part.iter().fold(0_u8, |count, byte| count.wrapping_add(is_mark(byte).into()));
+    let marks: usize = text.chunks(u8::MAX.into()).map(|part| usize::from(count(part))).sum();
+    marks.min(text.len() / SHORTEST_TOKEN).saturating_add(1)
+}
+
+/// Bytes of text for each token, in a document with hardly any text.
+const SHORTEST_TOKEN: usize = 3;
 
 impl<'a> JsonValue<'a> {
     /// What it is.
@@ -269,31 +294,8 @@ impl From<JsonValue<'_>> for Value {
     }
 }
 
-impl<'de> Deserialize<'de> for Json<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut tokens = Vec::new();
-        Reader(&mut tokens).deserialize(deserializer)?;
-        Ok(Self { tokens })
-    }
-}
-
 /// Adds the tokens of one value.
 struct Reader<'r, 'de>(&'r mut Vec<Token<'de>>);
-
-impl<'de> Reader<'_, 'de> {
-    /// A quarter more at a time: a VM keeps the room that a vector had at its largest.
-    fn push(&mut self, token: Token<'de>) {
-        if self.0.len() == self.0.capacity() {
-            self.0.reserve_exact((self.0.len() / 4).max(64));
-        }
-        self.0.push(token);
-    }
-
-    fn begin(&mut self) -> usize {
-        self.push(Token::Null);
-        self.0.len().saturating_sub(1)
-    }
-}
 
 impl<'de> DeserializeSeed<'de> for Reader<'_, 'de> {
     type Value = ();
@@ -310,43 +312,43 @@ impl<'de> Visitor<'de> for Reader<'_, 'de> {
         f.write_str("any JSON value")
     }
 
-    fn visit_unit<E>(mut self) -> Result<(), E> {
-        self.push(Token::Null);
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.0.push(Token::Null);
         Ok(())
     }
 
-    fn visit_bool<E>(mut self, value: bool) -> Result<(), E> {
-        self.push(Token::Bool(value));
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        self.0.push(Token::Bool(value));
         Ok(())
     }
 
-    fn visit_u64<E>(mut self, value: u64) -> Result<(), E> {
-        self.push(Token::number(i64::try_from(value).map_or(Number::Float(value as f64), Number::Integer)));
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        self.0.push(Token::number(i64::try_from(value).map_or(Number::Float(value as f64), Number::Integer)));
         Ok(())
     }
 
-    fn visit_i64<E>(mut self, value: i64) -> Result<(), E> {
-        self.push(Token::number(Number::Integer(value)));
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        self.0.push(Token::number(Number::Integer(value)));
         Ok(())
     }
 
-    fn visit_f64<E>(mut self, value: f64) -> Result<(), E> {
-        self.push(Token::number(Number::Float(value)));
+    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
+        self.0.push(Token::number(Number::Float(value)));
         Ok(())
     }
 
-    fn visit_borrowed_str<E>(mut self, text: &'de str) -> Result<(), E> {
-        self.push(Token::Text(Cow::Borrowed(text)));
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<(), E> {
+        self.0.push(Token::Text(Cow::Borrowed(text)));
         Ok(())
     }
 
-    fn visit_str<E>(mut self, text: &str) -> Result<(), E> {
-        self.push(Token::Text(Cow::Owned(text.to_owned())));
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        self.0.push(Token::Text(Cow::Owned(text.to_owned())));
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
-        let (start, mut count) = (self.begin(), 0_usize);
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        let (start, mut count) = (begin(self.0), 0_usize);
         while elements.next_element_seed(Reader(self.0))?.is_some() {
             count = count.saturating_add(1);
         }
@@ -354,8 +356,8 @@ impl<'de> Visitor<'de> for Reader<'_, 'de> {
         Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<(), A::Error> {
-        let (start, mut count) = (self.begin(), 0_usize);
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        let (start, mut count) = (begin(self.0), 0_usize);
         while entries.next_key_seed(Reader(self.0))?.is_some() {
             entries.next_value_seed(Reader(self.0))?;
             count = count.saturating_add(1);
@@ -384,7 +386,7 @@ mod tests {
             "[1",
             "\"\u{1}\"",
         ] {
-            let read = serde_json::from_str::<Json<'_>>(text).map_err(|error| error.to_string());
+            let read = Json::parse(text.as_bytes()).map_err(|error| error.to_string());
             let value = serde_json::from_str::<Value>(text).map_err(|error| error.to_string());
             let again = value.as_ref().map(|value| Value::from(Json::from(value).root())).map_err(String::clone);
             assert_eq!(read.as_ref().map(|json| Value::from(json.root())).map_err(String::clone), again, "{text}");
@@ -408,7 +410,7 @@ mod tests {
 
     #[test]
     fn copies_no_text_without_escapes() {
-        let read = serde_json::from_str::<Json<'_>>(r#"["plain", "esc\naped"]"#).ok();
+        let read = Json::parse(br#"["plain", "esc\naped"]"#).ok();
         let Some(Json { tokens }) = read else { panic!("a document") };
         let [_, Token::Text(plain), Token::Text(escaped)] = &tokens[..] else { panic!("{tokens:?}") };
         assert!(matches!((plain, escaped), (Cow::Borrowed("plain"), Cow::Owned(_))), "{tokens:?}");

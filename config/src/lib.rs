@@ -172,7 +172,7 @@ impl Config {
         if text.trim_ascii().is_empty() {
             return Ok((Self::default(), Vec::new()));
         }
-        let document: Json<'_> = serde_json::from_slice(text).map_err(|error| {
+        let document = Json::parse(text).map_err(|error| {
             ConfigErrors::from(ConfigError { at: String::new(), kind: ConfigErrorKind::Syntax(error.to_string()) })
         })?;
         Self::read_document(&document)

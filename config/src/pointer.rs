@@ -23,9 +23,8 @@ impl fmt::Display for Pointer {
     }
 }
 
-impl PartialEq<str> for Pointer {
-    fn eq(&self, text: &str) -> bool {
-        let index = text.strip_prefix(&*self.list).and_then(|rest| rest.strip_prefix('/'));
-        index.is_some_and(|index| index == self.index.to_string())
+impl From<&Pointer> for String {
+    fn from(pointer: &Pointer) -> Self {
+        pointer.to_string()
     }
 }

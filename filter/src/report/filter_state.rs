@@ -39,13 +39,29 @@ pub(crate) fn write(host: &impl Host, buffer: &TextBuffer, settings: FilterState
         }
         text.extend_from_slice(key.as_bytes());
         text.push(b'=');
-        text.extend_from_slice(value.as_bytes());
+        escape(value.as_bytes(), text);
     }
     if !text.is_empty() {
         set(host, OBJECT, text);
     }
     if settings.separate {
         parts().for_each(|((_, name), value)| set(host, name, value.as_bytes()));
+    }
+}
+
+/// Appends a value in which nothing looks like the end of one: blanks, percent signs and what is not printable ASCII become `%XX`.
+fn escape(value: &[u8], text: &mut Vec<u8>) {
+    let is_plain = |byte: &u8| byte.is_ascii_graphic() && *byte != b'%';
+    if value.iter().all(is_plain) {
+        text.extend_from_slice(value);
+        return;
+    }
+    for byte in value {
+        if is_plain(byte) {
+            text.push(*byte);
+        } else {
+            text.extend_from_slice(format!("%{byte:02X}").as_bytes());
+        }
     }
 }
 
