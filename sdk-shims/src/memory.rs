@@ -3,14 +3,13 @@
 //! The C library compares byte by byte. The instruction `memory.copy` leaves the VM's code, which takes 9 ns in V8 even for
 //! one byte. Most of what a request compares and copies is shorter than 64 bytes; that takes 3 ns here (`docs/artefact.md`).
 #![expect(unsafe_code, reason = "raw memory, under the names that the compiler calls")]
-#![expect(clippy::arithmetic_side_effects, reason = "offsets stay within sizes that have been compared")]
 
 use std::array;
 
 use block::{BLOCK, Block};
 
 /// More bytes are left to [`block::copy_many`].
-const MAX_SMALL: usize = 8 * BLOCK;
+const MAX_SMALL: usize = 128;
 
 /// What the compiler calls. The linker prefers these to the C library's.
 #[cfg(target_arch = "wasm32")]
@@ -67,7 +66,7 @@ unsafe fn copy(target: *mut u8, source: *const u8, size: usize) {
 /// As [`copy`]; `size` is 1, 2 or 3.
 #[inline]
 unsafe fn copy_few(target: *mut u8, source: *const u8, size: usize) {
-    let (middle, last) = (size / 2, size - 1);
+    let (middle, last) = (size / 2, size.wrapping_sub(1));
     // SAFETY: the first, the middle and the last of at least one byte.
     unsafe {
         let (a, b, c) = (*source, *source.add(middle), *source.add(last));
@@ -83,7 +82,7 @@ unsafe fn copy_few(target: *mut u8, source: *const u8, size: usize) {
 /// As [`copy`]; `size` is one or two `T`, or between.
 #[inline]
 unsafe fn copy_ends<T>(target: *mut u8, source: *const u8, size: usize) {
-    let end = size - size_of::<T>();
+    let end = size.wrapping_sub(size_of::<T>());
     // SAFETY: a `T` fits within `size`, at both ends; the accesses need no alignment.
     unsafe {
         let first = source.cast::<T>().read_unaligned();
@@ -99,16 +98,16 @@ unsafe fn copy_ends<T>(target: *mut u8, source: *const u8, size: usize) {
 /// As [`copy`]; `size` is `N` or `2 * N` blocks, or between.
 #[inline]
 unsafe fn copy_blocks<const N: usize>(target: *mut u8, source: *const u8, size: usize) {
-    let end = size - N * BLOCK;
+    let end = size.wrapping_sub(N.wrapping_mul(BLOCK));
     // SAFETY: `N` blocks fit within `size`, at both ends.
     unsafe {
-        let first: [Block; N] = array::from_fn(|n| block::load(source.add(n * BLOCK)));
-        let last: [Block; N] = array::from_fn(|n| block::load(source.add(end + n * BLOCK)));
+        let first: [Block; N] = array::from_fn(|n| block::load(source.add(n.wrapping_mul(BLOCK))));
+        let last: [Block; N] = array::from_fn(|n| block::load(source.add(end.wrapping_add(n.wrapping_mul(BLOCK)))));
         for (n, block) in first.iter().enumerate() {
-            block::store(target.add(n * BLOCK), *block);
+            block::store(target.add(n.wrapping_mul(BLOCK)), *block);
         }
         for (n, block) in last.iter().enumerate() {
-            block::store(target.add(end + n * BLOCK), *block);
+            block::store(target.add(end.wrapping_add(n.wrapping_mul(BLOCK))), *block);
         }
     }
 }
@@ -122,26 +121,34 @@ unsafe fn compare(left: *const u8, right: *const u8, size: usize) -> i32 {
     // SAFETY: each access stays within `size`: a whole unit at `at`, or the last whole unit, which has been seen to fit.
     unsafe {
         if size >= BLOCK {
-            let mut at = 0;
-            while at + BLOCK <= size {
+            let mut at = 0_usize;
+            while at.wrapping_add(BLOCK) <= size {
                 let order = block::compare(left.add(at), right.add(at));
                 if order != 0 {
                     return order;
                 }
-                at += BLOCK;
+                at = at.wrapping_add(BLOCK);
             }
-            return block::compare(left.add(size - BLOCK), right.add(size - BLOCK));
+            return block::compare(left.add(size.wrapping_sub(BLOCK)), right.add(size.wrapping_sub(BLOCK)));
         }
         if size >= 8 {
             let first = compare_words(left, right);
-            return if first == 0 { compare_words(left.add(size - 8), right.add(size - 8)) } else { first };
+            return if first == 0 {
+                compare_words(left.add(size.wrapping_sub(8)), right.add(size.wrapping_sub(8)))
+            } else {
+                first
+            };
         }
         if size >= 4 {
             let first = compare_half_words(left, right);
-            return if first == 0 { compare_half_words(left.add(size - 4), right.add(size - 4)) } else { first };
+            return if first == 0 {
+                compare_half_words(left.add(size.wrapping_sub(4)), right.add(size.wrapping_sub(4)))
+            } else {
+                first
+            };
         }
         for at in 0..size {
-            let order = i32::from(*left.add(at)) - i32::from(*right.add(at));
+            let order = i32::from(*left.add(at)).wrapping_sub(i32::from(*right.add(at)));
             if order != 0 {
                 return order;
             }
@@ -202,7 +209,7 @@ mod block {
                 return 0;
             }
             let at = different.trailing_zeros() as usize;
-            i32::from(*left.add(at)) - i32::from(*right.add(at))
+            i32::from(*left.add(at)).wrapping_sub(i32::from(*right.add(at)))
         }
     }
 
