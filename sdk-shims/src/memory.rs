@@ -264,6 +264,7 @@ mod block {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "test code")]
 mod tests {
     use super::{BLOCK, MAX_SMALL};
 
