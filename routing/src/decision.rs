@@ -75,7 +75,10 @@ pub enum FaultScope {
 
 /// The three kinds of ending.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "nearly every decision forwards: a box would cost each an allocation")]
+#[cfg_attr(
+    target_pointer_width = "64",
+    expect(clippy::large_enum_variant, reason = "nearly every decision forwards: a box would cost each an allocation")
+)]
 pub enum Outcome<'t> {
     /// Send it to a cluster.
     Forward(Forward<'t>),
