@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::Config;
+use crate::destination::Destination;
 use crate::http_match::HttpMatch;
 use crate::http_route::{Delegate, HttpRoute};
 use crate::string_match::StringMatch;
@@ -16,6 +17,14 @@ pub struct ResolvedRule<'c> {
     pub rule: Rule<'c>,
     /// The namespace of the object in which it was written.
     pub namespace: &'c str,
+}
+
+impl ResolvedRule<'_> {
+    /// Its destinations and the targets of its copies.
+    pub fn destinations(&self) -> impl Iterator<Item = &Destination> {
+        let routed = self.rule.route.iter().map(|target| &target.destination);
+        routed.chain(self.rule.mirrors.iter().flatten().map(|mirror| &mirror.destination))
+    }
 }
 
 /// A rule of the document, or one that was made of two.

@@ -4,8 +4,10 @@ use crate::Config;
 use crate::host;
 use crate::node::{Fields, Node};
 use crate::object::{self, Metadata};
+use crate::proxy::Proxy;
 use crate::sorted::sorted;
 use crate::syntax;
+use crate::word_hash::WordMap;
 
 /// A DestinationRule. The filter reads host and subsets; `trafficPolicy` is for `canaryctl run` and `render`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,13 +59,36 @@ impl DestinationRule {
 /// The namespace whose objects act everywhere (Istio's default for `rootNamespace`).
 const ROOT_NAMESPACE: &str = "istio-system";
 
-impl Config {
+/// The DestinationRules of a document, found by host without a look at each.
+#[derive(Debug)]
+pub struct DestinationRules<'c> {
+    proxy: &'c Proxy,
+    exact: WordMap<&'c str, Vec<&'c DestinationRule>>,
+    wildcards: Vec<&'c DestinationRule>,
+}
+
+impl<'c> DestinationRules<'c> {
+    /// Those of a document.
+    #[must_use]
+    pub fn of(config: &'c Config) -> Self {
+        let mut rules = Self { proxy: &config.proxy, exact: WordMap::default(), wildcards: Vec::new() };
+        for rule in &config.destination_rules {
+            if rule.host.starts_with('*') {
+                rules.wildcards.push(rule);
+            } else {
+                rules.exact.entry(&rule.host).or_default().push(rule);
+            }
+        }
+        rules
+    }
+
     /// The DestinationRules that count for a host (its full name), the oldest first: those of the proxy's namespace, else
     /// of the service's, else of the root namespace, and there those of the most specific host. They count as merged: the
     /// first definition of a subset and the first `trafficPolicy` win. A proxy of an unknown namespace is in all of them.
     #[must_use]
-    pub fn destination_rules_for(&self, host: &str) -> Vec<&DestinationRule> {
-        let covering: Vec<_> = self.destination_rules.iter().filter(|rule| host::covers(&rule.host, host)).collect();
+    pub fn of_host(&self, host: &str) -> Vec<&'c DestinationRule> {
+        let mut covering = self.exact.get(host).cloned().unwrap_or_default();
+        covering.extend(self.wildcards.iter().filter(|rule| host::covers(&rule.host, host)));
         let Some(own) = self.proxy.namespace.as_deref() else { return most_specific(&covering, |_| true) };
         let namespaces = [Some(own), host::namespace(host), Some(ROOT_NAMESPACE)];
         let found = namespaces.into_iter().flatten().map(|namespace| {
@@ -74,16 +99,19 @@ impl Config {
         found.into_iter().find(|rules| !rules.is_empty()).unwrap_or_default()
     }
 
-    /// Whether the DestinationRules that count for a host define a subset.
+    /// The names of the subsets that they define for a host.
     #[must_use]
-    pub fn defines_subset(&self, host: &str, subset: &str) -> bool {
-        self.subsets_of(host).contains(&subset)
-    }
-
-    /// The names of the subsets that the DestinationRules that count for a host define.
-    pub(super) fn subsets_of(&self, host: &str) -> Vec<&str> {
-        let subsets = self.destination_rules_for(host).into_iter().flat_map(|rule| &rule.subsets);
+    pub fn subsets_of(&self, host: &str) -> Vec<&'c str> {
+        let subsets = self.of_host(host).into_iter().flat_map(|rule| &rule.subsets);
         subsets.map(|subset| subset.name.as_str()).collect()
+    }
+}
+
+impl Config {
+    /// [`DestinationRules::of_host`], for a single host.
+    #[must_use]
+    pub fn destination_rules_for(&self, host: &str) -> Vec<&DestinationRule> {
+        DestinationRules::of(self).of_host(host)
     }
 }
 

@@ -76,7 +76,7 @@ pub use control_headers::{ControlHeaders, MAX_MIRRORS};
 pub use cors::CorsPolicy;
 pub use delegation::{ResolvedRule, Rule};
 pub use destination::Destination;
-pub use destination_rule::{DestinationRule, Subset};
+pub use destination_rule::{DestinationRule, DestinationRules, Subset};
 pub use error::{ConfigError, ConfigErrorKind, ConfigErrors, Warning};
 pub use failure_accrual::{FailureAccrual, GrpcStatuses, LONGEST_EJECTION, Statuses, Trial};
 pub use fault::{AbortStatus, Fault, FaultAbort, FaultDelay};
@@ -222,8 +222,9 @@ impl Config {
 
     /// What can only be judged of the sections together.
     fn review(&self, node: &Node<'_>) {
-        self.check_policies(node);
-        review::review(self, node);
+        let rules = DestinationRules::of(self);
+        self.check_policies(&rules, node);
+        review::review(self, &rules, node);
     }
 
     /// The VirtualServices that this proxy sees, in istiod's order: by age, name, namespace.
@@ -251,9 +252,7 @@ impl Config {
     #[must_use]
     pub fn destinations(&self) -> Vec<DestinationKey> {
         let keys = self.virtual_services.iter().flat_map(|service| self.rules_of(service)).flat_map(|resolved| {
-            let routed = resolved.rule.route.iter().map(|target| &target.destination);
-            let mirrored = resolved.rule.mirrors.iter().flatten().map(|mirror| &mirror.destination);
-            routed.chain(mirrored).map(|target| self.destination_key(target, resolved.namespace)).collect::<Vec<_>>()
+            resolved.destinations().map(|target| self.destination_key(target, resolved.namespace)).collect::<Vec<_>>()
         });
         let mut keys = sorted(keys.collect(), DestinationKey::cmp);
         keys.dedup();

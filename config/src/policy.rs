@@ -1,6 +1,9 @@
 //! `policies`: what the VirtualService API has no words for.
 
+use std::collections::hash_map::Entry;
+
 use crate::Config;
+use crate::destination_rule::DestinationRules;
 use crate::failure_accrual::FailureAccrual;
 use crate::fault::Fault;
 use crate::host;
@@ -9,6 +12,7 @@ use crate::object::DEFAULT_NAMESPACE;
 use crate::ramp::Ramp;
 use crate::sticky::Sticky;
 use crate::syntax;
+use crate::word_hash::WordMap;
 
 /// What holds for the versions of some hosts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,6 +82,23 @@ impl Policy {
         for subset in &self.fallback {
             if !versions.contains(subset) {
                 versions.push(subset.clone());
+            }
+        }
+        versions
+    }
+
+    /// The versions that its header may name for one of its hosts; the default is always one of them.
+    #[must_use]
+    pub fn known_versions(&self, host: &str, rules: &DestinationRules<'_>) -> Vec<String> {
+        let listed = self.version_header.as_ref().and_then(|header| header.versions.as_ref());
+        let named = match listed {
+            Some(versions) => versions.iter().map(String::as_str).collect(),
+            None => rules.subsets_of(host),
+        };
+        let mut versions: Vec<String> = Vec::new();
+        for version in named.into_iter().chain(self.default_subset()) {
+            if !versions.iter().any(|known| known == version) {
+                versions.push(version.to_owned());
             }
         }
         versions
@@ -245,18 +266,7 @@ impl Config {
     /// The versions that a policy's header may name for one of its hosts; the default is always one of them.
     #[must_use]
     pub fn known_versions(&self, policy: &Policy, host: &str) -> Vec<String> {
-        let listed = policy.version_header.as_ref().and_then(|header| header.versions.clone());
-        let named = listed.unwrap_or_else(|| {
-            let subsets = self.destination_rules_for(host).into_iter().flat_map(|rule| &rule.subsets);
-            subsets.map(|subset| subset.name.clone()).collect()
-        });
-        let mut versions: Vec<String> = Vec::new();
-        for version in named.into_iter().chain(policy.default_subset().map(str::to_owned)) {
-            if !versions.contains(&version) {
-                versions.push(version);
-            }
-        }
-        versions
+        policy.known_versions(host, &DestinationRules::of(self))
     }
 
     /// Every version that can be picked for a host, whatever a rule names: by its policy, or by who may force a version.
@@ -280,16 +290,21 @@ impl Config {
     }
 
     /// Two policies for one host contradict each other, and so do a version header and a control header of one name.
-    pub(super) fn check_policies(&self, node: &Node<'_>) {
-        let mut seen: Vec<(&str, &str)> = Vec::new();
+    pub(super) fn check_policies(&self, rules: &DestinationRules<'_>, node: &Node<'_>) {
+        let mut seen = WordMap::default();
         for policy in &self.policies {
             self.check_version_header(policy, node);
             for host in &policy.hosts {
-                if let Some((_, other)) = seen.iter().find(|(known, _)| known == host) {
-                    node.invalid_at(&policy.at, format!("{other} is for host {host}, too; a host has one policy"));
+                match seen.entry(host) {
+                    Entry::Vacant(place) => {
+                        place.insert(&policy.at);
+                    }
+                    Entry::Occupied(first) => {
+                        let other = first.get();
+                        node.invalid_at(&policy.at, format!("{other} is for host {host}, too; a host has one policy"));
+                    }
                 }
-                seen.push((host, &policy.at));
-                self.warn_of_unknown_versions(policy, host, node);
+                warn_of_unknown_versions(policy, host, &rules.subsets_of(host), node);
             }
         }
     }
@@ -302,18 +317,18 @@ impl Config {
             node.invalid_at(format!("{}/versionHeader/name", policy.at), message);
         }
     }
+}
 
-    fn warn_of_unknown_versions(&self, policy: &Policy, host: &str, node: &Node<'_>) {
-        let named = policy.fallback.iter().chain(policy.faults.iter().map(|fault| &fault.subset));
-        let named = named.chain(policy.ramp.iter().map(|ramp| &ramp.subset));
-        let named = named.chain(policy.sticky.iter().flat_map(|sticky| &sticky.order));
-        let named = named.chain(policy.version_header.iter().flat_map(|header| header.versions.iter().flatten()));
-        let mut told: Vec<&String> = Vec::new();
-        for subset in named {
-            if !self.defines_subset(host, subset) && !told.contains(&subset) {
-                node.warn_at(policy.at.clone(), format!("no DestinationRule defines subset {subset} of {host}"));
-                told.push(subset);
-            }
+fn warn_of_unknown_versions(policy: &Policy, host: &str, defined: &[&str], node: &Node<'_>) {
+    let named = policy.fallback.iter().chain(policy.faults.iter().map(|fault| &fault.subset));
+    let named = named.chain(policy.ramp.iter().map(|ramp| &ramp.subset));
+    let named = named.chain(policy.sticky.iter().flat_map(|sticky| &sticky.order));
+    let named = named.chain(policy.version_header.iter().flat_map(|header| header.versions.iter().flatten()));
+    let mut reported: Vec<&String> = Vec::new();
+    for subset in named {
+        if !defined.contains(&&**subset) && !reported.contains(&subset) {
+            node.warn_at(policy.at.clone(), format!("no DestinationRule defines subset {subset} of {host}"));
+            reported.push(subset);
         }
     }
 }

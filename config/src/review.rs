@@ -8,16 +8,16 @@ use crate::node::Node;
 use crate::pointer::Pointer;
 use crate::virtual_service::VirtualService;
 use crate::word_hash::WordMap;
-use crate::{Config, Mode};
+use crate::{Config, DestinationRules, Mode};
 use crate::{duration, host};
 
 /// Adds the warnings of a whole document.
-pub(super) fn review(config: &Config, node: &Node<'_>) {
+pub(super) fn review(config: &Config, rules: &DestinationRules<'_>, node: &Node<'_>) {
     for service in &config.virtual_services {
         warn_of_delegates(config, service, node);
         warn_of_gateways(config, service, node);
         warn_of_unreachable_rules(service, node);
-        warn_of_undefined_subsets(config, service, node);
+        warn_of_undefined_subsets(config.mode, rules, service, node);
         warn_of_long_delays(config, service, node);
     }
     if config.proxy.in_mesh() {
@@ -82,8 +82,13 @@ fn warn_of_unreachable_rules(service: &VirtualService, node: &Node<'_>) {
     }
 }
 
-fn warn_of_undefined_subsets<'c>(config: &'c Config, service: &'c VirtualService, node: &Node<'_>) {
-    let consequence = match config.mode {
+fn warn_of_undefined_subsets<'c>(
+    mode: Mode,
+    rules: &DestinationRules<'c>,
+    service: &'c VirtualService,
+    node: &Node<'_>,
+) {
+    let consequence = match mode {
         Mode::Cluster => "requests for it fail until its cluster exists",
         Mode::Version => "the native route for it fails until its cluster exists",
     };
@@ -92,7 +97,7 @@ fn warn_of_undefined_subsets<'c>(config: &'c Config, service: &'c VirtualService
     let mut warn = |at: &dyn Fn() -> String, destination: &'c Destination| {
         let Some(subset) = &destination.subset else { return };
         let host = || host::qualify(&destination.host, namespace);
-        let subsets = defined.entry(&*destination.host).or_insert_with(|| config.subsets_of(&host()));
+        let subsets = defined.entry(&*destination.host).or_insert_with(|| rules.subsets_of(&host()));
         if !subsets.contains(&&**subset) {
             node.warn_at(at(), format!("no DestinationRule defines subset {subset} of {}; {consequence}", host()));
         }

@@ -128,8 +128,7 @@ fn adversarial(criterion: &mut Criterion) {
     }
 }
 
-/// Fifty rules by a regex each, of which the last one or none matches. Those with a word boundary, with more characters than an
-/// automaton has states, and against a value outside ASCII are left to the engine.
+/// Fifty rules by a regex each, of which the last one or none matches.
 fn regexes() -> impl Iterator<Item = Case> {
     type Row = (&'static str, fn(usize) -> String, &'static str, &'static str);
     const LONG: &str = "a ----------------------------------49---------------------------------- more";

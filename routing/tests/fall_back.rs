@@ -1,4 +1,4 @@
-//! Properties of the ladder: where a request goes when versions cannot serve. `PROPTEST_CASES` says over how many cases.
+//! Properties of the fallback: where a request goes when versions cannot serve. `PROPTEST_CASES` says over how many cases.
 
 #![cfg(not(target_arch = "wasm32"))]
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]

@@ -255,7 +255,6 @@ mod block {
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, reason = "test code")]
 mod tests {
     use super::{BLOCK, MAX_SMALL};
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs};
 use e2e::binaries;
 use wasmparser::{ExternalKind, Parser, Payload, TypeRef};
 
-/// What was shipped last, rounded up: growth is to be noticed. The goal is 450 KiB.
+/// What was shipped last, rounded up: growth is to be noticed. The goal is at most 1 MiB.
 const LARGEST: usize = 540 * 1024;
 
 /// What it needs of the host: functions of the ABI and of WASI that Envoy and its relatives all have. An import that comes

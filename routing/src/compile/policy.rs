@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use canary_config::{IssueCookie, Policy, SameSite, StickyKey as ConfigKey};
+use canary_config::{DestinationRules, IssueCookie, Policy, SameSite, StickyKey as ConfigKey, host};
 
 use super::Compiler;
 use crate::host_index::HostIndex;
@@ -43,24 +43,27 @@ impl Compiler<'_> {
     /// The policies of a document by host, destinations without one included where something holds for them, too.
     pub(super) fn policies(&mut self) -> Policies {
         let config = self.config;
-        let mut policies = Policies::default();
+        let (mut policies, rules) = (Policies::default(), DestinationRules::of(config));
         for policy in &config.policies {
             for host in &policy.hosts {
-                policies.add(self.host_policy(policy, host), policy.faults.clone());
+                policies.add(self.host_policy(policy, host, &rules), policy.faults.clone());
             }
         }
         if let Some(policy) = config.policy_of_others() {
-            for key in config.destinations() {
-                if policies.get(&key.host).is_none() {
-                    policies.add(self.host_policy(&policy, &key.host), Vec::new());
+            for resolved in config.virtual_services.iter().flat_map(|service| config.rules_of(service)) {
+                for destination in resolved.destinations() {
+                    let host = host::qualify(&destination.host, resolved.namespace);
+                    if policies.get(&host).is_none() {
+                        policies.add(self.host_policy(&policy, &host, &rules), Vec::new());
+                    }
                 }
             }
         }
         policies
     }
 
-    fn host_policy(&mut self, policy: &Policy, host: &str) -> HostPolicy {
-        let known = self.config.known_versions(policy, host);
+    fn host_policy(&mut self, policy: &Policy, host: &str, rules: &DestinationRules<'_>) -> HostPolicy {
+        let known = policy.known_versions(host, rules);
         let header = policy.version_header.as_ref().map(|header| VersionHeader {
             name: self.headers.header(&header.name),
             protocol: header.protocol,

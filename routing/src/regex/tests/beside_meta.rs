@@ -1,6 +1,6 @@
 //! Sets and rewrites judge as regex-automata's `meta::Regex` does, which searches one pattern in other ways.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "test code")]
+#![expect(clippy::arithmetic_side_effects, reason = "test code")]
 
 use std::sync::Arc;
 

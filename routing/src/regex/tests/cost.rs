@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use canary_config::regex::{Regex, Substitution};
 
-use crate::regex::{MAX_CACHE_BYTES, RegexCaches, RegexSet, Rewriter};
+use crate::regex::caches::MAX_CACHE_BYTES;
+use crate::regex::{RegexCaches, RegexSet, Rewriter};
 
 /// The shortest of several runs.
 fn shortest(mut run: impl FnMut()) -> Duration {

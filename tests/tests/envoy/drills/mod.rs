@@ -1,4 +1,4 @@
-//! Drills of the ladder: what a version that is absent, comes, goes, fails or hangs costs the requests for it, each beside
+//! Drills of the fallback: what a version that is absent, comes, goes, fails or hangs costs the requests for it, each beside
 //! the same with native routes alone, which must lose requests.
 
 pub(crate) mod absent;

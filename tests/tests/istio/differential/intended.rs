@@ -32,8 +32,8 @@ const DIFFERENCES: &[Difference] = &[
     Difference {
         what: "`x-canary-…` in requests",
         native: "pass through as the client sent them",
-        filter: "are removed; upstreams get the version and the reason in them",
-        why: "a client must not steer the proxy, and upstreams are told what was decided",
+        filter: "are removed; upstreams get the version and the decision in them",
+        why: "a client must not steer the proxy, and upstreams see what was decided",
         seen: Seen::Request(FILTER, "x-canary-"),
     },
     Difference {
