@@ -219,8 +219,6 @@ mod block {
     /// As [`super::copy`].
     #[inline(never)]
     #[target_feature(enable = "bulk-memory")]
-    /// # Safety
-    /// As [`super::copy`].
     pub(super) unsafe fn copy_many(target: *mut u8, source: *const u8, size: usize) {
         // SAFETY: the caller's promise.
         unsafe { source.copy_to(target, size) };
