@@ -36,13 +36,13 @@ pub(crate) struct FilterStream {
     tracked: Option<Rc<TrackedRequest>>,
     /// Of a request that a guard may see.
     guard: Option<(Rc<GuardContext>, Registered)>,
-    _delay: Option<PendingDelay>,
+    delay: Option<PendingDelay>,
 }
 
 impl FilterStream {
     pub(crate) fn new(id: u32, plan: Rc<FilterPlan>) -> Self {
         let response = ResponseChanges::default();
-        Self { id, plan, response, measured: None, tracked: None, guard: None, _delay: None }
+        Self { id, plan, response, measured: None, tracked: None, guard: None, delay: None }
     }
 
     pub(crate) fn on_request_headers(&mut self, host: &impl Host, end_of_stream: bool) -> NextStep {
@@ -73,19 +73,20 @@ impl FilterStream {
         if let Outcome::Forward(forward) = &decision.outcome
             && forward.has_alternative
         {
+            // As the decision was made: before this request counts for anything.
+            let applied = presence.is_known().then(|| Applied {
+                table: Rc::clone(&plan.table),
+                headers: OwnedPairs::copy(headers),
+                draws: chance.draws(),
+                health: state.health.snapshot(),
+                leaves_faults: decision.leaves_faults,
+                is_explained: explanation.is_some(),
+            });
             let tracked =
                 TrackedRequest::new(&state.health, &plan.ticker, (forward, decision.delay), head.content_type());
             tracked.destination.set(self.measured.and_then(|measured| measured.destination));
             self.tracked = Some(Rc::new(tracked));
-            if presence.is_known() {
-                let applied = Applied {
-                    table: Rc::clone(&plan.table),
-                    headers: OwnedPairs::copy(headers),
-                    draws: chance.draws(),
-                    health: state.health.snapshot(),
-                    leaves_faults: decision.leaves_faults,
-                    is_explained: explanation.is_some(),
-                };
+            if let Some(applied) = applied {
                 self.register(host, applied);
             }
         }
@@ -157,7 +158,7 @@ impl FilterStream {
         match state.delays.begin(with, self.id, (delay, ending), table.faults().max_active) {
             Ok(pending) => {
                 self.count_delay(host);
-                self._delay = Some(pending);
+                self.delay = Some(pending);
                 NextStep::Pause
             }
             Err(ending) => ending.at_once(host, &state.registry),

@@ -39,21 +39,21 @@ pub(crate) struct GuardPlan {
 pub(crate) struct GuardStream {
     id: u32,
     plan: Rc<GuardPlan>,
-    _delay: Option<PendingDelay>,
+    delay: Option<PendingDelay>,
 }
 
 impl GuardStream {
     pub(crate) const fn new(id: u32, plan: Rc<GuardPlan>) -> Self {
-        Self { id, plan, _delay: None }
+        Self { id, plan, delay: None }
     }
 
     pub(crate) fn on_request_headers(&mut self, host: &impl Host) -> NextStep {
         let state = Rc::clone(&self.plan.state);
         let step = state.guards.find(host).and_then(|found| match found {
-            Found::Nothing => Ok(NextStep::Continue),
-            Found::Elsewhere => {
+            Found::Nothing if state.guards.presence.has_filter() => Ok(NextStep::Continue),
+            Found::Nothing | Found::Elsewhere => {
                 state.log_limit.warn_unguarded(
-                    "the filter before the guard runs in another VM; both need the same vm_id, code and VM configuration",
+                    "no filter with a fallback order runs before the guard in its VM; both need the same vm_id, code and VM configuration",
                 );
                 Ok(NextStep::Continue)
             }
@@ -134,7 +134,7 @@ impl GuardStream {
                     let delay = (destination, DestinationMetric::Faults(FaultKind::Delay));
                     table.series.count(host, &state.registry, &table.routes, delay);
                 }
-                self._delay = Some(pending);
+                self.delay = Some(pending);
                 NextStep::Pause
             }
             Err(ending) => ending.at_once(host, &state.registry),

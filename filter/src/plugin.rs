@@ -61,8 +61,10 @@ impl Plugin {
         let accepted = plan.is_some();
         configuration::count(host, &self.state.registry, document, accepted);
         if let Some(plan) = plan {
-            if matches!(plan, Plan::Guard(_)) {
-                self.state.guards.presence.announce();
+            match &plan {
+                Plan::Guard(_) => self.state.guards.presence.announce(),
+                Plan::Filter(_) if plan.watched() > Watched::Nothing => self.state.guards.presence.announce_filter(),
+                Plan::Filter(_) => {}
             }
             self.plan = plan;
             // The delays that older plugins have begun are ended, too: theirs may end before them.

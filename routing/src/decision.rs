@@ -115,7 +115,7 @@ pub struct Forward<'t> {
     pub retries: Option<&'t RetryPolicy>,
     /// `timeout` and `retries` as the headers that Envoy's router reads, each with its value.
     pub limits: &'t [(HeaderName, Box<[u8]>)],
-    /// Clusters that get a copy, at most [`MAX_MIRRORS`](crate::config::MAX_MIRRORS).
+    /// Clusters that get a copy, at most [`MAX_MIRRORS`](canary_config::MAX_MIRRORS).
     pub mirrors: Vec<Cow<'t, str>>,
     /// How the rule's weights picked the version; `None` where something else did.
     pub split: Option<Box<SplitPick<'t>>>,

@@ -25,6 +25,7 @@ pub struct RequestHead<'r> {
     places: Vec<Place>,
     /// How many slots the table has.
     slots: usize,
+    content_type: Slot,
     has_own: bool,
 }
 
@@ -50,7 +51,12 @@ const NOWHERE: usize = usize::MAX;
 
 impl<'r> RequestHead<'r> {
     /// Reads pairs of names and values. `own` are the slots of the headers that no client may send.
-    pub(crate) fn read(names: &Names, own: Range<usize>, pairs: impl Iterator<Item = (&'r [u8], &'r [u8])>) -> Self {
+    pub(crate) fn read(
+        names: &Names,
+        own: Range<usize>,
+        content_type: Slot,
+        pairs: impl Iterator<Item = (&'r [u8], &'r [u8])>,
+    ) -> Self {
         let mut head = Self {
             method: b"",
             scheme: b"",
@@ -60,6 +66,7 @@ impl<'r> RequestHead<'r> {
             values: ShortList::new(),
             places: Vec::new(),
             slots: names.len(),
+            content_type,
             has_own: false,
         };
         for (name, value) in pairs {
@@ -195,7 +202,7 @@ impl<'r> RequestHead<'r> {
     /// The first value of `content-type`.
     #[must_use]
     pub fn content_type(&self) -> Option<&'r [u8]> {
-        self.values(Slot::CONTENT_TYPE).next()
+        self.values(self.content_type).next()
     }
 
     /// The slots that have a value, each once.
@@ -226,7 +233,7 @@ mod tests {
             (b"end-user", b""),
             (b"End-User", b"eve"),
         ];
-        let head = RequestHead::read(&names, 1..2, pairs.into_iter());
+        let head = RequestHead::read(&names, 1..2, kind, pairs.into_iter());
         assert_eq!((head.method(), head.scheme(), head.authority()), (&b"GET"[..], &b""[..], &b"reviews"[..]));
         assert_eq!((head.path(), head.uri(), head.query()), (&b"/a?b=c#d"[..], &b"/a"[..], &b"?b=c#d"[..]));
         assert_eq!(head.values(user).collect::<Vec<_>>(), [&b"jason"[..], b""]);
@@ -243,8 +250,8 @@ mod tests {
         let slots: Vec<_> = (0..100).map(|number| builder.header(&format!("x-{number}")).slot()).collect();
         let names = builder.build();
         let lines: Vec<(String, String)> = (0..1_000).map(|n| (format!("x-{}", n % 100), n.to_string())).collect();
-        let head =
-            RequestHead::read(&names, 0..0, lines.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
+        let pairs = lines.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let head = RequestHead::read(&names, 0..0, slots[0], pairs);
         for (number, slot) in slots.into_iter().enumerate() {
             let values: Vec<_> = head.values(slot).map(|value| String::from_utf8_lossy(value).into_owned()).collect();
             assert_eq!(values, (0..10).map(|hundreds| (hundreds * 100 + number).to_string()).collect::<Vec<_>>());

@@ -9,8 +9,6 @@ use canary_config::word_hash::{WordMap, word_hash};
 pub struct Slot(u32);
 
 impl Slot {
-    /// `content-type`, which every table knows.
-    pub(crate) const CONTENT_TYPE: Self = Self(0);
     pub(crate) const MIN: Self = Self(0);
     pub(crate) const MAX: Self = Self(u32::MAX);
 

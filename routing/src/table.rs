@@ -13,7 +13,7 @@ use crate::head::RequestHead;
 use crate::host_index::HostIndex;
 use crate::input::DecisionInput;
 use crate::matching::{Fields, Hidden, Rules, View};
-use crate::names::{HeaderName, Names};
+use crate::names::{HeaderName, Names, Slot};
 use crate::overrides::{Overrides, Permission, Permissions};
 use crate::picking::{Asked, HostPolicy, Resolver};
 use crate::regex::RegexCaches;
@@ -29,6 +29,7 @@ pub struct RouteTable {
     pub(crate) fields: Fields,
     pub(crate) steering: Steering,
     pub(crate) own_headers: OwnHeaders,
+    pub(crate) content_type: Slot,
     pub(crate) overrides: Overrides,
     pub(crate) hosts: HostIndex,
     pub(crate) virtual_hosts: Vec<VirtualHost>,
@@ -85,9 +86,9 @@ pub(crate) struct OwnHeaders {
 }
 
 impl OwnHeaders {
-    /// Their slots, one after the other.
+    /// Their slots, the first of the table.
     fn slots(&self) -> std::ops::Range<usize> {
-        self.hidden.start..self.hidden.start.saturating_add(self.names.len())
+        0..self.names.len()
     }
 }
 
@@ -125,7 +126,7 @@ impl RouteTable {
     /// Reads a request's header map in one pass, as this table looks at it.
     #[must_use]
     pub fn read_head<'r>(&self, pairs: impl Iterator<Item = (&'r [u8], &'r [u8])>) -> RequestHead<'r> {
-        RequestHead::read(&self.names, self.own_headers.slots(), pairs)
+        RequestHead::read(&self.names, self.own_headers.slots(), self.content_type, pairs)
     }
 
     /// What is to happen to a request. Costs one look-up of its host, one of each value of the fields that an index knows, and

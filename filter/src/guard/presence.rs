@@ -2,10 +2,11 @@
 
 use std::cell::Cell;
 
-/// Counts the guards of a VM.
+/// Counts the guards of a VM, and knows whether it has a filter for them.
 #[derive(Debug, Default)]
 pub(crate) struct GuardPresence {
     configured: Cell<u32>,
+    has_filter: Cell<bool>,
 }
 
 /// Whether a guard stands behind one filter. Where the VM has one it is expected to, until a request has come back that no
@@ -20,6 +21,16 @@ impl GuardPresence {
     /// A guard has been configured.
     pub(crate) fn announce(&self) {
         self.configured.set(self.configured.get().saturating_add(1));
+    }
+
+    /// A filter that may have something for a guard has been configured.
+    pub(crate) fn announce_filter(&self) {
+        self.has_filter.set(true);
+    }
+
+    /// Whether the VM has ever had such a filter.
+    pub(crate) const fn has_filter(&self) -> bool {
+        self.has_filter.get()
     }
 
     /// Whether the VM has ever had a guard.

@@ -30,6 +30,6 @@ pub(crate) fn compare(
     }
     if limit.allows(host, registry.count(host, &CANDIDATE_DIFFERING, &[])) {
         let (respects, live, other) = (respects.join(", "), live.explanation(), other.explanation());
-        log::info!("the candidate differs in {respects}: live {live} | candidate {other} (told once a second)");
+        log::info!("the candidate differs in {respects}: live {live} | candidate {other} (logged once a second)");
     }
 }

@@ -24,6 +24,6 @@ pub(crate) fn count(
     let counted_from = if reason == FallbackReason::UnknownVersion { "unknown" } else { from };
     let series = registry.count(host, &FALLBACKS, &[&to.host, counted_from, to_version, reason.as_str()]);
     if limit.allows(host, series) {
-        log::info!("fallback: {} from {from:?} to {to_version:?}: {} (told once a second)", to.host, reason.as_str());
+        log::info!("fallback: {} from {from:?} to {to_version:?}: {} (logged once a second)", to.host, reason.as_str());
     }
 }

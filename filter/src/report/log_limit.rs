@@ -32,7 +32,7 @@ impl LogLimit {
     /// Warns that requests pass unguarded, and why; once in a VM.
     pub(crate) fn warn_unguarded(&self, why: &str) {
         if !self.has_warned.replace(true) {
-            log::warn!("{why}: requests pass unguarded (said once)");
+            log::warn!("{why}: requests pass unguarded (logged once)");
         }
     }
 }

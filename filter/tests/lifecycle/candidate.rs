@@ -48,6 +48,6 @@ fn it_is_counted_and_changes_nothing() {
             assert_eq!(differences, expected, "{row}: {respect}");
         }
         let told = vm.logged(LogLevel::Info).into_iter().filter(|line| line.starts_with("the candidate differs"));
-        assert_eq!(told.count(), usize::from(differing > 0), "{row}: told once a second: {:?}", vm.log());
+        assert_eq!(told.count(), usize::from(differing > 0), "{row}: logged once a second: {:?}", vm.log());
     }
 }

@@ -319,6 +319,17 @@ fn leaves_alone_what_it_cannot_judge() {
 }
 
 #[test]
+fn warns_once_of_a_guard_whose_vm_has_no_filter() {
+    let vm = started();
+    let guard = vm.plugin(r#"{"role":"guard"}"#).unwrap();
+    for _ in 0..3 {
+        let action = guard.stream().request_headers(get("reviews", "/", &[]), true);
+        assert_eq!(action, Action::Continue);
+    }
+    assert_eq!(vm.logged(LogLevel::Warn).len(), 1, "{:?}", vm.log());
+}
+
+#[test]
 fn nothing_is_handed_over_where_no_version_can_stand_in() {
     let vm = started();
     let filter =

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use canary_config::{
-    Destination as ConfigDestination, HeaderOperations, Headers, HttpRoute, PathRewrite as ConfigRewrite, ResolvedRule,
-    Retries, StringMatch, host,
+    Destination as ConfigDestination, HeaderOperations, Headers, HttpRoute, MAX_MIRRORS, PathRewrite as ConfigRewrite,
+    ResolvedRule, Retries, StringMatch, host,
 };
 
 use super::Compiler;
@@ -90,7 +90,7 @@ impl Compiler<'_> {
                 order,
             })
             .collect();
-        let mirrors = rule.mirrors.iter().flatten().map(|mirror| MirrorTarget {
+        let mirrors = rule.mirrors.iter().flatten().take(MAX_MIRRORS).map(|mirror| MirrorTarget {
             destination: self.destination(&mirror.destination, namespace),
             percentage: mirror.percentage,
         });
@@ -208,8 +208,13 @@ impl Compiler<'_> {
     fn destination(&mut self, destination: &ConfigDestination, namespace: &str) -> Destination {
         let host = self.text(&host::qualify(&destination.host, namespace));
         let subset = destination.subset.as_deref().map(|subset| self.text(subset));
-        let port = destination.port.or_else(|| self.only_ports.get(&*host).copied().flatten());
+        let port = destination.port.or_else(|| self.only_port(&host));
         self.located(&host, subset.as_ref(), port)
+    }
+
+    /// The port of a host that `services` lists with one.
+    fn only_port(&self, host: &str) -> Option<u16> {
+        if let [port] = **self.ports.get(host)? { Some(port) } else { None }
     }
 
     /// A version of a host on a port; without one on the request's.
@@ -218,8 +223,8 @@ impl Compiler<'_> {
         let name = |port: u16| config.clusters.name(host, version, port);
         let clusters = match port {
             None if config.clusters.needs_port(host, version) => {
-                let services = config.services.iter().filter(|service| *service.host == **host);
-                let ports = services.flat_map(|service| service.ports.iter().copied()).chain([DEFAULT_PORT]);
+                let ports = self.ports.get(&**host).copied().unwrap_or_default();
+                let ports = ports.iter().copied().chain([DEFAULT_PORT]);
                 ClusterNames::ByPort {
                     known: ports.take(MAX_NAMED_PORTS).map(|port| (port, name(port).into())).collect(),
                     around_port: config.clusters.around_port(host, version).into(),

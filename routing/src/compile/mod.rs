@@ -28,6 +28,7 @@ use crate::table::{CandidateTable, RouteTable, Settings};
 pub(crate) fn compile(config: &Config) -> RouteTable {
     let mut compiler = Compiler::new(config);
     let (own_headers, steering) = (compiler.own_headers(), compiler.steering());
+    let content_type = compiler.headers.header("content-type").slot();
     let overrides = compiler.overrides();
     let policies = compiler.policies();
     let (hosts, virtual_hosts) = compiler.virtual_hosts(&policies);
@@ -47,6 +48,7 @@ pub(crate) fn compile(config: &Config) -> RouteTable {
         names: compiler.headers.build(),
         fields: Fields { parameters: compiler.parameters.build(), claims: compiler.claims.into() },
         steering,
+        content_type,
         own_headers,
         overrides,
         hosts,
@@ -69,12 +71,13 @@ struct Compiler<'c> {
     headers: NamesBuilder,
     parameters: NamesBuilder,
     claims: Vec<Vec<String>>,
+    claim_numbers: WordMap<Vec<String>, u32>,
     /// Names of hosts and versions, each once in memory.
     texts: WordMap<Box<str>, Arc<str>>,
     destinations: Vec<DestinationName>,
     ids: WordMap<(Arc<str>, Option<Arc<str>>), DestinationId>,
-    /// The only port of each host that `services` lists with one.
-    only_ports: WordMap<&'c str, Option<u16>>,
+    /// The ports of each host that `services` lists.
+    ports: WordMap<&'c str, &'c [u16]>,
     cors: Option<CorsNames>,
     /// Of all regexes of the table.
     caches: Arc<RegexCaches>,
@@ -82,23 +85,20 @@ struct Compiler<'c> {
 
 impl<'c> Compiler<'c> {
     fn new(config: &'c Config) -> Self {
-        let mut only_ports = WordMap::default();
+        let mut ports = WordMap::default();
         for service in &config.services {
-            let only = if let [port] = *service.ports { Some(port) } else { None };
-            only_ports.entry(service.host.as_str()).or_insert(only);
+            ports.entry(service.host.as_str()).or_insert(&*service.ports);
         }
-        let mut headers = NamesBuilder::default();
-        // The first slot: `Slot::CONTENT_TYPE`.
-        headers.number("content-type");
         Self {
             config,
-            headers,
+            headers: NamesBuilder::default(),
             parameters: NamesBuilder::default(),
             claims: Vec::new(),
+            claim_numbers: WordMap::default(),
             texts: WordMap::default(),
             destinations: Vec::new(),
             ids: WordMap::default(),
-            only_ports,
+            ports,
             cors: None,
             caches: Arc::new(RegexCaches::new()),
         }
@@ -115,12 +115,13 @@ impl<'c> Compiler<'c> {
 
     /// The number of a claim.
     fn claim(&mut self, keys: &[String]) -> u32 {
-        let known = self.claims.iter().position(|known| known == keys);
-        let number = known.unwrap_or_else(|| {
-            self.claims.push(keys.to_vec());
-            self.claims.len().saturating_sub(1)
-        });
-        u32::try_from(number).unwrap_or(u32::MAX)
+        if let Some(number) = self.claim_numbers.get(keys) {
+            return *number;
+        }
+        let number = u32::try_from(self.claims.len()).unwrap_or(u32::MAX);
+        self.claims.push(keys.to_vec());
+        self.claim_numbers.insert(keys.to_vec(), number);
+        number
     }
 
     fn destination_id(&mut self, host: &Arc<str>, version: Option<&Arc<str>>) -> DestinationId {

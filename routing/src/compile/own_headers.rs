@@ -23,7 +23,7 @@ const FAULT_HEADERS: [&str; 8] = [
 ];
 
 impl Compiler<'_> {
-    /// Numbers the own headers: they come right after `content-type`, those that are hidden from rules first.
+    /// Numbers the own headers, before any other: those that are hidden from rules come first.
     pub(super) fn own_headers(&mut self) -> OwnHeaders {
         let config = self.config;
         let mut names: Vec<HeaderName> = Vec::new();
@@ -40,8 +40,7 @@ impl Compiler<'_> {
                 add(name);
             });
         }
-        let first = names.first().map_or(0, |header| header.slot().index());
-        OwnHeaders { names, hidden: first..first.saturating_add(hidden) }
+        OwnHeaders { names, hidden: 0..hidden }
     }
 
     pub(super) fn steering(&mut self) -> Steering {

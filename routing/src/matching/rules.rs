@@ -48,7 +48,7 @@ impl Rules {
     /// The first rule for the port that matches the request. Each is judged at most once, each regex of a field matched at most
     /// once against each of its values.
     pub(crate) fn first(&self, port: u16, view: &View<'_>) -> Option<&Route> {
-        let mut judge = Judge { rules: self, port, view, found: Vec::new() };
+        let mut judge = Judge { rules: self, port, view, found: SmallVec::new() };
         let Some(index) = &self.index else { return self.routes.iter().find(|route| judge.takes(route)) };
         let mut refused = Refused::default();
         let position = index.first(view, |position| {
@@ -77,8 +77,8 @@ struct Judge<'j> {
     rules: &'j Rules,
     port: u16,
     view: &'j View<'j>,
-    /// By set: the regexes that some value of its field has matched, once they have been run.
-    found: Vec<Option<Found>>,
+    /// By number of the set, ascending: the regexes that some value of its field has matched. A request meets few sets.
+    found: SmallVec<[(u32, Found); 4]>,
 }
 
 /// A set of members of a [`RegexSet`].
@@ -103,21 +103,22 @@ impl Judge<'_> {
     }
 
     fn matches_regex(&mut self, field: Field, set: u32, member: u32) -> bool {
-        let number = usize::try_from(set).unwrap_or(usize::MAX);
-        let Some(regexes) = self.rules.sets.get(number) else { return false };
-        if self.found.is_empty() {
-            self.found.resize_with(self.rules.sets.len(), || None);
-        }
-        let Some(place) = self.found.get_mut(number) else { return false };
-        let found = place.get_or_insert_with(|| {
-            let mut found = Found::from_elem(0, regexes.members.div_ceil(64));
-            self.view.any(field, |value| {
-                regexes.set.matches(value, &mut |member| insert(&mut found, u32::try_from(member).unwrap_or(u32::MAX)));
-                false
-            });
-            found
-        });
-        contains(found, member)
+        let place = match self.found.binary_search_by_key(&set, |(number, _)| *number) {
+            Ok(place) => place,
+            Err(place) => {
+                let regexes = usize::try_from(set).ok().and_then(|number| self.rules.sets.get(number));
+                let Some(regexes) = regexes else { return false };
+                let mut found = Found::from_elem(0, regexes.members.div_ceil(64));
+                self.view.any(field, |value| {
+                    let mut note = |member| insert(&mut found, u32::try_from(member).unwrap_or(u32::MAX));
+                    regexes.set.matches(value, &mut note);
+                    false
+                });
+                self.found.insert(place, (set, found));
+                place
+            }
+        };
+        self.found.get(place).is_some_and(|(_, found)| contains(found, member))
     }
 }
 
