@@ -11,7 +11,7 @@ use crate::short_list::ShortList;
 /// The pseudo-headers of a request and the values of the headers that a table knows, borrowed from the host's buffer.
 ///
 /// Bytes are never assumed to be UTF-8. Values of a repeated header stay apart and in order. Reading costs one look at each name
-/// and allocates nothing for up to [`FEW`] known values.
+/// and allocates nothing for eight known values or fewer.
 #[derive(Debug, Clone)]
 pub struct RequestHead<'r> {
     method: &'r [u8],

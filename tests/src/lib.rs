@@ -17,7 +17,7 @@
 //! - [`registry`]: where images are pushed to and pulled from
 //! - [`scale`]: how much of everything; [`ports`]: where to listen
 //! - [`proportion`]: what may be said of a share after so many requests
-//! - [`bench`]: a proxy under load, whose cost per request can be compared; [`statistics`]: what may be said of that
+//! - [`mod@bench`]: a proxy under load, whose cost per request can be compared; [`statistics`]: what may be said of that
 //! - [`workload`]: the documents and requests that are measured; [`host_calls`]: what the filter asks of its host
 //! - [`costs`]: what `make bench` and the budget have measured, as tables and a chart
 

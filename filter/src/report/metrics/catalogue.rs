@@ -59,7 +59,7 @@ pub(crate) const DELAYS_SKIPPED: Metric =
 /// Requests that the host's failures have left to the native routes.
 pub(crate) const DECISION_ERRORS: Metric =
     Metric { kind: MetricKind::Counter, name: "canary_decision_errors_total", labels: &[] };
-/// Which document is in force: [`fingerprint`].
+/// Which document is in force: [`fingerprint`](canary_routing::fingerprint).
 pub(crate) const CONFIG_VERSION: Metric =
     Metric { kind: MetricKind::Gauge, name: "canary_config_version", labels: &[PLUGIN] };
 /// Documents that came, by whether a VM took them.
