@@ -74,19 +74,20 @@ impl FilterStream {
             && forward.has_alternative
         {
             // As the decision was made: before this request counts for anything.
-            let applied = presence.is_known().then(|| Applied {
-                table: Rc::clone(&plan.table),
-                headers: OwnedPairs::copy(headers),
-                draws: chance.draws(),
-                health: state.health.snapshot(),
-                leaves_faults: decision.leaves_faults,
-                is_explained: explanation.is_some(),
-            });
+            let known = presence.is_known().then(|| (chance.draws(), state.health.snapshot()));
             let tracked =
                 TrackedRequest::new(&state.health, &plan.ticker, (forward, decision.delay), head.content_type());
             tracked.destination.set(self.measured.and_then(|measured| measured.destination));
             self.tracked = Some(Rc::new(tracked));
-            if let Some(applied) = applied {
+            if let Some((draws, health)) = known {
+                let applied = Applied {
+                    table: Rc::clone(&plan.table),
+                    headers: OwnedPairs::copy(headers),
+                    draws,
+                    health,
+                    leaves_faults: decision.leaves_faults,
+                    is_explained: explanation.is_some(),
+                };
                 self.register(host, applied);
             }
         }

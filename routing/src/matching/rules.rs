@@ -48,7 +48,7 @@ impl Rules {
     /// The first rule for the port that matches the request. Each is judged at most once, each regex of a field matched at most
     /// once against each of its values.
     pub(crate) fn first(&self, port: u16, view: &View<'_>) -> Option<&Route> {
-        let mut judge = Judge { rules: self, port, view, found: SmallVec::new() };
+        let mut judge = Judge { rules: self, port, view, found: Vec::new() };
         let Some(index) = &self.index else { return self.routes.iter().find(|route| judge.takes(route)) };
         let mut refused = Refused::default();
         let position = index.first(view, |position| {
@@ -78,7 +78,7 @@ struct Judge<'j> {
     port: u16,
     view: &'j View<'j>,
     /// By number of the set, ascending: the regexes that some value of its field has matched. A request meets few sets.
-    found: SmallVec<[(u32, Found); 4]>,
+    found: Vec<(u32, Found)>,
 }
 
 /// A set of members of a [`RegexSet`].
