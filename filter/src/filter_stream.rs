@@ -141,10 +141,7 @@ impl FilterStream {
             Outcome::LocalReply(reply) => Ending::Reply(reply),
         };
         if let Some(Explanation { name, text }) = explanation {
-            match &mut ending {
-                Ending::Reply(reply) => reply.headers.push((name.into(), text.into_bytes().into())),
-                Ending::Resume => self.response.set(name, text.into_bytes()),
-            }
+            ending.add_header(name, text.into_bytes(), &mut self.response);
         }
         if let Some(tracked) = &self.tracked {
             tracked.response.replace(std::mem::take(&mut self.response));

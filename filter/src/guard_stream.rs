@@ -120,10 +120,7 @@ impl GuardStream {
             Outcome::Forward(_) | Outcome::Untouched => Ending::Resume,
         };
         if let Some(Explanation { name, text }) = explanation {
-            match &mut ending {
-                Ending::Reply(reply) => reply.headers.push((name.into(), text.into_bytes().into())),
-                Ending::Resume => request.response.borrow_mut().set(name, text.into_bytes()),
-            }
+            ending.add_header(name, text.into_bytes(), &mut request.response.borrow_mut());
         }
         let Some(delay) = delay else { return ending.at_once(host, &state.registry) };
         request.postpone(delay);

@@ -2,6 +2,7 @@
 
 use canary_routing::LocalReply;
 
+use super::ResponseChanges;
 use crate::host::{Host, HostError};
 use crate::report::Registry;
 use crate::report::metrics::catalogue::DECISION_ERRORS;
@@ -25,6 +26,14 @@ pub(crate) enum NextStep {
 }
 
 impl Ending<'_> {
+    /// Gives the client one more header: in the reply, or in the response that the request will have.
+    pub(crate) fn add_header(&mut self, name: String, value: Vec<u8>, response: &mut ResponseChanges) {
+        match self {
+            Self::Reply(reply) => reply.headers.push((name.into(), value.into())),
+            Self::Resume => response.set(name, value),
+        }
+    }
+
     /// Ends a request that is not delayed.
     pub(crate) fn at_once(&self, host: &impl Host, registry: &Registry) -> NextStep {
         match self {
