@@ -1,5 +1,7 @@
 //! Hosts: short and full names, wildcards, and what a proxy in a namespace may call them.
 
+use memchr::memrchr2;
+
 /// The domain of Kubernetes services.
 const SERVICE_DOMAIN: &str = "svc.cluster.local";
 
@@ -70,12 +72,23 @@ pub fn overlap(left: &str, right: &str) -> bool {
 /// inside the brackets of an IPv6 address. The port is `None` where it is no number.
 #[must_use]
 pub fn split_port(authority: &[u8]) -> (&[u8], Option<u16>) {
-    let last = authority.iter().rposition(|byte| matches!(byte, b':' | b']'));
-    let Some(colon) = last.filter(|last| authority.get(*last) == Some(&b':')) else {
-        return (authority, None);
-    };
-    let (host, port) = authority.split_at_checked(colon).unwrap_or((authority, b""));
-    (host, port.get(1..).and_then(port_number))
+    // Nearly always a few digits follow the colon.
+    let (mut rest, mut number, mut unit) = (authority, 0_u32, 1_u32);
+    while let [before @ .., last] = rest {
+        match last {
+            b'0'..=b'9' if unit <= 10_000 => {
+                number = number.wrapping_add(u32::from(last.wrapping_sub(b'0')).wrapping_mul(unit));
+                unit = unit.wrapping_mul(10);
+            }
+            b':' => return (before, number.try_into().ok().filter(|_| unit > 1)),
+            _ => break,
+        }
+        rest = before;
+    }
+    match memrchr2(b':', b']', authority).and_then(|last| authority.split_at_checked(last)) {
+        Some((host, [b':', port @ ..])) => (host, port_number(port)),
+        _ => (authority, None),
+    }
 }
 
 /// The number that decimal digits write; like `u16::from_str` it accepts a plus sign before them.
@@ -84,8 +97,11 @@ fn port_number(digits: &[u8]) -> Option<u16> {
     if digits.is_empty() {
         return None;
     }
-    digits.iter().try_fold(0_u16, |number, digit| {
+    let mut number = 0_u16;
+    for digit in digits {
         let digit = digit.is_ascii_digit().then(|| digit.wrapping_sub(b'0'))?;
-        number.checked_mul(10)?.checked_add(u16::from(digit))
-    })
+        // A port of 16 bits, times ten and some, fits 32.
+        number = u32::from(number).wrapping_mul(10).wrapping_add(digit.into()).try_into().ok()?;
+    }
+    Some(number)
 }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use canary_routing::{Decision, DecisionInput, FaultScope, Forward, Health, Outcome};
+use canary_routing::{Decision, DecisionInput, FaultScope, Forward, Health, Outcome, RequestHead};
 
 use crate::apply::{self, Ending, NextStep, ResponseChanges};
 use crate::delays::PendingDelay;
@@ -60,13 +60,14 @@ impl FilterStream {
     fn serve(&mut self, host: &impl Host, headers: &impl Pairs, end_of_stream: bool) -> NextStep {
         let plan = Rc::clone(&self.plan);
         let (state, table) = (&*plan.state, &plan.table.routes);
-        let head = table.read_head(headers.pairs());
+        let mut head = RequestHead::unread();
+        table.read_into(&mut head, headers.pairs());
         let (chance, context) = (RequestChance::new(host), HostContext::new(host));
         let presence = &state.guards.presence;
         let faults = if plan.guarded.is_expected(presence) { FaultScope::BeforeGuard } else { FaultScope::All };
         let health: &dyn Health = &state.health;
         let input = DecisionInput { head: &head, context: &context, chance: &chance, health, faults };
-        let decision = table.decide(&input);
+        let mut decision = table.decide(&input);
         apply::apply(host, &decision, &head, table);
         let explanation = self.report(host, &decision);
         candidate::compare(host, (&state.registry, &state.log_limit), table, &input, headers);
@@ -91,7 +92,7 @@ impl FilterStream {
                 self.register(host, applied);
             }
         }
-        self.end(host, decision, explanation, end_of_stream)
+        self.end(host, &mut decision, explanation, end_of_stream)
     }
 
     /// Shows a decision in metrics and access logs; what the client is to be told of it.
@@ -99,7 +100,7 @@ impl FilterStream {
         let FilterPlan { state, table, .. } = &*self.plan;
         permissions::count(host, &state.registry, decision.permissions);
         self.measured = MeasuredRequest::begin(host, &state.registry, (&table.routes, &table.series), decision);
-        filter_state::write(host, &state.text, table.routes.filter_state(), decision);
+        filter_state::write(host, &state.text, (&table.routes, &table.versions), decision);
         if let Outcome::Forward(Forward { fallback: Some(fallback), destination, .. }) = &decision.outcome {
             let of = (&state.registry, &state.log_limit);
             fallbacks::count(host, of, destination, fallback.from.as_deref(), fallback.reason);
@@ -121,24 +122,25 @@ impl FilterStream {
     fn end(
         &mut self,
         host: &impl Host,
-        decision: Decision<'_>,
+        decision: &mut Decision<'_>,
         explanation: Option<Explanation>,
         end_of_stream: bool,
     ) -> NextStep {
         let plan = Rc::clone(&self.plan);
         let (state, table) = (&*plan.state, &plan.table.routes);
-        let is_native = apply::leaves_faults_to_envoy(&decision, table);
-        let mut ending = match decision.outcome {
-            Outcome::Untouched => Ending::Resume,
-            Outcome::Forward(forward) => {
-                self.response = ResponseChanges::of_forward(forward.response_headers);
-                Ending::Resume
-            }
-            Outcome::LocalReply(reply) if is_native => {
+        let is_native = apply::leaves_faults_to_envoy(decision, table);
+        let mut ending = match decision.outcome.take_reply() {
+            Some(reply) if is_native => {
                 self.response = ResponseChanges::of_reply(reply.headers);
                 Ending::Resume
             }
-            Outcome::LocalReply(reply) => Ending::Reply(reply),
+            Some(reply) => Ending::Reply(reply),
+            None => {
+                if let Outcome::Forward(forward) = &mut decision.outcome {
+                    self.response = ResponseChanges::of_forward(std::mem::take(&mut forward.response_headers));
+                }
+                Ending::Resume
+            }
         };
         if let Some(Explanation { name, text }) = explanation {
             ending.add_header(name, text.into_bytes(), &mut self.response);

@@ -1,7 +1,8 @@
-//! A compiled table with the series of its destinations.
+//! A compiled table with what is reported of its destinations.
 
 use canary_routing::RouteTable;
 
+use crate::report::filter_state::VersionTexts;
 use crate::report::metrics::DestinationSeries;
 
 /// What a filter decides by.
@@ -9,11 +10,12 @@ use crate::report::metrics::DestinationSeries;
 pub(crate) struct FilterTable {
     pub(crate) routes: RouteTable,
     pub(crate) series: DestinationSeries,
+    pub(crate) versions: VersionTexts,
 }
 
 impl FilterTable {
     pub(crate) fn new(routes: RouteTable) -> Self {
-        let series = DestinationSeries::new(&routes);
-        Self { routes, series }
+        let (series, versions) = (DestinationSeries::new(&routes), VersionTexts::new(&routes));
+        Self { routes, series, versions }
     }
 }

@@ -92,6 +92,7 @@ impl GuardStream {
         });
         let explanation = explained.and_then(|decision| Explanation::of(&decision, &table.routes));
         let step = self.carry_out(host, faults, explanation, request, &applied);
+        drop(head);
         if is_moved {
             context.give_back(Applied { leaves_faults: false, ..applied });
         }
@@ -241,7 +242,7 @@ fn fall_back<H: Host>(
         _ => return Ok(false),
     }
     apply::replace(host, (&abandoned, &chosen), (again.head, &current), table);
-    filter_state::write(host, &state.text, table.filter_state(), &chosen);
+    filter_state::write(host, &state.text, (table, &again.applied.table.versions), &chosen);
     if let Outcome::Forward(forward) = &chosen.outcome {
         if request.destination.get().is_some() {
             request.destination.set(Some(forward.destination.id));

@@ -12,7 +12,7 @@ use crate::draws::Fraction;
 use crate::health::FallbackReason;
 use crate::names::HeaderName;
 use crate::overrides::Permissions;
-use crate::route::{RetryPolicy, Route, Target};
+use crate::route::{Limits, RetryPolicy, Route, Target};
 
 /// The answer for one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +88,19 @@ pub enum Outcome<'t> {
     Untouched,
 }
 
+impl<'t> Outcome<'t> {
+    /// The answer, if it is one; the request is untouched then.
+    pub fn take_reply(&mut self) -> Option<Box<LocalReply<'t>>> {
+        if !matches!(self, Self::LocalReply(_)) {
+            return None;
+        }
+        match std::mem::replace(self, Self::Untouched) {
+            Self::LocalReply(reply) => Some(reply),
+            Self::Forward(_) | Self::Untouched => None,
+        }
+    }
+}
+
 /// Where a forwarded request goes, and what happens to it on the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forward<'t> {
@@ -109,12 +122,8 @@ pub struct Forward<'t> {
     pub version_value: Option<VersionValue<'t>>,
     /// Changes of the response's headers, those of CORS and a new user's cookie included.
     pub response_headers: HeaderChanges,
-    /// Limit of the whole exchange, tries included.
-    pub timeout: Option<Duration>,
-    /// When to try again; `None` where the rule is silent or switches retries off.
-    pub retries: Option<&'t RetryPolicy>,
-    /// `timeout` and `retries` as the headers that Envoy's router reads, each with its value.
-    pub limits: &'t [(HeaderName, Box<[u8]>)],
+    /// How long the request may take, and when it is tried again; `None` in version mode, where the native route says it.
+    pub limits: Option<&'t Limits>,
     /// Clusters that get a copy, at most [`MAX_MIRRORS`](canary_config::MAX_MIRRORS).
     pub mirrors: Vec<Cow<'t, str>>,
     /// How the rule's weights picked the version; `None` where something else did.
@@ -125,6 +134,20 @@ pub struct Forward<'t> {
     pub has_alternative: bool,
     /// What its failures do to the version, if another could serve in its place.
     pub accrual: Option<&'t Arc<FailureAccrual>>,
+}
+
+impl<'t> Forward<'t> {
+    /// Limit of the whole exchange, tries included.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.limits?.timeout
+    }
+
+    /// When to try again; `None` where the rule is silent or switches retries off.
+    #[must_use]
+    pub fn retries(&self) -> Option<&'t RetryPolicy> {
+        self.limits?.retries.as_ref()
+    }
 }
 
 /// A version header with the version that serves.

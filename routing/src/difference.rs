@@ -84,9 +84,9 @@ impl Difference {
                     || !same_changes(&live.response_headers, &candidate.response_headers)
                     || version(live) != version(candidate)
             }),
-            Self::Retries => {
-                forwards(|live, candidate| (live.timeout, live.retries) != (candidate.timeout, candidate.retries))
-            }
+            Self::Retries => forwards(|live, candidate| {
+                (live.timeout(), live.retries()) != (candidate.timeout(), candidate.retries())
+            }),
             Self::Mirrors => forwards(|live, candidate| live.mirrors != candidate.mirrors),
         }
     }

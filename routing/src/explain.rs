@@ -160,7 +160,7 @@ impl Question {
         let destination = forward.map(|forward| forward.destination);
         let path = forward.and_then(|forward| forward.path.as_deref()).unwrap_or(&request.path);
         let authority = forward.and_then(|forward| forward.authority).map(Cow::Borrowed);
-        let retry = forward.and_then(|forward| forward.retries);
+        let retry = forward.and_then(Forward::retries);
         json!({
             "name": self.name,
             "outcome": outcome,
@@ -178,7 +178,7 @@ impl Question {
             "responseHeaders": describe_changes(forward.map_or(&[], |forward| &forward.response_headers), None),
             "localReply": reply.map(|reply| describe_reply(reply)),
             "delayMs": decision.delay.map(millis),
-            "timeoutMs": forward.and_then(|forward| forward.timeout).map(millis),
+            "timeoutMs": forward.and_then(Forward::timeout).map(millis),
             "retry": retry.map(describe_retries),
             "mirrors": forward.map_or(&[][..], |forward| &forward.mirrors).iter().map(|cluster| json!({"cluster": cluster})).collect::<Vec<_>>(),
             "fallback": forward.and_then(describe_fallback),

@@ -50,14 +50,11 @@ struct Value<'r> {
 const NOWHERE: usize = usize::MAX;
 
 impl<'r> RequestHead<'r> {
-    /// Reads pairs of names and values. `own` are the slots of the headers that no client may send.
-    pub(crate) fn read(
-        names: &Names,
-        own: Range<usize>,
-        content_type: Slot,
-        pairs: impl Iterator<Item = (&'r [u8], &'r [u8])>,
-    ) -> Self {
-        let mut head = Self {
+    /// A head of which nothing is read yet.
+    #[inline]
+    #[must_use]
+    pub fn unread() -> Self {
+        Self {
             method: b"",
             scheme: b"",
             authority: b"",
@@ -65,27 +62,41 @@ impl<'r> RequestHead<'r> {
             uri_length: OnceCell::new(),
             values: ShortList::new(),
             places: Vec::new(),
-            slots: names.len(),
-            content_type,
+            slots: 0,
+            content_type: Slot::MAX,
             has_own: false,
-        };
-        for (name, value) in pairs {
-            if let Some(slot) = names.slot(name) {
-                head.has_own |= own.contains(&slot.index());
-                head.add(slot, value);
-            } else if let [b':', ..] = name {
-                head.add_pseudo(name, value);
-            }
         }
-        head
     }
 
+    /// Reads pairs of names and values, in place: a head is too large to be moved. `own` are the slots of the headers that no
+    /// client may send.
+    pub(crate) fn read(
+        &mut self,
+        names: &Names,
+        own: Range<usize>,
+        content_type: Slot,
+        pairs: impl Iterator<Item = (&'r [u8], &'r [u8])>,
+    ) {
+        self.slots = names.len();
+        self.content_type = content_type;
+        for (name, value) in pairs {
+            if let Some(slot) = names.slot(name) {
+                self.has_own |= own.contains(&slot.index());
+                self.add(slot, value);
+            } else if let [b':', name @ ..] = name {
+                self.add_pseudo(name, value);
+            }
+        }
+    }
+
+    /// By the name without its colon.
+    #[inline]
     fn add_pseudo(&mut self, name: &[u8], value: &'r [u8]) {
         match name {
-            b":path" => self.path = value,
-            b":method" => self.method = value,
-            b":scheme" => self.scheme = value,
-            b":authority" => self.authority = value,
+            b"path" => self.path = value,
+            b"method" => self.method = value,
+            b"scheme" => self.scheme = value,
+            b"authority" => self.authority = value,
             _ => {}
         }
     }
@@ -233,7 +244,8 @@ mod tests {
             (b"end-user", b""),
             (b"End-User", b"eve"),
         ];
-        let head = RequestHead::read(&names, 1..2, kind, pairs.into_iter());
+        let mut head = RequestHead::unread();
+        head.read(&names, 1..2, kind, pairs.into_iter());
         assert_eq!((head.method(), head.scheme(), head.authority()), (&b"GET"[..], &b""[..], &b"reviews"[..]));
         assert_eq!((head.path(), head.uri(), head.query()), (&b"/a?b=c#d"[..], &b"/a"[..], &b"?b=c#d"[..]));
         assert_eq!(head.values(user).collect::<Vec<_>>(), [&b"jason"[..], b""]);
@@ -251,7 +263,8 @@ mod tests {
         let names = builder.build();
         let lines: Vec<(String, String)> = (0..1_000).map(|n| (format!("x-{}", n % 100), n.to_string())).collect();
         let pairs = lines.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-        let head = RequestHead::read(&names, 0..0, slots[0], pairs);
+        let mut head = RequestHead::unread();
+        head.read(&names, 0..0, slots[0], pairs);
         for (number, slot) in slots.into_iter().enumerate() {
             let values: Vec<_> = head.values(slot).map(|value| String::from_utf8_lossy(value).into_owned()).collect();
             assert_eq!(values, (0..10).map(|hundreds| (hundreds * 100 + number).to_string()).collect::<Vec<_>>());

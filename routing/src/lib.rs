@@ -72,5 +72,5 @@ pub use picking::sticky;
 pub use possible_decisions::PossibleDecision;
 pub use regex::matches_regex;
 pub use request::{Claim, Request, RequestContext};
-pub use route::{RetryPolicy, Route};
+pub use route::{Limits, RetryPolicy, Route};
 pub use table::{RouteTable, Steering};

@@ -63,11 +63,12 @@ const FREE: u32 = u32::MAX;
 
 impl Names {
     /// How many there are.
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.names.len()
     }
 
     /// The number of a name. Costs the name's length; most names that are not there cost one bit.
+    #[inline]
     pub(crate) fn find(&self, name: &[u8]) -> Option<u32> {
         let (word, bit) = kind(name);
         if self.kinds.get(word)? & bit == 0 {
@@ -92,6 +93,7 @@ impl Names {
     }
 
     /// The slot of a header's name.
+    #[inline]
     pub(crate) fn slot(&self, name: &[u8]) -> Option<Slot> {
         self.find(name).map(Slot)
     }
@@ -102,6 +104,7 @@ impl Names {
 }
 
 /// Which word, and which bit of it, stands for a name.
+#[inline]
 fn kind(name: &[u8]) -> (usize, u64) {
     let last = name.last().copied().unwrap_or_default();
     let kind = name.len().wrapping_mul(11).wrapping_add(usize::from(last));

@@ -62,12 +62,20 @@ pub(crate) struct Forwarding {
     /// The shares of users, and of a weight that moves.
     pub(crate) ring: Option<Ring>,
     pub(crate) path: Option<PathRewrite>,
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) retries: Option<RetryPolicy>,
-    /// The timeout and the retries as Envoy's router reads them from a request's headers.
-    pub(crate) limits: Box<[(HeaderName, Box<[u8]>)]>,
+    pub(crate) limits: Limits,
     pub(crate) mirrors: Box<[MirrorTarget]>,
     pub(crate) cors: Option<Box<CorsRules>>,
+}
+
+/// How long a request may take, and when it is tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Limit of the whole exchange, tries included.
+    pub timeout: Option<Duration>,
+    /// `None` where the rule is silent or switches retries off.
+    pub retries: Option<RetryPolicy>,
+    /// Both as the headers that Envoy's router reads, each with its value.
+    pub headers: Box<[(HeaderName, Box<[u8]>)]>,
 }
 
 /// When a request is tried again.

@@ -1,47 +1,41 @@
 //! A list that needs no allocation while it is short. Unlike those of the `smallvec` crate it may hold references of any
 //! lifetime that the list outlives (it is covariant), so a request's head can be lent to a shorter one.
 
+use arrayvec::ArrayVec;
+
 /// Up to `N` items in place, further ones on the heap.
 #[derive(Debug, Clone)]
 pub(crate) struct ShortList<T, const N: usize> {
-    inline: [Option<T>; N],
-    length: usize,
+    few: ArrayVec<T, N>,
     more: Vec<T>,
 }
 
 impl<T: Copy, const N: usize> ShortList<T, N> {
-    pub(crate) const fn new() -> Self {
-        Self { inline: [None; N], length: 0, more: Vec::new() }
+    #[inline]
+    pub(crate) fn new() -> Self {
+        Self { few: ArrayVec::new(), more: Vec::new() }
     }
 
     pub(crate) const fn len(&self) -> usize {
-        self.length
+        self.few.len().saturating_add(self.more.len())
     }
 
     pub(crate) fn push(&mut self, item: T) {
-        match self.inline.get_mut(self.length) {
-            Some(place) => *place = Some(item),
-            None => self.more.push(item),
+        if let Err(item) = self.few.try_push(item) {
+            self.more.push(item.element());
         }
-        self.length = self.length.saturating_add(1);
     }
 
     pub(crate) fn get(&self, index: usize) -> Option<&T> {
-        match self.inline.get(index) {
-            Some(item) => item.as_ref(),
-            None => self.more.get(index.saturating_sub(N)),
-        }
+        self.few.get(index).or_else(|| self.more.get(index.checked_sub(N)?))
     }
 
     pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut T> {
-        match self.inline.get_mut(index) {
-            Some(item) => item.as_mut(),
-            None => self.more.get_mut(index.saturating_sub(N)),
-        }
+        self.few.get_mut(index).or_else(|| self.more.get_mut(index.checked_sub(N)?))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.inline.iter().take(self.length).flatten().chain(&self.more)
+        self.few.iter().chain(&self.more)
     }
 }
 

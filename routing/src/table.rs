@@ -123,10 +123,17 @@ impl RouteTable {
         compile::compile(config)
     }
 
-    /// Reads a request's header map in one pass, as this table looks at it.
+    /// Reads a request's header map in one pass, as this table looks at it, into a head of which nothing is read yet.
+    pub fn read_into<'r>(&self, head: &mut RequestHead<'r>, pairs: impl Iterator<Item = (&'r [u8], &'r [u8])>) {
+        head.read(&self.names, self.own_headers.slots(), self.content_type, pairs);
+    }
+
+    /// The same where a copy of the head does not matter.
     #[must_use]
     pub fn read_head<'r>(&self, pairs: impl Iterator<Item = (&'r [u8], &'r [u8])>) -> RequestHead<'r> {
-        RequestHead::read(&self.names, self.own_headers.slots(), self.content_type, pairs)
+        let mut head = RequestHead::unread();
+        self.read_into(&mut head, pairs);
+        head
     }
 
     /// What is to happen to a request. Costs one look-up of its host, one of each value of the fields that an index knows, and

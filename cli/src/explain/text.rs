@@ -116,8 +116,8 @@ fn forward_details(forward: &Forward<'_>, mirrors: &[Share], details: &mut Vec<S
     details.push(format!("cluster {}", forward.cluster));
     details.extend(forward.path.as_ref().map(|path| format!("path {}", lossy(path))));
     details.extend(forward.authority.map(|authority| format!("authority {authority}")));
-    details.extend(forward.timeout.map(|timeout| format!("timeout {timeout:?}")));
-    details.extend(forward.retries.map(retries));
+    details.extend(forward.timeout().map(|timeout| format!("timeout {timeout:?}")));
+    details.extend(forward.retries().map(retries));
     details.extend(forward.request_headers.iter().map(|change| format!("request header {}", described(change))));
     let version = forward.version_value;
     details.extend(version.map(|value| format!("request header set {}: {}", value.name.as_str(), value.version)));

@@ -449,8 +449,8 @@ mod tests {
                             "{} {:?} {:?} {:?} {:?} {:?}",
                             forward.cluster,
                             forward.path,
-                            forward.timeout,
-                            forward.retries,
+                            forward.timeout(),
+                            forward.retries(),
                             changes.collect::<Vec<_>>(),
                             forward.mirrors
                         )

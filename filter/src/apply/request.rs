@@ -19,7 +19,8 @@ type SteeringValues<'d> = SmallVec<[SteeringValue<'d>; 8]>;
 
 /// Makes the request's headers what the decision says. Costs one host call for each header that is not right already.
 pub(crate) fn apply<'d>(host: &impl Host, decision: &'d Decision<'_>, head: &RequestHead<'d>, table: &'d RouteTable) {
-    let steering = steering(decision, head, table);
+    let mut steering = SteeringValues::new();
+    steering::for_each(decision, head, table, |value| steering.push(value));
     let is_steered = |name: &HeaderName| steering.iter().any(|value| value.target == Target::Header(name));
     for change in changes(decision).iter().filter(|change| !is_steered(&change.name) && !table.is_own(&change.name)) {
         carry_out(host, change, head);

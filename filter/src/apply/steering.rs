@@ -124,7 +124,7 @@ fn for_each_of_cluster<'d>(
             }
         }
     }
-    for (name, value) in forward.limits {
+    for (name, value) in forward.limits.iter().flat_map(|limits| &limits.headers) {
         use_value(named(name, Cow::Borrowed(value)));
     }
 }

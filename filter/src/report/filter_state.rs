@@ -3,49 +3,70 @@
 
 use std::cell::RefCell;
 
-use canary_config::FilterState;
-use canary_routing::Decision;
+use canary_routing::{Decision, Destination, RouteTable};
 
 use crate::host::Host;
 
-/// The object's name, and the names of its parts where they are written one by one.
+/// The object's name.
 const OBJECT: &str = "canary";
-const PARTS: [(&str, &str); 3] =
-    [("version", "canary_version"), ("reason", "canary_reason"), ("route", "canary_route")];
+/// The names of its parts where they are written one by one: version, reason, route.
+const PARTS: [&str; 3] = ["canary_version", "canary_reason", "canary_route"];
 
 /// The memory in which a VM writes the text.
 #[derive(Debug, Default)]
 pub(crate) struct TextBuffer(RefCell<Vec<u8>>);
 
+/// How the version of each destination of a table begins the text, a blank first.
+#[derive(Debug)]
+pub(crate) struct VersionTexts(Box<[Box<[u8]>]>);
+
+impl VersionTexts {
+    pub(crate) fn new(table: &RouteTable) -> Self {
+        let text = |version: &str| {
+            let mut text = b" version=".to_vec();
+            escape(version.as_bytes(), &mut text);
+            text.into()
+        };
+        Self(table.destinations().iter().map(|name| name.version.as_deref().map(text).unwrap_or_default()).collect())
+    }
+
+    fn of(&self, destination: &Destination) -> &[u8] {
+        self.0.get(destination.id.index()).map(AsRef::as_ref).unwrap_or_default()
+    }
+}
+
 /// Shows which version a request takes, why, and by which route; a part that there is not is left out. Costs one host call,
 /// and one for each part where they are written one by one.
-pub(crate) fn write(host: &impl Host, buffer: &TextBuffer, settings: FilterState, decision: &Decision<'_>) {
-    if !settings.enabled {
-        return;
-    }
+pub(crate) fn write(
+    host: &impl Host,
+    buffer: &TextBuffer,
+    (table, versions): (&RouteTable, &VersionTexts),
+    decision: &Decision<'_>,
+) {
+    let settings = table.filter_state();
     let version = decision.version();
     let route = decision.route.map(|route| &*route.name).filter(|name| !name.is_empty());
-    let values = [
-        version.and_then(|(destination, _)| destination.subset.as_deref()),
-        version.map(|(_, reason)| reason.as_str()),
-        route,
-    ];
-    let parts = || PARTS.iter().zip(values).filter_map(|(names, value)| Some((names, value?)));
+    if !settings.enabled || version.is_none() && route.is_none() {
+        return;
+    }
     let text = &mut *buffer.0.borrow_mut();
     text.clear();
-    for ((key, _), value) in parts() {
-        if !text.is_empty() {
-            text.push(b' ');
-        }
-        text.extend_from_slice(key.as_bytes());
-        text.push(b'=');
-        escape(value.as_bytes(), text);
+    if let Some((destination, reason)) = version {
+        text.extend_from_slice(versions.of(destination));
+        text.extend_from_slice(b" reason=");
+        text.extend_from_slice(reason.as_str().as_bytes());
     }
-    if !text.is_empty() {
-        set(host, OBJECT, text);
+    if let Some(route) = route {
+        text.extend_from_slice(b" route=");
+        escape(route.as_bytes(), text);
     }
+    // Without the blank before the first.
+    set(host, OBJECT, text.get(1..).unwrap_or_default());
     if settings.separate {
-        parts().for_each(|((_, name), value)| set(host, name, value.as_bytes()));
+        let version = version.map(|(version, reason)| (version.subset.as_deref(), reason.as_str())).unzip();
+        for (name, value) in PARTS.into_iter().zip([version.0.flatten(), version.1, route]) {
+            value.into_iter().for_each(|value| set(host, name, value.as_bytes()));
+        }
     }
 }
 

@@ -14,10 +14,9 @@ use super::policy::Policies;
 use crate::acting::{CorsRules, Format, FormatPart, HeaderPolicy, HeaderSteps, Operation, PathRewrite, Step};
 use crate::destination::{ClusterNames, Destination};
 use crate::matching::Test;
-use crate::names::HeaderName;
 use crate::picking::{Ring, Split};
 use crate::regex::{RegexSet, Rewriter, Strategy};
-use crate::route::{Action, Alternative, Forwarding, Kind, MirrorTarget, RetryPolicy, Target, Version};
+use crate::route::{Action, Alternative, Forwarding, Kind, Limits, MirrorTarget, RetryPolicy, Target, Version};
 use crate::table::DEFAULT_PORT;
 
 /// The actions compiled last, each with its rule. Rules that do the same share one: many rules send to few versions.
@@ -101,9 +100,7 @@ impl Compiler<'_> {
             ring: Ring::compile(&targets),
             targets,
             path: rule.rewrite.as_ref().and_then(|rewrite| Some(self.path_rewrite(rewrite.path.as_ref()?))),
-            timeout: rule.timeout,
             limits: self.limits(rule.timeout, retries),
-            retries: retries.map(retry_policy),
             mirrors,
             cors: rule.cors_policy.as_deref().map(|policy| Box::new(self.cors(policy))),
         }
@@ -243,11 +240,10 @@ impl Compiler<'_> {
         }
     }
 
-    /// What Envoy's router reads from the headers of a request.
-    fn limits(&mut self, timeout: Option<Duration>, retries: Option<&Retries>) -> Box<[(HeaderName, Box<[u8]>)]> {
+    fn limits(&mut self, timeout: Option<Duration>, retries: Option<&Retries>) -> Limits {
         let millis = |duration: Duration| duration.as_millis().to_string();
         let codes = |retries: &Retries| join(retries.status_codes.iter().map(u16::to_string));
-        let limits = [
+        let headers = [
             ("x-envoy-upstream-rq-timeout-ms", timeout.map(millis)),
             ("x-envoy-max-retries", retries.map(|retries| retries.attempts.to_string())),
             ("x-envoy-upstream-rq-per-try-timeout-ms", retries.and_then(|retries| retries.per_try_timeout).map(millis)),
@@ -255,8 +251,10 @@ impl Compiler<'_> {
             ("x-envoy-retry-grpc-on", retries.map(|retries| join(retries.grpc_conditions()))),
             ("x-envoy-retriable-status-codes", retries.map(codes)),
         ];
-        let given = limits.into_iter().filter_map(|(name, value)| Some((name, value.filter(|text| !text.is_empty())?)));
-        given.map(|(name, value)| (self.headers.header(name), value.into_bytes().into())).collect()
+        let given =
+            headers.into_iter().filter_map(|(name, value)| Some((name, value.filter(|text| !text.is_empty())?)));
+        let headers = given.map(|(name, value)| (self.headers.header(name), value.into_bytes().into())).collect();
+        Limits { timeout, retries: retries.map(retry_policy), headers }
     }
 
     fn cors(&mut self, policy: &canary_config::CorsPolicy) -> CorsRules {

@@ -1,5 +1,7 @@
 //! The stages from a matched rule to a decision (design: precedence of what picks a version).
 
+use std::borrow::Cow;
+
 use canary_config::{AbortStatus, FaultAbort, FaultDelay, Mode};
 
 use super::pick::Pick;
@@ -10,7 +12,7 @@ use crate::draws::Draw;
 use crate::input::DecisionInput;
 use crate::matching::View;
 use crate::overrides::Permissions;
-use crate::route::{Forwarding, Kind, Route};
+use crate::route::{Forwarding, Kind, Limits, Route};
 use crate::table::RouteTable;
 
 /// One request under the rule that matched it.
@@ -34,6 +36,17 @@ struct Left {
 
 impl Left {
     const NOTHING: Self = Self { delay: false, abort: false };
+}
+
+/// What a rule does to a request on its way to a version: the parts of a [`Forward`] that no pick decides.
+#[derive(Default)]
+struct Way<'t> {
+    path: Option<Vec<u8>>,
+    authority: Option<&'t str>,
+    request_headers: HeaderChanges,
+    response_headers: HeaderChanges,
+    limits: Option<&'t Limits>,
+    mirrors: Vec<Cow<'t, str>>,
 }
 
 impl<'t> Resolver<'t, '_> {
@@ -135,54 +148,48 @@ impl<'t> Resolver<'t, '_> {
             Verdict::None => {}
         }
         let cookie = pick.cookie.take();
-        let mut forward = self.to_version(pick);
-        forward.path =
-            forwarding.path.as_ref().map(|rewrite| path::rewrite(self.input.head, self.route.matched_path, rewrite));
-        forward.authority = headers.authority.as_deref();
-        forward.request_headers = headers.request.changes(self.view, name);
-        forward.response_headers = self.with_cookie(response_headers, cookie);
-        forward.timeout = forwarding.timeout;
-        forward.retries = forwarding.retries.as_ref();
-        forward.limits = &forwarding.limits;
         let mirrors =
             forwarding.mirrors.iter().enumerate().filter(|(position, mirror)| {
                 self.input.chance.draw(Draw::Mirror(*position)).is_within(mirror.percentage)
             });
-        forward.mirrors.extend(mirrors.map(|(_, mirror)| mirror.destination.cluster(self.port)));
-        Outcome::Forward(forward)
+        let way = Way {
+            path: forwarding.path.as_ref().map(|path| path::rewrite(self.input.head, self.route.matched_path, path)),
+            authority: headers.authority.as_deref(),
+            request_headers: headers.request.changes(self.view, name),
+            response_headers: self.with_cookie(response_headers, cookie),
+            limits: Some(&forwarding.limits),
+            mirrors: mirrors.map(|(_, mirror)| mirror.destination.cluster(self.port)).collect(),
+        };
+        self.to_version(pick, way)
     }
 
     /// Version mode: the version and the cookie that keeps it, nothing else.
     fn name_version(&self, mut pick: Pick<'t>) -> Outcome<'t> {
         let cookie = pick.cookie.take();
-        let mut forward = self.to_version(pick);
-        forward.response_headers = self.with_cookie(HeaderChanges::default(), cookie);
-        Outcome::Forward(forward)
+        let response_headers = self.with_cookie(HeaderChanges::default(), cookie);
+        self.to_version(pick, Way { response_headers, ..Way::default() })
     }
 
-    /// The way to a version, without what the rule does to the request.
-    fn to_version(&self, pick: Pick<'t>) -> Forward<'t> {
-        let (has_alternative, accrual) = (pick.has_alternative(), pick.accrual());
+    #[inline]
+    fn to_version(&self, pick: Pick<'t>, way: Way<'t>) -> Outcome<'t> {
         let destination = &pick.version.destination;
-        Forward {
+        Outcome::Forward(Forward {
             reason: pick.reason,
             port: destination.port.unwrap_or(self.port),
             cluster: destination.cluster(self.port),
             destination,
-            path: None,
-            authority: None,
-            request_headers: HeaderChanges::default(),
+            path: way.path,
+            authority: way.authority,
+            request_headers: way.request_headers,
             version_value: self.version_value(&pick),
-            response_headers: HeaderChanges::default(),
-            timeout: None,
-            retries: None,
-            limits: &[],
-            mirrors: Vec::new(),
+            response_headers: way.response_headers,
+            limits: way.limits,
+            mirrors: way.mirrors,
+            has_alternative: pick.has_alternative(),
+            accrual: pick.accrual(),
             split: pick.split,
             fallback: pick.fallback,
-            has_alternative,
-            accrual,
-        }
+        })
     }
 
     /// The version header that goes upstream names the version that serves, so that later hops agree.
