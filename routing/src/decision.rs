@@ -75,10 +75,6 @@ pub enum FaultScope {
 
 /// The three kinds of ending.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(
-    target_pointer_width = "64",
-    expect(clippy::large_enum_variant, reason = "nearly every decision forwards: a box would cost each an allocation")
-)]
 pub enum Outcome<'t> {
     /// Send it to a cluster.
     Forward(Forward<'t>),

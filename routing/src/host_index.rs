@@ -1,7 +1,5 @@
 //! Host lookup: exact, then the longest suffix wildcard, then `*`.
 
-use std::borrow::Cow;
-
 use canary_config::word_hash::WordMap;
 
 /// Names come from the configuration, so their hash needs no secret.
@@ -49,13 +47,12 @@ impl HostIndex {
 
     /// The index of the host of a request.
     pub(crate) fn find(&self, host: &[u8]) -> Option<usize> {
-        let host = if host.iter().any(u8::is_ascii_uppercase) {
-            Cow::Owned(host.to_ascii_lowercase())
-        } else {
-            Cow::Borrowed(host)
-        };
-        if let Some(index) = self.exact.get(host.as_ref()) {
+        // Nearly always it is in lower case, and known by its full name.
+        if let Some(index) = self.exact.get(host) {
             return Some(*index);
+        }
+        if host.iter().any(u8::is_ascii_uppercase) {
+            return self.find(&host.to_ascii_lowercase());
         }
         let wildcard = self.suffixes.iter().find_map(|(length, suffixes)| {
             let start = host.len().checked_sub(*length).filter(|start| *start > 0)?;

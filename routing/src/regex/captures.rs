@@ -2,12 +2,14 @@
 
 use std::ops::Range;
 
+use arrayvec::ArrayVec;
 use regex_automata::nfa::thompson::State;
 use regex_automata::util::primitives::StateID;
 
 use super::live_sets::LiveSets;
+use super::memo::{Key, Step, Taken};
 use super::reversed::{Reversed, next_state};
-use super::state_set::contains;
+use super::state_set::{Word, contains};
 
 /// The bounds of the groups of one match: starts at even places, ends at odd ones.
 #[derive(Debug, Default)]
@@ -21,8 +23,9 @@ impl Bounds {
         Some(bound(start)?..bound(start.checked_add(1)?)?)
     }
 
-    fn set(&mut self, slot: usize, position: Option<usize>) -> Option<usize> {
-        self.0.get_mut(slot).and_then(|bound| std::mem::replace(bound, position))
+    fn set(&mut self, slot: u32, position: Option<usize>) -> Option<usize> {
+        let bound = usize::try_from(slot).ok().and_then(|slot| self.0.get_mut(slot));
+        bound.and_then(|bound| std::mem::replace(bound, position))
     }
 }
 
@@ -45,16 +48,9 @@ enum Open {
     Visit(StateID),
     /// An alternative led nowhere: its bounds are taken back.
     Restore {
-        slot: usize,
+        slot: u32,
         position: Option<usize>,
     },
-}
-
-/// How a position is left.
-enum Step {
-    /// A byte is read.
-    Byte(StateID),
-    Match,
 }
 
 impl<'t> Finder<'t> {
@@ -74,7 +70,18 @@ impl<'t> Finder<'t> {
         self.bounds.0.fill(None);
         let mut state = self.reversed.nfa().start_anchored();
         for position in start..=self.text.len() {
-            match self.step(live, state, position)? {
+            let class = u32::try_from(self.reversed.class(self.text, position)).unwrap_or(u32::MAX);
+            let key = Key { state, set: live.at(position), class };
+            let step = match live.memo().get(key) {
+                Some(taken) => {
+                    for slot in &taken.slots {
+                        self.bounds.set(*slot, Some(position));
+                    }
+                    taken.step
+                }
+                None => self.take(live, key, position)?,
+            };
+            match step {
                 Step::Byte(next) => state = next,
                 Step::Match => return Some(&self.bounds),
             }
@@ -82,8 +89,24 @@ impl<'t> Finder<'t> {
         None
     }
 
-    fn step(&mut self, live: &mut LiveSets<'_>, state: StateID, position: usize) -> Option<Step> {
-        let live = live.at(position);
+    /// Takes a step that is not known, and keeps it.
+    fn take(&mut self, live: &mut LiveSets<'_>, key: Key, position: usize) -> Option<Step> {
+        let step = self.step(live.set(key.set), key.state, position)?;
+        // What is not taken back has been passed.
+        let passed = self.open.iter().filter_map(|open| match open {
+            Open::Restore { slot, .. } => Some(*slot),
+            Open::Visit(_) => None,
+        });
+        let mut slots = ArrayVec::new();
+        let fits = passed.into_iter().all(|slot| slots.try_push(slot).is_ok());
+        if fits {
+            live.memo().insert(key, Taken { step, slots });
+        }
+        Some(step)
+    }
+
+    /// Follows the automaton to the first way on from which a match can be reached.
+    fn step(&mut self, live: &[Word], state: StateID, position: usize) -> Option<Step> {
         self.round = self.round.wrapping_add(1);
         self.open.clear();
         self.open.push(Open::Visit(state));
@@ -105,8 +128,9 @@ impl<'t> Finder<'t> {
                 State::Union { alternates } => self.open.extend(alternates.iter().rev().copied().map(Open::Visit)),
                 State::BinaryUnion { alt1, alt2 } => self.open.extend([Open::Visit(*alt2), Open::Visit(*alt1)]),
                 State::Capture { next, slot, .. } => {
-                    let before = self.bounds.set(slot.as_usize(), Some(position));
-                    self.open.extend([Open::Restore { slot: slot.as_usize(), position: before }, Open::Visit(*next)]);
+                    let slot = slot.as_u32();
+                    let before = self.bounds.set(slot, Some(position));
+                    self.open.extend([Open::Restore { slot, position: before }, Open::Visit(*next)]);
                 }
                 reading => return next_state(reading, self.text, position).map(Step::Byte),
             }

@@ -10,6 +10,7 @@ mod captures;
 mod dots;
 mod group;
 mod live_sets;
+mod memo;
 mod pieces;
 mod plain_test;
 mod required_literal;

@@ -6,6 +6,9 @@ use regex_automata::util::primitives::StateID;
 
 use super::state_set::{WORD_BITS, Word, contains, insert};
 
+/// What assertions can see of the byte before a position.
+const KINDS_BEFORE: usize = 4;
+
 /// An automaton with its transitions reversed.
 #[derive(Debug)]
 pub(super) struct Reversed {
@@ -20,6 +23,10 @@ pub(super) struct Reversed {
     matching: Vec<StateID>,
     /// Words of a set.
     words: usize,
+    /// Whether any transition has a condition.
+    looks: bool,
+    /// Classes of bytes, the end of a text among them.
+    classes: usize,
 }
 
 /// A transition that reads no byte.
@@ -39,6 +46,8 @@ impl Reversed {
             reading: Vec::new(),
             matching: Vec::new(),
             words: states.len().div_ceil(WORD_BITS),
+            looks: !nfa.look_set_any().is_empty(),
+            classes: nfa.byte_classes().alphabet_len(),
             nfa: nfa.clone(),
         };
         for (index, state) in states.iter().enumerate() {
@@ -79,9 +88,32 @@ impl Reversed {
         &self.nfa
     }
 
-    /// The words of a set of states.
-    pub(super) fn words(&self) -> usize {
-        self.words
+    /// How many surroundings of a position there are.
+    pub(super) const fn surroundings(&self) -> usize {
+        if self.looks { self.classes.saturating_mul(KINDS_BEFORE) } else { self.classes }
+    }
+
+    /// What a step from the set behind a position depends on beside the set: the byte at the position, and what assertions see
+    /// before it.
+    pub(super) fn surrounding(&self, text: &[u8], position: usize) -> usize {
+        let class = self.class(text, position);
+        if !self.looks {
+            return class;
+        }
+        let before = position.checked_sub(1).and_then(|before| text.get(before));
+        let kind = match before {
+            None => 0,
+            Some(b'\n') => 1,
+            Some(b'0'..=b'9' | b'A'..=b'Z' | b'_' | b'a'..=b'z') => 2,
+            Some(_) => 3,
+        };
+        class.saturating_mul(KINDS_BEFORE).saturating_add(kind)
+    }
+
+    /// The class of the byte at a position; that of the end behind the last byte.
+    pub(super) fn class(&self, text: &[u8], position: usize) -> usize {
+        let class = |byte: &u8| self.nfa.byte_classes().get(*byte).into();
+        text.get(position).map_or(self.classes.saturating_sub(1), class)
     }
 
     pub(super) fn memory_usage(&self) -> usize {

@@ -9,7 +9,7 @@ use e2e::{
     canary::cluster_name,
     client::Request,
     costs::{
-        budget::Budget,
+        budget::{Budget, Large},
         case::{self, REPEATS, SIZES},
     },
     host_calls::Module,
@@ -93,7 +93,8 @@ pub(crate) fn all(folder: &Path, effort: &Effort) -> Vec<Row> {
         row(case::NATIVE_REGEXES, [], rules::native(&regexes), "v2").ask(of_team()),
         filter(case::REGEXES, &rules::document(&regexes), "v2").ask(of_team()),
     ]);
-    rows.extend(large_requests(&budget));
+    rows.extend(large_requests(&budget.large.shipped, (case::LARGE_HARMLESS, case::LARGE_WORST)));
+    rows.extend(large_requests(&budget.large.copied, (case::COPIED_HARMLESS, case::COPIED_WORST)));
     rows.extend(case::ENTRIES.iter().map(|(name, callbacks, _)| {
         row(name, [module(&Module { callbacks: callbacks.to_vec(), calls: Vec::new() }, name, folder)], direct(), "v1")
     }));
@@ -165,14 +166,13 @@ fn floor(job: &jobs::Job, budget: &Budget, folder: &Path) -> Row {
 }
 
 /// The request that takes the most instructions, and a harmless one of its size, under the same document.
-fn large_requests(budget: &Budget) -> [Row; 2] {
-    let worst = &budget.large;
+fn large_requests(worst: &Large, (harmless_name, worst_name): (&'static str, &'static str)) -> [Row; 2] {
     let subject = large::subjects().into_iter().find(|subject| subject.name == worst.subject).expect("its document");
     let ask = |header, kind| large::request(&worst.authority, &worst.path, header, kind);
     let case = |name, request| filter(name, &subject.document, "v1").routed(direct()).ask(request);
     [
-        case(case::LARGE_HARMLESS, ask(large::UNKNOWN, large::HARMLESS)),
-        case(case::LARGE_WORST, ask(&worst.header, &worst.kind)).over(case::LARGE_HARMLESS),
+        case(harmless_name, ask(large::UNKNOWN, large::HARMLESS)),
+        case(worst_name, ask(&worst.header, &worst.kind)).over(harmless_name),
     ]
 }
 

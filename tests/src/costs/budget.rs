@@ -13,8 +13,8 @@ pub struct Budget {
     pub cases: BTreeMap<String, Cost>,
     /// The host calls of one request, by the name of a job: what its floor makes.
     pub jobs: BTreeMap<String, Vec<HostCall>>,
-    /// The large request that takes the most instructions.
-    pub large: Large,
+    /// The large requests that take the most instructions.
+    pub large: LargeRequests,
 }
 
 /// What one request takes.
@@ -26,6 +26,15 @@ pub struct Cost {
     pub memory_kib: u64,
     /// Host calls by name.
     pub calls: BTreeMap<String, u64>,
+}
+
+/// The large requests that take the most instructions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LargeRequests {
+    /// Under a shipped example.
+    pub shipped: Large,
+    /// Under regular expressions that people copy.
+    pub copied: Large,
 }
 
 /// A large request, see [`crate::workload::large`].

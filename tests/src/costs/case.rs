@@ -34,10 +34,14 @@ pub const NATIVE_ALIKE: &str = "native routes, 200 rules alike";
 pub const REGEXES: &str = "filter, 50 regexes";
 /// The same as native routes.
 pub const NATIVE_REGEXES: &str = "native routes, 50 regexes";
-/// The filter, and a request of 57 KB that no rule looks at.
+/// The filter with a shipped example, and a request of 57 KB that no rule looks at.
 pub const LARGE_HARMLESS: &str = "filter, 57 KB, harmless";
 /// The same filter, and the request that costs it the most instructions.
 pub const LARGE_WORST: &str = "filter, 57 KB, the worst";
+/// The same two with regular expressions that people copy.
+pub const COPIED_HARMLESS: &str = "filter, copied regexes, 57 KB, harmless";
+/// See [`COPIED_HARMLESS`].
+pub const COPIED_WORST: &str = "filter, copied regexes, 57 KB, the worst";
 
 /// Numbers of mixed rules.
 pub const SIZES: [usize; 3] = [10, 1_000, 10_000];

@@ -13,7 +13,7 @@ use std::{fs, process::Command};
 use serde::{Deserialize, Serialize};
 
 use crate::statistics::{Estimate, differences};
-use budget::Large;
+use budget::LargeRequests;
 
 /// Everything that was measured.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,8 +32,8 @@ pub struct Results {
     pub filter_bytes: u64,
     /// What a request costs.
     pub cases: Vec<Measured>,
-    /// The large request that two of the cases send.
-    pub large: Large,
+    /// The large requests that some of the cases send.
+    pub large: LargeRequests,
     /// What it waits.
     pub latency: Latency,
     /// What loading takes.

@@ -45,6 +45,17 @@ pub struct Subject {
     pub headers: Vec<String>,
 }
 
+impl Subject {
+    /// Whether it is no shipped example.
+    #[must_use]
+    pub fn is_copied(&self) -> bool {
+        self.name == COPIED
+    }
+}
+
+/// The name of what is no example.
+const COPIED: &str = "copied regular expressions";
+
 /// Every shipped example, and the copied regular expressions.
 ///
 /// # Panics
@@ -105,7 +116,7 @@ fn copied() -> Subject {
     ];
     let document = document_of(&[("reviews".to_owned(), http)]);
     let targets = ["/", "/rewrite"].map(|path| ("reviews".to_owned(), path.to_owned()));
-    subject("copied regular expressions", document, targets.into())
+    subject(COPIED, document, targets.into())
 }
 
 fn subject(name: &str, document: Value, targets: Vec<(String, String)>) -> Subject {

@@ -251,3 +251,33 @@ fn every_short_pattern_judges_and_rewrites_as_the_engine_does() {
     }
     assert!(matches > 10_000, "{matches} matches");
 }
+
+#[test]
+fn texts_with_more_sets_than_the_cache_holds_are_rewritten_as_the_engine_does() {
+    let caches = Arc::new(RegexCaches::new());
+    for (name, pattern) in [
+        ("one group", "(a.{90}c)|b"),
+        ("more groups than a step keeps", "((((((a)))))).{90}(c)|b"),
+        ("assertions", r"\ba.{90}c\b|^b|b"),
+    ] {
+        // Every position has another set: what follows within the repetition differs.
+        let mut state = 1_u32;
+        let mut letter = |_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            b"aaabbbbbbaabbbabac"[(state >> 16) as usize % 18]
+        };
+        let text: Vec<u8> = (0..5_000).map(&mut letter).collect();
+        let engine = engine(&pattern.replace(r"\b", r"(?-u:\b)"));
+        let expand = |captures: &Captures| {
+            let group = |group: usize| captures.get_group(group).map_or(&b""[..], |span| &text[span.range()]);
+            [b"<", group(0), b"|", group(1), b">"].concat()
+        };
+        let expected = global_replace(&engine, &text, expand);
+        assert!(expected.len() > text.len(), "{name}: some match");
+        let rewrite = if engine.captures_len() > 1 { r"<\0|\1>" } else { r"<\0|>" };
+        let rewriter = Rewriter::new(&Substitution::new(pattern, rewrite).unwrap(), &caches);
+        for round in 0..2 {
+            assert!(rewriter.rewrite(&text) == expected, "{name}, round {round}");
+        }
+    }
+}
