@@ -152,6 +152,8 @@ lint: toolchain ## Check format, lints, documentation, and who may depend on who
 	CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS='$(WASM_FLAGS)' \
 		$(CARGO) clippy --locked --target wasm32-wasip1 -p canary-filter -p sdk-shims -- -D warnings
 	$(PYTHON) scripts/check-dependencies --self-test
+	$(PYTHON) scripts/check-circles --self-test
+	$(PYTHON) scripts/check-circles
 	$(PYTHON) scripts/size --self-test
 	$(PYTHON) scripts/check-dependencies
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items

@@ -105,3 +105,36 @@ fn port_number(digits: &[u8]) -> Option<u16> {
     }
     Some(number)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::split_port;
+
+    #[test]
+    fn an_authority_is_split_at_its_last_colon() {
+        for (name, authority, host, port) in [
+            ("port", "reviews:9080", "reviews", Some(9080)),
+            ("no port", "reviews", "reviews", None),
+            ("digits without a colon", "9080", "9080", None),
+            ("host that ends in digits", "reviews2", "reviews2", None),
+            ("nothing", "", "", None),
+            ("colon alone", ":", "", None),
+            ("port alone", ":80", "", Some(80)),
+            ("no digits after the colon", "reviews:", "reviews", None),
+            ("letters after the colon", "reviews:http", "reviews", None),
+            ("sign", "reviews:+80", "reviews", Some(80)),
+            ("minus sign", "reviews:-80", "reviews", None),
+            ("the largest port", "reviews:65535", "reviews", Some(65535)),
+            ("beyond the largest port", "reviews:65536", "reviews", None),
+            ("five digits", "reviews:99999", "reviews", None),
+            ("leading zeros", "reviews:0000080", "reviews", Some(80)),
+            ("many digits", "reviews:18446744073709551616", "reviews", None),
+            ("IPv6 address", "[::1]", "[::1]", None),
+            ("IPv6 address with a port", "[::1]:80", "[::1]", Some(80)),
+            ("IPv6 address without brackets", "::1", ":", Some(1)),
+            ("broken bracket", "[::1", "[:", Some(1)),
+        ] {
+            assert_eq!(split_port(authority.as_bytes()), (host.as_bytes(), port), "{name}");
+        }
+    }
+}

@@ -34,6 +34,7 @@ mod destination;
 mod destination_rule;
 pub mod duration;
 pub mod error;
+mod export_to;
 mod failure_accrual;
 mod fault;
 mod fault_settings;

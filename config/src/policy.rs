@@ -12,6 +12,7 @@ use crate::object::DEFAULT_NAMESPACE;
 use crate::ramp::Ramp;
 use crate::sticky::Sticky;
 use crate::syntax;
+use crate::values::read_subset;
 use crate::word_hash::WordMap;
 
 /// What holds for the versions of some hosts.
@@ -190,12 +191,6 @@ fn read_fallback(fields: &Fields<'_>) -> Vec<String> {
         order.extend(default);
     }
     order
-}
-
-pub(super) fn read_subset(node: &Node<'_>) -> Option<String> {
-    let name = node.string()?;
-    node.check(syntax::check_subset(name));
-    Some(name.to_owned())
 }
 
 impl VersionHeader {

@@ -1,5 +1,6 @@
 //! `proxy`: who the filter runs in.
 
+use crate::export_to::is_exported;
 use crate::node::Node;
 use crate::syntax;
 use crate::virtual_service::MESH;
@@ -85,16 +86,6 @@ impl Proxy {
     pub fn sees(&self, export_to: &[String], namespace: &str) -> bool {
         is_exported(export_to, namespace, |target| self.in_namespace(target))
     }
-}
-
-/// Whether an object of `namespace` with this `exportTo` is visible where `is_here` says of a namespace that it is.
-pub(super) fn is_exported(export_to: &[String], namespace: &str, is_here: impl Fn(&str) -> bool) -> bool {
-    export_to.is_empty()
-        || export_to.iter().any(|target| match target.as_str() {
-            "*" => true,
-            "." => is_here(namespace),
-            target => is_here(target),
-        })
 }
 
 /// (namespace, name) of `name`, `namespace/name` or the legacy `name.namespace.svc.…`.

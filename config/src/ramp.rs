@@ -1,8 +1,8 @@
 //! `policies[].ramp`: a weight that moves by the clock.
 
 use crate::node::Node;
-use crate::policy::read_subset;
 use crate::timestamp::Timestamp;
+use crate::values::read_subset;
 use crate::values::{Percentage, read_duration, read_percentage};
 
 /// The share of a version over time: `from` until `start`, then evenly to `to` within `duration`, and `to` ever after.

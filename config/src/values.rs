@@ -1,10 +1,11 @@
-//! Small values that several fields share: durations, percentages, status codes.
+//! Small values that several fields share: durations, percentages, status codes, names of subsets.
 
 use std::time::Duration;
 
 use crate::duration;
 use crate::json::Number;
 use crate::node::Node;
+use crate::syntax;
 
 /// A share of requests in millionths, the resolution of Envoy and Istio (1/10,000 %).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,4 +82,11 @@ pub(super) fn read_percentage(node: &Node<'_>) -> Option<Percentage> {
 /// An HTTP status that Envoy can answer with.
 pub(super) fn read_status(node: &Node<'_>) -> Option<u16> {
     node.integer("HTTP status", 200..=599).and_then(|status| u16::try_from(status).ok())
+}
+
+/// The name of a subset.
+pub(super) fn read_subset(node: &Node<'_>) -> Option<String> {
+    let name = node.string()?;
+    node.check(syntax::check_subset(name));
+    Some(name.to_owned())
 }

@@ -1,11 +1,11 @@
 //! `VirtualService`: hosts and their rules.
 
+use crate::export_to::is_exported;
 use crate::host;
 use crate::http_route::HttpRoute;
 use crate::node::{Fields, Node};
 use crate::object::{self, Metadata};
 use crate::pointer::Pointer;
-use crate::proxy;
 use crate::syntax;
 
 /// A VirtualService, as far as HTTP goes.
@@ -41,7 +41,7 @@ impl VirtualService {
     /// Whether objects of a namespace may refer to this one.
     #[must_use]
     pub fn is_exported_to(&self, namespace: &str) -> bool {
-        proxy::is_exported(&self.export_to, &self.metadata.namespace, |target| target == namespace)
+        is_exported(&self.export_to, &self.metadata.namespace, |target| target == namespace)
     }
 
     fn read_spec(fields: &Fields<'_>, metadata: Metadata) -> Option<Self> {

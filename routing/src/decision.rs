@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use canary_config::{AbortStatus, FailureAccrual};
 
-use crate::acting::HeaderChanges;
+use crate::acting::{HeaderChanges, LocalReply};
 use crate::destination::Destination;
 use crate::draws::Fraction;
 use crate::health::FallbackReason;
 use crate::names::HeaderName;
 use crate::overrides::Permissions;
-use crate::route::{Limits, RetryPolicy, Route, Target};
+use crate::picking::Target;
+use crate::route::{Limits, RetryPolicy, Route};
 
 /// The answer for one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -223,32 +224,6 @@ pub struct Skipped<'t> {
 
 /// So many versions a decision names as skipped, at most.
 pub const MAX_SKIPPED: usize = 8;
-
-/// An answer by the proxy itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocalReply<'t> {
-    /// HTTP status; Envoy maps it for gRPC clients.
-    pub status: u16,
-    /// The gRPC status where the rule names one.
-    pub grpc_status: Option<u8>,
-    /// Response-code details for the access log (`%RESPONSE_CODE_DETAILS%`).
-    pub details: &'static str,
-    /// Headers beyond those that Envoy adds to every local reply; names in lower case.
-    pub headers: Vec<(Cow<'t, str>, Cow<'t, [u8]>)>,
-    /// The body; empty for none.
-    pub body: Cow<'t, [u8]>,
-}
-
-impl LocalReply<'_> {
-    /// A VirtualService takes the host, but none of its rules matches: 404, as Envoy answers where no route matches.
-    pub(crate) const NO_RULE: Self = Self {
-        status: 404,
-        grpc_status: None,
-        details: "canary_no_rule_matched",
-        headers: Vec::new(),
-        body: Cow::Borrowed(b""),
-    };
-}
 
 /// Why a version was picked: the words of metrics, logs and `canaryctl explain`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,10 +1,10 @@
 //! What a decision is made of.
 
+use crate::context::RequestContext;
 use crate::decision::FaultScope;
 use crate::draws::Chance;
 use crate::head::RequestHead;
 use crate::health::Health;
-use crate::request::RequestContext;
 
 /// Everything that a decision depends on beside the table: equal inputs give equal decisions.
 #[derive(Clone, Copy)]

@@ -7,6 +7,7 @@
 //!
 //! The stages, each in a folder of its own: `compile` (document to table; the only one that knows the document's structures),
 //! `matching` (which rule), `picking` (which version, and which other where it cannot serve), `acting` (headers, paths, replies).
+//! `decide.rs` goes through the last three for a request.
 //!
 //! ```
 //! use canary_config::Config;
@@ -31,6 +32,8 @@
 pub mod accrual;
 mod acting;
 mod compile;
+pub mod context;
+mod decide;
 pub mod decision;
 pub mod destination;
 pub mod difference;
@@ -54,10 +57,10 @@ pub mod route;
 mod short_list;
 pub mod table;
 
-pub use acting::{HeaderChange, HeaderChanges, Operation};
+pub use acting::{HeaderChange, HeaderChanges, LocalReply, Operation};
+pub use context::{Claim, RequestContext};
 pub use decision::{
-    Decision, Fallback, FaultScope, Forward, LocalReply, Outcome, Picked, Reason, Skipped, SplitPick, User,
-    VersionValue,
+    Decision, Fallback, FaultScope, Forward, Outcome, Picked, Reason, Skipped, SplitPick, User, VersionValue,
 };
 pub use destination::{Destination, DestinationId, DestinationName};
 pub use difference::{Difference, differences};
@@ -71,6 +74,6 @@ pub use overrides::{Permission, Permissions};
 pub use picking::sticky;
 pub use possible_decisions::PossibleDecision;
 pub use regex::matches_regex;
-pub use request::{Claim, Request, RequestContext};
+pub use request::Request;
 pub use route::{Limits, RetryPolicy, Route};
 pub use table::{RouteTable, Steering};

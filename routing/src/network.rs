@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use canary_config::format::Property;
 
-use crate::request::RequestContext;
+use crate::context::RequestContext;
 
 /// The client's address as the host knows it, with or without a port; `None` for what is none, such as a Unix socket's.
 pub(crate) fn source_ip(context: &dyn RequestContext) -> Option<IpAddr> {

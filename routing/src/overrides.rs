@@ -9,10 +9,10 @@ use subtle::ConstantTimeEq;
 use canary_config::cidr::Cidr;
 use canary_config::format::Property;
 
+use crate::context::RequestContext;
 use crate::head::RequestHead;
 use crate::names::{HeaderName, Slot};
 use crate::network;
-use crate::request::RequestContext;
 
 /// What became of what a client asks for in a control header.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use canary_config::{DirectResponse, Fault, Percentage, Pointer, Redirect};
 
-use crate::acting::{CorsRules, HeaderPolicy, HeaderSteps, MatchedPath, PathRewrite};
+use crate::acting::{CorsRules, HeaderSteps, MatchedPath, PathRewrite};
+use crate::context::RequestContext;
 use crate::destination::Destination;
 use crate::names::HeaderName;
-use crate::picking::{HostPolicy, Ring, Split};
-use crate::request::RequestContext;
+use crate::picking::{Alternative, HostPolicy, Ring, Split, Target, Version};
 
 /// A rule under one entry of its `match`, as Envoy would have it as one route.
 #[derive(Debug, Clone)]
@@ -89,38 +89,6 @@ pub struct RetryPolicy {
     pub retry_on: String,
     /// Statuses of upstreams that are retried.
     pub status_codes: Vec<u16>,
-}
-
-/// A destination of a rule.
-#[derive(Debug)]
-pub(crate) struct Target {
-    pub(crate) own: Version,
-    /// Its share is this over the sum of the rule's weights; of no meaning for a lone destination.
-    pub(crate) weight: u32,
-    /// The policy of its host.
-    pub(crate) policy: Option<Arc<HostPolicy>>,
-    /// The versions of the host that may be picked in its place: all that the policy knows or the rule names.
-    pub(crate) versions: Box<[Alternative]>,
-    /// The fallback order, as places in `versions`.
-    pub(crate) order: Box<[usize]>,
-}
-
-/// A version that may be picked in the place of a target.
-#[derive(Debug)]
-pub(crate) enum Alternative {
-    /// Another target of the rule, or this one, by its place.
-    Target(usize),
-    /// No target of the rule: on the port of the target that it replaces, with what the rule does for all.
-    Bare(Version),
-}
-
-/// A version with what a rule does to its requests and their responses.
-#[derive(Debug)]
-pub(crate) struct Version {
-    pub(crate) destination: Destination,
-    pub(crate) headers: Arc<HeaderPolicy>,
-    /// The fault of this version alone, which replaces the rule's of the same kind.
-    pub(crate) fault: Fault,
 }
 
 /// A target of copies.

@@ -1,21 +1,17 @@
-//! The compiled rules, and the decision.
+//! The compiled rules: what a decision is made from.
 
 use std::sync::Arc;
 
-use canary_config::host::split_port;
-use canary_config::{Config, FaultSettings, FilterState, Guard, Metrics, Mode, Percentage};
+use canary_config::{FaultSettings, FilterState, Guard, Metrics, Mode, Percentage};
 
-use crate::compile;
-use crate::decision::{Decision, LocalReply, Outcome};
 use crate::destination::DestinationName;
 use crate::draws::{Chance, Draw};
 use crate::head::RequestHead;
 use crate::host_index::HostIndex;
-use crate::input::DecisionInput;
-use crate::matching::{Fields, Hidden, Rules, View};
+use crate::matching::{Fields, Rules};
 use crate::names::{HeaderName, Names, Slot};
-use crate::overrides::{Overrides, Permission, Permissions};
-use crate::picking::{Asked, HostPolicy, Resolver};
+use crate::overrides::Overrides;
+use crate::picking::HostPolicy;
 use crate::regex::RegexCaches;
 
 /// The port of a request whose authority names none.
@@ -111,18 +107,12 @@ pub(crate) struct VirtualHost {
 
 impl VirtualHost {
     /// The rules that count on a port; `None` where every object's rules are for other ports.
-    fn rules(&self, port: u16) -> Option<&Rules> {
+    pub(crate) fn rules(&self, port: u16) -> Option<&Rules> {
         self.objects.iter().find(|rules| rules.count_on(port)).map(Arc::as_ref)
     }
 }
 
 impl RouteTable {
-    /// Resolves the document for `config.proxy` and compiles it. Nothing of the document is kept.
-    #[must_use]
-    pub fn compile(config: &Config) -> Self {
-        compile::compile(config)
-    }
-
     /// Reads a request's header map in one pass, as this table looks at it, into a head of which nothing is read yet.
     pub fn read_into<'r>(&self, head: &mut RequestHead<'r>, pairs: impl Iterator<Item = (&'r [u8], &'r [u8])>) {
         head.read(&self.names, self.own_headers.slots(), self.content_type, pairs);
@@ -134,42 +124,6 @@ impl RouteTable {
         let mut head = RequestHead::unread();
         self.read_into(&mut head, pairs);
         head
-    }
-
-    /// What is to happen to a request. Costs one look-up of its host, one of each value of the fields that an index knows, and
-    /// the conditions of the few routes that these lead to.
-    #[must_use]
-    pub fn decide<'t>(&'t self, input: &DecisionInput<'_>) -> Decision<'t> {
-        let permissions = self.overrides.judge(input.head, input.context);
-        let (host, authority_port) = split_port(input.head.authority());
-        let port = input.context.port().or(authority_port).unwrap_or(DEFAULT_PORT);
-        let virtual_host = self.hosts.find(host).and_then(|index| self.virtual_hosts.get(index));
-        let found = virtual_host.and_then(|host| Some((host, host.rules(port)?)));
-        let Some((virtual_host, rules)) = found else { return Decision::of(permissions, Outcome::Untouched) };
-        let view = self.view(input, virtual_host, permissions);
-        match rules.first(port, &view) {
-            Some(route) => Resolver { table: self, input, view: &view, route, port, permissions }.resolve(),
-            // In version mode the proxy's own routes answer where no rule matches.
-            None if self.mode() == Mode::Version => Decision::of(permissions, Outcome::Untouched),
-            None => Decision::of(permissions, Outcome::LocalReply(Box::new(LocalReply::NO_RULE))),
-        }
-    }
-
-    fn view<'r>(&'r self, input: &DecisionInput<'r>, host: &'r VirtualHost, permissions: Permissions) -> View<'r> {
-        let visible = self.steering.version.as_ref().filter(|_| permissions.version == Permission::Granted);
-        let hidden = Hidden { slots: self.own_headers.hidden.clone(), visible: visible.map(HeaderName::slot) };
-        let mut view = View::new(input.head, input.context, &self.fields, hidden);
-        for policy in &host.policies {
-            let Some(header) = policy.header_for(input.head) else { continue };
-            let version = match policy.asked(input.head) {
-                Some(Asked::Known(version)) => Some(version),
-                Some(Asked::Unknown(_) | Asked::Nothing) | None => policy.default_subset(),
-            };
-            if let Some(version) = version {
-                view.replace(header.name.slot(), version.as_bytes());
-            }
-        }
-        view
     }
 
     /// The candidate's rules, where there is a candidate and the draw lets it see this request. What they decide is compared

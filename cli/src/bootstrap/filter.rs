@@ -5,6 +5,8 @@ use std::path::Path;
 use canary_config::Endpoints;
 use serde_json::{Value, json};
 
+use super::discovery::file_source;
+
 /// Name of the filter: in the chain, as an ECDS resource, in Envoy's statistics and log.
 pub(crate) const NAME: &str = "canary";
 
@@ -78,7 +80,7 @@ pub(crate) fn guard_document(endpoints: Endpoints) -> String {
 pub(super) fn discovered(ecds: &Path) -> Value {
     json!({
         "name": NAME,
-        "config_discovery": {"config_source": super::file_source(ecds), "type_urls": [WASM]},
+        "config_discovery": {"config_source": file_source(ecds), "type_urls": [WASM]},
     })
 }
 

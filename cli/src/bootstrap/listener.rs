@@ -6,8 +6,11 @@ use canary_config::{ControlHeaders, FaultDelayer};
 use serde_json::{Value, json};
 
 use super::{
-    Ports, ROUTES, filter,
+    discovery::file_source,
+    filter,
+    names::ROUTES,
     native::{DECISION_HEADER, FILTER_STATE, NativePart, removals},
+    ports::{Ports, socket_address},
 };
 
 /// A filter that changes headers.
@@ -26,7 +29,7 @@ pub(super) enum Routes<'a> {
 pub(super) fn listener(ports: Ports, native: &NativePart, wasm: &Path, canary: Value, routes: Routes<'_>) -> Value {
     json!({
         "name": "canary",
-        "address": super::socket_address(ports.address, ports.listener),
+        "address": socket_address(ports.address, ports.listener),
         "filter_chains": [{"filters": [{
             "name": "envoy.filters.network.http_connection_manager",
             "typed_config": connection_manager(native, wasm, canary, routes),
@@ -61,7 +64,7 @@ fn connection_manager(native: &NativePart, wasm: &Path, canary: Value, routes: R
     });
     let (field, value) = match routes {
         Routes::Inline(routes) => ("route_config", routes),
-        Routes::File(file) => ("rds", json!({"route_config_name": ROUTES, "config_source": super::file_source(file)})),
+        Routes::File(file) => ("rds", json!({"route_config_name": ROUTES, "config_source": file_source(file)})),
     };
     if let Some(fields) = manager.as_object_mut() {
         fields.insert(field.to_owned(), value);

@@ -1,54 +1,39 @@
 //! The bootstrap of a stock Envoy that runs the filter with one configuration.
 
 mod clusters;
+mod discovery;
 pub(crate) mod filter;
 pub(crate) mod listener;
+mod names;
 mod native;
+mod ports;
+mod remark;
 mod statistics;
 mod traffic_policy;
 mod upstream;
 mod version_routes;
 mod versions;
 
-use std::{net::Ipv4Addr, path::Path};
+use std::path::Path;
 
 use canary_config::{Config, Mode};
 use serde_json::{Value, json};
 
 pub(crate) use clusters::cluster;
+pub(crate) use discovery::{cluster_discovery, route_discovery};
 pub(crate) use filter::{NAME as FILTER_NAME, discovery_response as filter_discovery};
-pub(crate) use native::{NativePart, has_fallback};
+pub(crate) use names::{NATIVE_CLUSTER, ROUTES_STATISTICS};
+pub(crate) use native::{Guarding, NativePart, has_fallback};
+pub(crate) use ports::Ports;
+pub(crate) use remark::Remark;
 pub(crate) use statistics::LABELS;
 pub(crate) use traffic_policy::TrafficPolicy;
 pub(crate) use upstream::Upstream;
 pub(crate) use upstream::{Serving, addresses as upstream_addresses, check as check_upstreams, serving};
 pub(crate) use versions::Version;
 
-use self::{listener::Routes, versions::Versions};
+use self::{discovery::file_source, listener::Routes, ports::socket_address, versions::Versions};
 use crate::{address::HostPort, documents::Document};
-
-/// Name of the cluster behind the proxy's own routes: what the filter leaves untouched goes there.
-pub(crate) const NATIVE_CLUSTER: &str = "native";
-
-/// The domain of a virtual host that takes every host.
-const ANY_HOST: &str = "*";
-/// Name of the route configuration.
-const ROUTES: &str = "canary";
-/// Statistics of the subscription to routes.
-pub(crate) const ROUTES_STATISTICS: &str = "http.canary.rds.canary";
-
-/// Something about one place of the document, by its JSON pointer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Remark {
-    pub(crate) at: String,
-    pub(crate) text: String,
-}
-
-impl Remark {
-    pub(crate) fn new(at: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { at: at.into(), text: text.into() }
-    }
-}
 
 /// A configuration, and what an Envoy needs to run it.
 #[derive(Debug)]
@@ -107,24 +92,6 @@ pub(crate) enum Source<'a> {
     Inline { clusters: Vec<Value>, document: &'a str },
 }
 
-/// When a guard stands before the router.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Guarding {
-    Never,
-    /// If the document has a use for one.
-    IfUseful,
-    /// So that a later document may come to have a use for it.
-    Always,
-}
-
-/// Where Envoy listens: its address, and the ports there; 0 takes a free one.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ports {
-    pub(crate) address: Ipv4Addr,
-    pub(crate) listener: u16,
-    pub(crate) admin: u16,
-}
-
 /// The whole bootstrap.
 pub(crate) fn bootstrap(ports: Ports, plan: &Plan, wasm: &Path, native: &HostPort, source: Source<'_>) -> Value {
     let node = json!({"id": "canaryctl", "cluster": "canaryctl"});
@@ -153,33 +120,4 @@ pub(crate) fn bootstrap(ports: Ports, plan: &Plan, wasm: &Path, native: &HostPor
             })
         }
     }
-}
-
-/// What the RDS file holds.
-pub(crate) fn route_discovery(version: u64, routes: &Value) -> Value {
-    discovery_response(version, "type.googleapis.com/envoy.config.route.v3.RouteConfiguration", [routes])
-}
-
-/// What the CDS file holds.
-pub(crate) fn cluster_discovery(version: u64, clusters: &[Value]) -> Value {
-    discovery_response(version, "type.googleapis.com/envoy.config.cluster.v3.Cluster", clusters)
-}
-
-fn discovery_response<'v>(version: u64, kind: &str, resources: impl IntoIterator<Item = &'v Value>) -> Value {
-    let typed = resources.into_iter().map(|resource| {
-        let mut resource = resource.clone();
-        if let Some(fields) = resource.as_object_mut() {
-            fields.insert("@type".to_owned(), json!(kind));
-        }
-        resource
-    });
-    json!({"version_info": version.to_string(), "resources": typed.collect::<Vec<_>>()})
-}
-
-fn socket_address(address: Ipv4Addr, port: u16) -> Value {
-    json!({"socket_address": {"address": address, "port_value": port}})
-}
-
-fn file_source(path: &Path) -> Value {
-    json!({"resource_api_version": "V3", "path_config_source": {"path": path}})
 }

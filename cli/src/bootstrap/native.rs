@@ -3,7 +3,21 @@
 use canary_config::{Config, ControlHeaders, Endpoints, FaultDelayer, Mode};
 use serde_json::{Value, json};
 
-use super::{ANY_HOST, Guarding, NATIVE_CLUSTER, Version, version_routes};
+use super::{
+    names::{ANY_HOST, NATIVE_CLUSTER, ROUTES},
+    version_routes,
+    versions::Version,
+};
+
+/// When a guard stands before the router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Guarding {
+    Never,
+    /// If the document has a use for one.
+    IfUseful,
+    /// So that a later document may come to have a use for it.
+    Always,
+}
 
 /// The mark that a mirrored copy carries, and nothing else does.
 pub(super) const SHADOW_HEADER: &str = "x-canary-shadow";
@@ -109,7 +123,7 @@ impl NativePart {
             }
         };
         json!({
-            "name": super::ROUTES,
+            "name": ROUTES,
             // `--upstream SERVICE/SUBSET=none` leaves clusters out.
             "validate_clusters": false,
             // As Istio: a host is the same host on every port.

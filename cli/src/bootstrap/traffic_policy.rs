@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use canary_config::duration;
 use serde_json::Value;
 
-use super::Remark;
+use super::remark::Remark;
 
 /// Istio's `meshConfig.connectTimeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::Version;
+use super::versions::Version;
 use crate::address::HostPort;
 
 /// One `--upstream` flag.

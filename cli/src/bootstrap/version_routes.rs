@@ -5,7 +5,11 @@ use std::collections::HashSet;
 use canary_config::{Config, DestinationKey, VirtualService, host};
 use serde_json::{Value, json};
 
-use super::{ANY_HOST, NATIVE_CLUSTER, Remark, Version};
+use super::{
+    names::{ANY_HOST, NATIVE_CLUSTER},
+    remark::Remark,
+    versions::Version,
+};
 
 /// A host of the VirtualServices.
 #[derive(Debug)]

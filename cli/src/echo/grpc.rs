@@ -7,7 +7,7 @@ use hyper::{
     header::{CONTENT_TYPE, HeaderName, HeaderValue},
 };
 
-use super::server::Body;
+use super::body::Body;
 
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// The field `value` of a StringValue: number 1, of the wire type with a length.

@@ -17,6 +17,7 @@
 //!
 //! HTTP/1.1 and HTTP/2 with prior knowledge are served on the same port.
 
+mod body;
 mod calls;
 mod directives;
 mod grpc;

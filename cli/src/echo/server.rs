@@ -1,7 +1,6 @@
 //! The server behind `canaryctl echo`, also run in-process by `canaryctl run`.
 
 use std::{
-    convert::Infallible,
     io,
     net::SocketAddr,
     sync::{
@@ -11,8 +10,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, Full};
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
     body::Incoming,
@@ -23,6 +21,7 @@ use tokio::net::TcpListener;
 
 use super::{
     HEALTH,
+    body::Body,
     calls::{self, CallReport, CallUrl},
     directives::Directives,
     grpc,
@@ -88,9 +87,6 @@ impl Server {
         serve::serve(listener, answer, stop).await;
     }
 }
-
-/// An answer's body, as hyper takes it.
-pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// The content of every answer.
 #[derive(Serialize)]

@@ -4,6 +4,7 @@ mod advice;
 mod annotations;
 mod bootstrap;
 mod envoy_filter;
+mod kind;
 mod manifest;
 mod net;
 mod plugin;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use self::{bootstrap::BootstrapArgs, plugin::PluginArgs, virtual_services::VirtualServiceArgs, wasm::Kind};
+use self::{bootstrap::BootstrapArgs, kind::Kind, plugin::PluginArgs, virtual_services::VirtualServiceArgs};
 use crate::console;
 
 /// The flags of `canaryctl render`.

@@ -4,9 +4,9 @@ use canary_config::Config;
 
 use super::{
     envoy_filter::{PRIORITY, discovered_or, envoy_filter, http_filter, without_clients_copies},
+    kind::Kind,
     manifest::Manifest,
     plugin::Plugin,
-    wasm::Kind,
 };
 use crate::bootstrap::{
     NativePart,

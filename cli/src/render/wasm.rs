@@ -5,17 +5,11 @@ use serde_json::{Value, json};
 
 use super::{
     advice,
+    kind::Kind,
     manifest::{Manifest, command_line},
     net::net,
     plugin::{FailStrategy, PLUGIN, Plugin, PluginArgs, RUN_ON, Workload},
 };
-
-/// The kinds that differ in the place of their fields alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    WasmPlugin,
-    TrafficExtension,
-}
 
 /// Prints the object to standard output, and where it is open to failure its net.
 pub(super) fn print(kind: Kind, args: PluginArgs) -> Result<(), Vec<String>> {

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::document::Configuration;
 use super::objects::{DestinationRuleObject, KubernetesServiceObject, ServiceEntryObject, VirtualServiceObject};
+use super::values::of_kind;
 
 /// One YAML document of a file: a configuration, or a Kubernetes manifest, which has a kind.
 #[derive(Debug)]
@@ -52,9 +53,4 @@ impl JsonSchema for Manifest {
             ],
         })
     }
-}
-
-/// Whether an object is of a kind.
-pub(super) fn of_kind(kind: &str) -> Value {
-    json!({"properties": {"kind": {"const": kind}}, "required": ["kind"]})
 }

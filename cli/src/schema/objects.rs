@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use super::files::of_kind;
-use super::values::{ExportTo, Labels, Port, SubsetName};
+use super::values::{ExportTo, Labels, Port, SubsetName, of_kind};
 use super::virtual_service::VirtualService;
 
 /// A whole Kubernetes object.

@@ -112,3 +112,8 @@ pub(super) fn simplify(schema: &mut Schema) {
     schema.insert("enum".to_owned(), values);
     schema.insert("enumDescriptions".to_owned(), told);
 }
+
+/// Whether an object is of a kind.
+pub(super) fn of_kind(kind: &str) -> Value {
+    json!({"properties": {"kind": {"const": kind}}, "required": ["kind"]})
+}

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::decision::LocalReply;
+use super::local_reply::LocalReply;
 use crate::head::RequestHead;
 use crate::matching::Test;
 use crate::names::HeaderName;

@@ -5,8 +5,33 @@ use std::borrow::Cow;
 use canary_config::{AbortStatus, DirectResponse, Redirect, RedirectPath, RedirectPort};
 
 use super::path::{self, MatchedPath};
-use crate::decision::LocalReply;
 use crate::head::RequestHead;
+
+/// An answer by the proxy itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalReply<'t> {
+    /// HTTP status; Envoy maps it for gRPC clients.
+    pub status: u16,
+    /// The gRPC status where the rule names one.
+    pub grpc_status: Option<u8>,
+    /// Response-code details for the access log (`%RESPONSE_CODE_DETAILS%`).
+    pub details: &'static str,
+    /// Headers beyond those that Envoy adds to every local reply; names in lower case.
+    pub headers: Vec<(Cow<'t, str>, Cow<'t, [u8]>)>,
+    /// The body; empty for none.
+    pub body: Cow<'t, [u8]>,
+}
+
+impl LocalReply<'_> {
+    /// A VirtualService takes the host, but none of its rules matches: 404, as Envoy answers where no route matches.
+    pub(crate) const NO_RULE: Self = Self {
+        status: 404,
+        grpc_status: None,
+        details: "canary_no_rule_matched",
+        headers: Vec::new(),
+        body: Cow::Borrowed(b""),
+    };
+}
 
 /// The body of Envoy's own fault filter.
 const ABORT_BODY: &[u8] = b"fault filter abort";

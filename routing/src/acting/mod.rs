@@ -10,4 +10,5 @@ pub(crate) use cors::CorsRules;
 pub(crate) use format::{Format, FormatPart};
 pub use header_change::{HeaderChange, HeaderChanges, Operation};
 pub(crate) use header_change::{HeaderPolicy, HeaderSteps, Step};
+pub use local_reply::LocalReply;
 pub(crate) use path::{MatchedPath, PathRewrite};

@@ -14,9 +14,10 @@ use super::policy::Policies;
 use crate::acting::{CorsRules, Format, FormatPart, HeaderPolicy, HeaderSteps, Operation, PathRewrite, Step};
 use crate::destination::{ClusterNames, Destination};
 use crate::matching::Test;
+use crate::picking::{Alternative, Target, Version};
 use crate::picking::{Ring, Split};
 use crate::regex::{RegexSet, Rewriter, Strategy};
-use crate::route::{Action, Alternative, Forwarding, Kind, Limits, MirrorTarget, RetryPolicy, Target, Version};
+use crate::route::{Action, Forwarding, Kind, Limits, MirrorTarget, RetryPolicy};
 use crate::table::DEFAULT_PORT;
 
 /// The actions compiled last, each with its rule. Rules that do the same share one: many rules send to few versions.

@@ -24,8 +24,15 @@ use crate::overrides::{Overrides, Principal, Secret, TrustedSource};
 use crate::regex::RegexCaches;
 use crate::table::{CandidateTable, RouteTable, Settings};
 
-/// Resolves a document for its proxy and compiles it.
-pub(crate) fn compile(config: &Config) -> RouteTable {
+impl RouteTable {
+    /// Resolves the document for `config.proxy` and compiles it. Nothing of the document is kept.
+    #[must_use]
+    pub fn compile(config: &Config) -> Self {
+        compile(config)
+    }
+}
+
+fn compile(config: &Config) -> RouteTable {
     let mut compiler = Compiler::new(config);
     let (own_headers, steering) = (compiler.own_headers(), compiler.steering());
     let content_type = compiler.headers.header("content-type").slot();

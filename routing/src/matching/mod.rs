@@ -2,6 +2,7 @@
 
 mod condition;
 mod field;
+mod field_regexes;
 mod index;
 mod rules;
 mod view;

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use super::condition::{Condition, Polarity, Test};
 use super::field::Field;
+use super::field_regexes::FieldRegexes;
 use super::index::Index;
 use super::view::View;
 use crate::regex::{PlainTest, RegexCaches, RegexSet, RequiredLiteral, Strategy};
@@ -24,15 +25,6 @@ pub(crate) struct Rules {
     index: Option<Index>,
     /// The ports that have a rule, ascending; `None` where some rule is for every port.
     ports: Option<Box<[u16]>>,
-}
-
-/// Regexes of one field, run together.
-#[derive(Debug)]
-pub(super) struct FieldRegexes {
-    set: RegexSet,
-    members: usize,
-    /// What a value needs for the only member to match, where the set has one and that is known.
-    pub(super) required: Option<RequiredLiteral>,
 }
 
 impl Rules {

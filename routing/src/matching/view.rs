@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use super::field::{Field, Fields};
 use crate::acting::path;
+use crate::context::{Claim, RequestContext};
 use crate::head::RequestHead;
 use crate::names::Slot;
-use crate::request::{Claim, RequestContext};
 use crate::short_list::ShortList;
 
 /// One request under the rules of one host. Query parameters and claims are taken apart when a rule first asks for one.

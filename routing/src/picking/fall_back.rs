@@ -4,12 +4,13 @@ use std::borrow::Cow;
 
 use super::host_policy::HostPolicy;
 use super::pick::Pick;
-use super::resolve::Resolver;
+use super::resolver::Resolver;
+use super::target::{Target, Version};
 use crate::decision::{Fallback, MAX_SKIPPED, Skipped};
 use crate::destination::Destination;
 use crate::draws::Draw;
 use crate::health::FallbackReason;
-use crate::route::{Forwarding, Target, Version};
+use crate::route::Forwarding;
 
 /// What is to be expected of a version that may serve in the place of another, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

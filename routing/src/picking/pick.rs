@@ -7,13 +7,14 @@ use canary_config::FailureAccrual;
 use std::sync::Arc;
 
 use super::host_policy::{Asked, HostPolicy, cut_name};
-use super::resolve::Resolver;
+use super::resolver::Resolver;
 use super::sticky::NewUser;
+use super::target::{Target, Version};
 use crate::decision::{Fallback, Picked, Reason, SplitPick, User};
 use crate::draws::Draw;
 use crate::health::FallbackReason;
 use crate::overrides::Permission;
-use crate::route::{Forwarding, Target, Version};
+use crate::route::Forwarding;
 
 /// A version that was picked.
 pub(super) struct Pick<'t> {

@@ -5,27 +5,14 @@ use std::borrow::Cow;
 use canary_config::{AbortStatus, FaultAbort, FaultDelay, Mode};
 
 use super::pick::Pick;
+use super::resolver::Resolver;
 use crate::acting::cors::Verdict;
-use crate::acting::{HeaderChange, HeaderChanges, HeaderSteps, Operation, header_change, local_reply, path};
-use crate::decision::{Decision, FaultScope, Forward, LocalReply, Outcome, VersionValue};
+use crate::acting::{
+    HeaderChange, HeaderChanges, HeaderSteps, LocalReply, Operation, header_change, local_reply, path,
+};
+use crate::decision::{Decision, FaultScope, Forward, Outcome, VersionValue};
 use crate::draws::Draw;
-use crate::input::DecisionInput;
-use crate::matching::View;
-use crate::overrides::Permissions;
-use crate::route::{Forwarding, Kind, Limits, Route};
-use crate::table::RouteTable;
-
-/// One request under the rule that matched it.
-pub(crate) struct Resolver<'t, 'r> {
-    pub(crate) table: &'t RouteTable,
-    pub(crate) input: &'r DecisionInput<'r>,
-    /// The request as the rules see it.
-    pub(crate) view: &'r View<'r>,
-    pub(crate) route: &'t Route,
-    /// The port that the client asked for.
-    pub(crate) port: u16,
-    pub(crate) permissions: Permissions,
-}
+use crate::route::{Forwarding, Kind, Limits};
 
 /// Faults that are left to a guard.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -12,8 +12,8 @@ use canary_config::timestamp::Timestamp;
 
 use super::host_policy::HostPolicy;
 use super::split::Split;
+use super::target::Target;
 use crate::draws::Fraction;
-use crate::route::Target;
 
 /// Who lies where. Indices are those of the rule's targets.
 #[derive(Debug)]

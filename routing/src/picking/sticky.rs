@@ -9,12 +9,12 @@ use std::net::IpAddr;
 use canary_config::cidr::mask;
 use twox_hash::XxHash64;
 
+use crate::context::Claim;
 use crate::draws::Fraction;
 use crate::head::RequestHead;
 use crate::matching::{Field, View};
 use crate::names::Slot;
 use crate::network;
-use crate::request::Claim;
 
 /// The place of a key on the ring: the same for every proxy, version and machine.
 #[must_use]

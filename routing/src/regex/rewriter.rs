@@ -35,8 +35,8 @@ impl Rewriter {
 
     /// The text with every match replaced: leftmost first, without overlap.
     ///
-    /// Linear in the text. Two passes with a warm cache, some 10 ns a byte, and as many again for what matches. A step that
-    /// the cache does not have costs a pass over the program.
+    /// Linear in the text: one pass over it from its end, and one over what matches. With a warm cache both look each step up. A
+    /// step that the cache does not have costs a pass over the program.
     #[must_use]
     pub(crate) fn rewrite(&self, text: &[u8]) -> Vec<u8> {
         let Some(reversed) = &self.reversed else { return text.to_vec() };

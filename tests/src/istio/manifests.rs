@@ -4,7 +4,10 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 
-use crate::istio::{istiod::ROOT_NAMESPACE, service::PORT};
+use crate::istio::istiod::ROOT_NAMESPACE;
+
+/// The port of every service unless it says otherwise.
+pub const PORT: u16 = 9080;
 
 /// An object.
 #[must_use]

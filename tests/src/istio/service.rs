@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::{istio::manifests, upstream::Upstream};
-
-/// The port of every service unless it says otherwise.
-pub const PORT: u16 = 9080;
+use crate::{
+    istio::manifests::{self, PORT},
+    upstream::Upstream,
+};
 
 /// A service whose versions are upstreams, named as their subsets. They end when this is dropped.
 #[derive(Debug)]

@@ -7,10 +7,10 @@ use crate::{
     client::{Answer, Request},
     istio::{
         istiod::Istiod,
-        manifests::{self, object},
+        manifests::{self, PORT, object},
         mesh::Mesh,
         proxy::{GATEWAY_PORT, Identity, Kind, Proxy, SECOND_GATEWAY_PORT},
-        service::{PORT, Service},
+        service::Service,
     },
     upstream::TEST_ID,
     wait,

@@ -3,10 +3,10 @@
 use e2e::{
     client::{self, Protocol, Request},
     istio::{
-        manifests::{self, object},
+        manifests::{self, PORT, object},
         mesh::Mesh,
         proxy::{Identity, Kind, Proxy},
-        service::{PORT, Service},
+        service::Service,
         world::{VERSION_HEADER, render},
     },
     ports,

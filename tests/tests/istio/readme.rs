@@ -8,10 +8,9 @@ use e2e::{
     example::read_yaml,
     istio::{
         istiod::ROOT_NAMESPACE,
-        manifests::{self, object},
+        manifests::{self, PORT, object},
         mesh::Mesh,
         proxy::{GATEWAY_PORT, Identity, Kind, Proxy},
-        service::PORT,
     },
     readme::{self, document::Step, walk},
 };

@@ -6,10 +6,10 @@ use e2e::{
     client::{self, Answer, Protocol, Request},
     istio::{
         istiod::ROOT_NAMESPACE,
-        manifests::{self, object},
+        manifests::{self, PORT, object},
         mesh::Mesh,
         proxy::{GATEWAY_PORT, Identity, Kind, Proxy},
-        service::{PORT, Service},
+        service::Service,
         world::VERSION_HEADER,
     },
     ports,

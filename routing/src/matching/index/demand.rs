@@ -2,7 +2,7 @@
 
 use crate::matching::condition::{Condition, Polarity, Test};
 use crate::matching::field::Field;
-use crate::matching::rules::FieldRegexes;
+use crate::matching::field_regexes::FieldRegexes;
 use crate::regex::{PlainTest, RequiredLiteral};
 
 /// What a text has to do with a value.

@@ -14,7 +14,7 @@ mod plan;
 
 use super::condition::Condition;
 use super::field::Field;
-use super::rules::FieldRegexes;
+use super::field_regexes::FieldRegexes;
 use super::view::View;
 use buckets::{Buckets, Hash};
 use demand::Kind;

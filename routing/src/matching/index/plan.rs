@@ -9,7 +9,7 @@ use super::demand::{Demand, Kind};
 use super::{Index, Lookup};
 use crate::matching::condition::Condition;
 use crate::matching::field::Field;
-use crate::matching::rules::FieldRegexes;
+use crate::matching::field_regexes::FieldRegexes;
 
 /// Routes that share a demand and are still few: then the field that more routes ask for is the better one, since every field
 /// costs a lookup in each request.

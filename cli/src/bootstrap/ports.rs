@@ -1,0 +1,17 @@
+//! Where Envoy listens.
+
+use std::net::Ipv4Addr;
+
+use serde_json::{Value, json};
+
+/// Where Envoy listens: its address, and the ports there; 0 takes a free one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ports {
+    pub(crate) address: Ipv4Addr,
+    pub(crate) listener: u16,
+    pub(crate) admin: u16,
+}
+
+pub(super) fn socket_address(address: Ipv4Addr, port: u16) -> Value {
+    json!({"socket_address": {"address": address, "port_value": port}})
+}
