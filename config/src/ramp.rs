@@ -2,8 +2,7 @@
 
 use crate::node::Node;
 use crate::timestamp::Timestamp;
-use crate::values::read_subset;
-use crate::values::{Percentage, read_duration, read_percentage};
+use crate::values::{Percentage, read_duration, read_percentage, read_subset};
 
 /// The share of a version over time: `from` until `start`, then evenly to `to` within `duration`, and `to` ever after.
 #[derive(Debug, Clone, PartialEq, Eq)]

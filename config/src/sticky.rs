@@ -5,8 +5,7 @@ use std::time::Duration;
 use crate::http_match;
 use crate::node::{Fields, Node};
 use crate::syntax;
-use crate::values::read_duration;
-use crate::values::read_subset;
+use crate::values::{read_duration, read_subset};
 
 /// The same user gets the same version.
 #[derive(Debug, Clone, PartialEq, Eq)]

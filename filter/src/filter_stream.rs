@@ -118,7 +118,7 @@ impl FilterStream {
         }
     }
 
-    /// Answers the request, delays it, or lets it go on.
+    /// Answers the request, delays it, or lets it go on. Takes the reply and the changes of the response out of the decision.
     fn end(
         &mut self,
         host: &impl Host,

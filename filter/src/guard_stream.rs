@@ -92,6 +92,7 @@ impl GuardStream {
         });
         let explanation = explained.and_then(|decision| Explanation::of(&decision, &table.routes));
         let step = self.carry_out(host, faults, explanation, request, &applied);
+        // It borrows the headers that are given back.
         drop(head);
         if is_moved {
             context.give_back(Applied { leaves_faults: false, ..applied });

@@ -1,4 +1,4 @@
-//! The decision.
+//! From a request to its decision.
 
 use canary_config::Mode;
 use canary_config::host::split_port;

@@ -9,8 +9,7 @@ use canary_config::node::{self, Node};
 use canary_config::timestamp::Timestamp;
 use canary_config::{self as config, Config, ConfigErrors, Json};
 
-use crate::acting::LocalReply;
-use crate::acting::{HeaderChange, Operation};
+use crate::acting::{HeaderChange, LocalReply, Operation};
 use crate::decision::{Decision, Forward, Outcome, SplitPick, VersionValue};
 use crate::difference::differences;
 use crate::draws::{Draws, Fraction};

@@ -9,7 +9,7 @@ use crate::health::Health;
 /// Everything that a decision depends on beside the table: equal inputs give equal decisions.
 #[derive(Clone, Copy)]
 pub struct DecisionInput<'r> {
-    /// The request, read by [`RouteTable::read_head`](crate::RouteTable::read_head) of the table that decides.
+    /// The request, read by [`RouteTable::read_into`](crate::RouteTable::read_into) of the table that decides.
     pub head: &'r RequestHead<'r>,
     /// What the host knows beside the head.
     pub context: &'r dyn RequestContext,

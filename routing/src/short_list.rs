@@ -1,5 +1,5 @@
 //! A list that needs no allocation while it is short. Unlike those of the `smallvec` crate it may hold references of any
-//! lifetime that the list outlives (it is covariant), so a request's head can be lent to a shorter one.
+//! lifetime that the list does not outlive (it is covariant), so a request's head can be lent to a shorter one.
 
 use arrayvec::ArrayVec;
 

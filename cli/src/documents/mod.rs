@@ -4,13 +4,13 @@
 //! of the kinds that the filter knows become entries of a document, of whatever file they come; other kinds are skipped
 //! with a note. Every error and warning is told at the place in the file where the user wrote it.
 
+mod origin;
 mod read;
-
-use std::fmt;
 
 use canary_config::{Config, ConfigErrors, Warning};
 use serde_json::{Value, json};
 
+pub(crate) use origin::Origin;
 pub(crate) use read::{parse, read_text};
 
 /// Which list of a document takes which kind of object.
@@ -20,27 +20,6 @@ const KINDS: [(&str, &str); 4] = [
     ("Service", "services"),
     ("ServiceEntry", "services"),
 ];
-
-/// Where a part of the document was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Origin {
-    /// The file's name as the user gave it.
-    pub(crate) file: String,
-    /// The number of the YAML document in the file, from 1; `None` where the file has only one.
-    pub(crate) document: Option<usize>,
-    /// JSON pointer of the part in that document.
-    pub(crate) pointer: String,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
-        if let Some(number) = self.document {
-            write!(f, ": document {number}")?;
-        }
-        write!(f, ": {}", if self.pointer.is_empty() { "/" } else { &self.pointer })
-    }
-}
 
 /// A configuration document with the origins of its parts.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use serde_json::Value;
 
-use super::Origin;
+use super::origin::Origin;
 
 /// The text of a file; `-` is standard input.
 ///

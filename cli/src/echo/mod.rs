@@ -26,12 +26,10 @@ mod server;
 use std::{process::ExitCode, time::Duration};
 
 pub use calls::CallUrl;
+pub(crate) use server::HEALTH;
 pub use server::{Echo, Server};
 
 use crate::{address::HostPort, console, flags, runtime};
-
-/// Where an echo server says whether it takes requests.
-pub(crate) const HEALTH: &str = "/healthz";
 
 /// The flags of `canaryctl echo`.
 #[derive(Debug, clap::Args)]

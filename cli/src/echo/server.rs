@@ -20,13 +20,15 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use super::{
-    HEALTH,
     body::Body,
     calls::{self, CallReport, CallUrl},
     directives::Directives,
     grpc,
 };
 use crate::{address::HostPort, console, serve};
+
+/// Where an echo server says whether it takes requests.
+pub(crate) const HEALTH: &str = "/healthz";
 
 /// What an echo server answers as, and whom it calls on the way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{
-    Desk, Interfaces,
+    desk::{Desk, Interfaces},
     examples::examples,
     rollout::{Rollout, Served},
 };

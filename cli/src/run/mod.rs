@@ -4,6 +4,7 @@ mod admin;
 mod announce;
 mod board;
 mod deliver;
+mod desk;
 mod envoy;
 mod examples;
 mod find;
@@ -12,11 +13,7 @@ mod readiness;
 mod rollout;
 mod watch;
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    path::Path,
-    process::ExitCode,
-};
+use std::{net::Ipv4Addr, path::Path, process::ExitCode};
 
 pub use deliver::Args as DeliverArgs;
 pub(crate) use find::Surroundings;
@@ -24,6 +21,7 @@ use tokio::net::TcpListener;
 
 use self::{
     admin::Admin,
+    desk::{Desk, Interfaces},
     envoy::{Envoy, Files, Launch},
     rollout::{Rollout, Site, Stand},
     watch::Watch,
@@ -129,21 +127,6 @@ fn write_bootstrap(files: &Files, ports: Ports, plan: &Plan, wasm: &Path, native
     let source = Source::Discovery { clusters: &files.clusters(), routes: &files.routes(), filter: &files.filter() };
     let bootstrap = bootstrap::bootstrap(ports, plan, wasm, native, source);
     files.write(&files.bootstrap(), &bootstrap).map_err(|error| format!("cannot write the bootstrap: {error}"))
-}
-
-/// Where one may look at what runs.
-struct Interfaces {
-    admin: HostPort,
-    board: Option<SocketAddr>,
-}
-
-/// What stays the same while configurations come and go.
-struct Desk<'a> {
-    file: &'a Path,
-    envoy: String,
-    wasm: &'a Path,
-    guarding: Guarding,
-    native: Stand,
 }
 
 impl Desk<'_> {

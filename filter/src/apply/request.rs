@@ -19,6 +19,7 @@ type SteeringValues<'d> = SmallVec<[SteeringValue<'d>; 8]>;
 
 /// Makes the request's headers what the decision says. Costs one host call for each header that is not right already.
 pub(crate) fn apply<'d>(host: &impl Host, decision: &'d Decision<'_>, head: &RequestHead<'d>, table: &'d RouteTable) {
+    // In place: a list of eight values is too large to be handed back.
     let mut steering = SteeringValues::new();
     steering::for_each(decision, head, table, |value| steering.push(value));
     let is_steered = |name: &HeaderName| steering.iter().any(|value| value.target == Target::Header(name));
@@ -100,8 +101,8 @@ fn outcome<'d>(
     }
     let version = version_value(decision).map(|(name, version)| (Target::Header(name), Cow::Borrowed(version)));
     let own = table.own_headers().iter().map(|name| (Target::Header(name), Vec::new()));
-    let steered =
-        steering(decision, head, table).into_iter().map(|SteeringValue { target, value }| (target, vec![value]));
+    let mut steered: Vec<(Target<'d>, Vec<Cow<'d, [u8]>>)> = Vec::new();
+    steering::for_each(decision, head, table, |SteeringValue { target, value }| steered.push((target, vec![value])));
     for (target, values) in version.map(|(target, value)| (target, vec![value])).into_iter().chain(own).chain(steered) {
         wanted.retain(|(known, _)| *known != target);
         wanted.push((target, values));
@@ -121,12 +122,6 @@ fn changes<'d>(decision: &'d Decision<'_>) -> &'d [HeaderChange] {
 fn version_value<'d>(decision: &'d Decision<'_>) -> Option<(&'d HeaderName, &'d [u8])> {
     let Outcome::Forward(forward) = &decision.outcome else { return None };
     forward.version_value.map(|value| (value.name, value.version.as_bytes()))
-}
-
-fn steering<'d>(decision: &'d Decision<'_>, head: &RequestHead<'d>, table: &'d RouteTable) -> SteeringValues<'d> {
-    let mut values = SteeringValues::new();
-    steering::for_each(decision, head, table, |value| values.push(value));
-    values
 }
 
 fn carry_out(host: &impl Host, change: &HeaderChange, head: &RequestHead<'_>) {

@@ -28,48 +28,44 @@ impl RouteTable {
     /// Resolves the document for `config.proxy` and compiles it. Nothing of the document is kept.
     #[must_use]
     pub fn compile(config: &Config) -> Self {
-        compile(config)
-    }
-}
-
-fn compile(config: &Config) -> RouteTable {
-    let mut compiler = Compiler::new(config);
-    let (own_headers, steering) = (compiler.own_headers(), compiler.steering());
-    let content_type = compiler.headers.header("content-type").slot();
-    let overrides = compiler.overrides();
-    let policies = compiler.policies();
-    let (hosts, virtual_hosts) = compiler.virtual_hosts(&policies);
-    RouteTable {
-        settings: Settings {
-            mode: config.mode,
-            faults: config.faults,
-            guard: config.guard,
-            metrics: config.metrics,
-            filter_state: config.filter_state,
-            has_fallback: config.policies.iter().any(|policy| !policy.fallback.is_empty()),
-            has_accrual: config
-                .policies
-                .iter()
-                .any(|policy| policy.failure_accrual.is_some() && !policy.fallback.is_empty()),
-        },
-        names: compiler.headers.build(),
-        fields: Fields { parameters: compiler.parameters.build(), claims: compiler.claims.into() },
-        steering,
-        content_type,
-        own_headers,
-        overrides,
-        hosts,
-        virtual_hosts,
-        destinations: compiler.destinations,
-        regexes: compiler.caches,
-        candidate: config.candidate.as_ref().map(|candidate| compile_candidate(candidate, &config.proxy).into()),
+        let mut compiler = Compiler::new(config);
+        let (own_headers, steering) = (compiler.own_headers(), compiler.steering());
+        let content_type = compiler.headers.header("content-type").slot();
+        let overrides = compiler.overrides();
+        let policies = compiler.policies();
+        let (hosts, virtual_hosts) = compiler.virtual_hosts(&policies);
+        Self {
+            settings: Settings {
+                mode: config.mode,
+                faults: config.faults,
+                guard: config.guard,
+                metrics: config.metrics,
+                filter_state: config.filter_state,
+                has_fallback: config.policies.iter().any(|policy| !policy.fallback.is_empty()),
+                has_accrual: config
+                    .policies
+                    .iter()
+                    .any(|policy| policy.failure_accrual.is_some() && !policy.fallback.is_empty()),
+            },
+            names: compiler.headers.build(),
+            fields: Fields { parameters: compiler.parameters.build(), claims: compiler.claims.into() },
+            steering,
+            content_type,
+            own_headers,
+            overrides,
+            hosts,
+            virtual_hosts,
+            destinations: compiler.destinations,
+            regexes: compiler.caches,
+            candidate: config.candidate.as_ref().map(|candidate| compile_candidate(candidate, &config.proxy).into()),
+        }
     }
 }
 
 /// In the same proxy as the live rules, of which more may be known than the document says.
 fn compile_candidate(candidate: &Candidate, proxy: &Proxy) -> CandidateTable {
     let config = Config { proxy: proxy.clone(), ..candidate.config.clone() };
-    CandidateTable { percentage: candidate.percentage, table: compile(&config) }
+    CandidateTable { percentage: candidate.percentage, table: RouteTable::compile(&config) }
 }
 
 /// What is numbered while a document is compiled.

@@ -25,7 +25,7 @@ impl Left {
     const NOTHING: Self = Self { delay: false, abort: false };
 }
 
-/// What a rule does to a request on its way to a version: the parts of a [`Forward`] that no pick decides.
+/// The parts of a [`Forward`] that only cluster mode has, and the changes of the response.
 #[derive(Default)]
 struct Way<'t> {
     path: Option<Vec<u8>>,
@@ -157,6 +157,7 @@ impl<'t> Resolver<'t, '_> {
         self.to_version(pick, Way { response_headers, ..Way::default() })
     }
 
+    /// The way to the version that was picked.
     #[inline]
     fn to_version(&self, pick: Pick<'t>, way: Way<'t>) -> Outcome<'t> {
         let destination = &pick.version.destination;

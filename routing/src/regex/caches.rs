@@ -14,7 +14,7 @@ use super::live_sets;
 pub(crate) const MAX_CACHE_BYTES: usize = 2 << 20;
 
 /// The caches of the regexes of one table, shared by its [`RegexSet`](super::RegexSet)s and
-/// [`Rewriter`](super::Rewriter)s. A warm cache is used without allocation.
+/// [`Rewriter`](super::Rewriter)s. A set with a warm cache allocates nothing.
 #[derive(Default)]
 pub(crate) struct RegexCaches(Mutex<Slots>);
 

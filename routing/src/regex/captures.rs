@@ -93,12 +93,12 @@ impl<'t> Finder<'t> {
     fn take(&mut self, live: &mut LiveSets<'_>, key: Key, position: usize) -> Option<Step> {
         let step = self.step(live.set(key.set), key.state, position)?;
         // What is not taken back has been passed.
-        let passed = self.open.iter().filter_map(|open| match open {
+        let mut passed = self.open.iter().filter_map(|open| match open {
             Open::Restore { slot, .. } => Some(*slot),
             Open::Visit(_) => None,
         });
         let mut slots = ArrayVec::new();
-        let fits = passed.into_iter().all(|slot| slots.try_push(slot).is_ok());
+        let fits = passed.all(|slot| slots.try_push(slot).is_ok());
         if fits {
             live.memo().insert(key, Taken { step, slots });
         }

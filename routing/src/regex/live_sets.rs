@@ -1,9 +1,9 @@
 //! From which states of an automaton a match can still be reached, at every position of a text.
 //!
 //! The sets are computed from the end of the text towards its start, and have numbers. Sets and steps between them are kept, so
-//! that most steps are one look-up; a step that is new costs one pass over the automaton. Memory is bounded: between two
-//! segments of the text a cache that has grown too large starts anew. The numbers of the segments behind are stale then, and are
-//! computed again, from the set that is stored for the end of each segment, when they are needed.
+//! that most steps are one look-up; a step that is new costs one pass over the automaton. A cache that has grown too large starts
+//! anew. The numbers of the positions behind are stale then, and are computed again, segment by segment and from the set that is
+//! stored for the end of each, when they are needed. Beside the cache a text takes four bytes for each of its positions.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -15,7 +15,8 @@ use super::state_set::{self, WORD_BITS, Word, contains, insert};
 /// Positions between two stored sets.
 const SEGMENT: usize = 256;
 
-/// The most bytes of one cache before it starts anew. A segment may add a set for each of its positions.
+/// The most bytes of one cache before it starts anew. While a segment is computed again the cache may grow by a set for each of
+/// its positions, at most 2.1 MB for the largest program.
 const MAX_CACHE_BYTES: usize = 256 << 10;
 
 /// Sets and steps found so far.
@@ -26,7 +27,9 @@ pub(super) struct Cache {
     /// For each set and each surrounding of a position, the number of the set before; [`UNKNOWN`] if not computed yet.
     steps: Vec<u32>,
     /// The steps of searches over these sets.
-    pub(super) memo: Memo,
+    memo: Memo,
+    /// It has grown beyond [`MAX_CACHE_BYTES`].
+    is_full: bool,
 }
 
 const UNKNOWN: u32 = u32::MAX;
@@ -37,6 +40,13 @@ impl Cache {
         let per_set = set.saturating_mul(2).saturating_add(64);
         let sets = self.sets.len().saturating_mul(per_set);
         sets.saturating_add(self.steps.len().saturating_mul(size_of::<u32>())).saturating_add(self.memo.memory_usage())
+    }
+
+    /// Starts anew if it has grown too large.
+    pub(super) fn shrink(&mut self) {
+        if self.is_full {
+            *self = Self::default();
+        }
     }
 
     fn set(&self, number: u32) -> &[Word] {
@@ -96,11 +106,11 @@ impl<'t> LiveSets<'t> {
                 if let Some(place) = self.stored.get_mut(position / SEGMENT) {
                     *place = stored;
                 }
-                if self.cache.memory_usage() > MAX_CACHE_BYTES {
-                    set = self.start_anew(set);
-                    self.valid = 0..position.saturating_add(1);
-                    last = UNKNOWN;
-                }
+            }
+            if self.cache.is_full {
+                set = self.start_anew(set);
+                self.valid = 0..position.saturating_add(1);
+                last = UNKNOWN;
             }
             if let Some(number) = self.numbers.get_mut(position) {
                 *number = set;
@@ -133,9 +143,7 @@ impl<'t> LiveSets<'t> {
 
     /// Computes the numbers of a position's segment again.
     fn load(&mut self, position: usize) {
-        if self.cache.memory_usage() > MAX_CACHE_BYTES {
-            *self.cache = Cache::default();
-        }
+        self.cache.shrink();
         let first = position.saturating_sub(position % SEGMENT);
         let behind = first.saturating_add(SEGMENT);
         let (end, set) = match self.stored.get(behind / SEGMENT) {
@@ -186,6 +194,7 @@ impl<'t> LiveSets<'t> {
         self.cache.numbers.insert(set, number);
         let steps = self.cache.sets.len().saturating_mul(self.reversed.surroundings());
         self.cache.steps.resize(steps, UNKNOWN);
+        self.cache.is_full = self.cache.memory_usage() > MAX_CACHE_BYTES;
         number
     }
 }

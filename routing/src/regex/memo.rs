@@ -20,7 +20,7 @@ pub(super) struct Taken {
 }
 
 /// A step that passes more bounds is not kept.
-pub(super) const MAX_SLOTS: usize = 4;
+const MAX_SLOTS: usize = 4;
 
 /// What a step depends on: the state, the number of the set of live states at the position, and the class of the byte there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

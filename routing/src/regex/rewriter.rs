@@ -35,8 +35,8 @@ impl Rewriter {
 
     /// The text with every match replaced: leftmost first, without overlap.
     ///
-    /// Linear in the text: one pass over it from its end, and one over what matches. With a warm cache both look each step up. A
-    /// step that the cache does not have costs a pass over the program.
+    /// Linear in the text: one pass over it from its end, and one over what matches; where the cache has started anew, one more
+    /// over the part behind. With a warm cache each step is looked up. One that the cache does not have costs a pass over the program.
     #[must_use]
     pub(crate) fn rewrite(&self, text: &[u8]) -> Vec<u8> {
         let Some(reversed) = &self.reversed else { return text.to_vec() };
@@ -46,7 +46,9 @@ impl Rewriter {
             }
             let Cache::LiveSets(cache) = cache else { return text.to_vec() };
             let live = LiveSets::new(reversed, cache, text);
-            self.replace_all(reversed, live, text)
+            let result = self.replace_all(reversed, live, text);
+            cache.shrink();
+            result
         })
     }
 

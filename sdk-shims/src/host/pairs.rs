@@ -44,7 +44,7 @@ impl Pairs {
             count.checked_mul(SIZES_SIZE).and_then(|sizes| sizes.checked_add(COUNT_SIZE)).ok_or(MalformedPairs)?;
         let pairs = Self { buffer, names_start };
         let sizes = pairs.sizes().ok_or(MalformedPairs)?.iter().map(Sizes::read);
-        let text = sizes.fold(0_u64, |sum, sizes| sum.wrapping_add(sizes.sum()));
+        let text = sizes.fold(0_u64, |sum, sizes| sum.saturating_add(sizes.sum()));
         let held = pairs.buffer.len().saturating_sub(names_start);
         if u64::try_from(held).is_ok_and(|held| text <= held) { Ok(pairs) } else { Err(MalformedPairs) }
     }

@@ -19,7 +19,7 @@ use rustix::{
 };
 
 use super::{
-    Amount,
+    amount::Amount,
     wire::{self, Answer},
 };
 use crate::{client::Request, wait::PATIENCE};

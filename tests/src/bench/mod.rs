@@ -4,6 +4,7 @@
 //! of one process do not. Envoy runs on one core; clients and upstreams ([`EventLoop`]) are one thread on another core, which
 //! spends less on a request than the proxy does. The second case without a filter shows what else disturbs the measurement.
 
+mod amount;
 pub mod cores;
 mod event_loop;
 mod wire;
@@ -22,6 +23,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+pub use amount::Amount;
 pub use event_loop::{Clients, EventLoop, Pace, Traffic};
 pub use wire::Answer;
 
@@ -53,15 +55,6 @@ pub struct Case {
     pub request: Request,
     /// The upstream that must answer it.
     pub served_by: &'static str,
-}
-
-/// How much load: whichever of the two ends first.
-#[derive(Debug, Clone, Copy)]
-pub struct Amount {
-    /// How long requests are sent.
-    pub time: Duration,
-    /// How many are sent.
-    pub requests: u64,
 }
 
 /// What a saturated worker did.

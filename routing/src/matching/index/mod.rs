@@ -12,15 +12,11 @@ mod buckets;
 mod demand;
 mod plan;
 
-use super::condition::Condition;
 use super::field::Field;
-use super::field_regexes::FieldRegexes;
 use super::view::View;
 use buckets::{Buckets, Hash};
 use demand::Kind;
 
-/// With fewer routes, trying them one by one is quicker than looking their fields up.
-const MIN_ROUTES: usize = 8;
 /// With more fields in the index, the values of a request are fewer: they are looked up instead.
 const MAX_FIELDS_IN_TURN: usize = 8;
 
@@ -49,11 +45,6 @@ struct Lookup {
 }
 
 impl Index {
-    /// An index over the conditions of each route, in order; `None` where they are too few to need one.
-    pub(super) fn new(routes: &[&[Condition]], sets: &[FieldRegexes]) -> Option<Self> {
-        (routes.len() >= MIN_ROUTES).then(|| plan::Plan::new(routes, sets).carry_out())
-    }
-
     /// The first position of a route that matches. Of each group of routes that a value leads to, in order, only those
     /// before the best match so far are tried, so the groups need not be merged. A route may be tried again: `is_match` is
     /// to remember.

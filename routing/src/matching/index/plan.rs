@@ -11,12 +11,21 @@ use crate::matching::condition::Condition;
 use crate::matching::field::Field;
 use crate::matching::field_regexes::FieldRegexes;
 
+/// With fewer routes, trying them one by one is quicker than looking their fields up.
+const MIN_ROUTES: usize = 8;
 /// Routes that share a demand and are still few: then the field that more routes ask for is the better one, since every field
 /// costs a lookup in each request.
 const FEW: u32 = 4;
 
+impl Index {
+    /// An index over the conditions of each route, in order; `None` where they are too few to need one.
+    pub(in crate::matching) fn new(routes: &[&[Condition]], sets: &[FieldRegexes]) -> Option<Self> {
+        (routes.len() >= MIN_ROUTES).then(|| Plan::new(routes, sets).carry_out())
+    }
+}
+
 /// An index in the making.
-pub(super) struct Plan<'r> {
+struct Plan<'r> {
     routes: &'r [&'r [Condition]],
     sets: &'r [FieldRegexes],
     /// How many routes have each demand.
@@ -31,7 +40,7 @@ pub(super) struct Plan<'r> {
 
 impl<'r> Plan<'r> {
     /// Counts what the routes demand.
-    pub(super) fn new(routes: &'r [&'r [Condition]], sets: &'r [FieldRegexes]) -> Self {
+    fn new(routes: &'r [&'r [Condition]], sets: &'r [FieldRegexes]) -> Self {
         let mut plan = Self {
             routes,
             sets,
@@ -52,7 +61,7 @@ impl<'r> Plan<'r> {
     }
 
     /// Files each route under its best demand.
-    pub(super) fn carry_out(mut self) -> Index {
+    fn carry_out(mut self) -> Index {
         for (position, conditions) in (0_u32..).zip(self.routes) {
             let best = demands_of(conditions, self.sets).min_by_key(|demand| self.rank(demand));
             match best {

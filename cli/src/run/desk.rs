@@ -1,0 +1,21 @@
+//! What a run consists of.
+
+use std::{net::SocketAddr, path::Path};
+
+use super::rollout::Stand;
+use crate::{address::HostPort, bootstrap::Guarding};
+
+/// Where one may look at what runs.
+pub(super) struct Interfaces {
+    pub(super) admin: HostPort,
+    pub(super) board: Option<SocketAddr>,
+}
+
+/// What stays the same while configurations come and go.
+pub(super) struct Desk<'a> {
+    pub(super) file: &'a Path,
+    pub(super) envoy: String,
+    pub(super) wasm: &'a Path,
+    pub(super) guarding: Guarding,
+    pub(super) native: Stand,
+}
