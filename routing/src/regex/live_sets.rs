@@ -162,7 +162,7 @@ impl<'t> LiveSets<'t> {
         self.valid = first..end.saturating_add(1);
     }
 
-    /// Empties the cache but for one set: its new number.
+    /// Empties the cache, and gives the one set that stays its new number.
     fn start_anew(&mut self, set: u32) -> u32 {
         let set: Box<[Word]> = self.cache.set(set).into();
         *self.cache = Cache::default();

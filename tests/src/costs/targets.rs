@@ -120,7 +120,7 @@ fn sizes(results: &Results) -> Vec<Row> {
         ),
         row("50 regexes over one header against native routes", case::REGEXES, case::NATIVE_REGEXES, AtMost(1.0)),
         row(
-            "200 rules alike but for the last of five headers against native routes",
+            "200 rules that differ only in the last of five headers, against native routes",
             case::ALIKE,
             case::NATIVE_ALIKE,
             AtMost(1.0),
