@@ -4,7 +4,7 @@ use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use canary_config::duration;
 
-use crate::bootstrap::{Guarding, Ports, Upstream};
+use crate::bootstrap::{Failover, Ports, Upstream};
 
 /// A duration as the configuration writes it.
 ///
@@ -38,9 +38,10 @@ pub(crate) struct EnvoyFlags {
     /// Who serves a version: an address, or `none` to leave its cluster out; may be repeated [default: an echo server]
     #[arg(long, value_name = "SERVICE/SUBSET=HOST:PORT|none")]
     pub(crate) upstream: Vec<Upstream>,
-    /// Leave the guard out, which stands before the router where policies have a fallback order
-    #[arg(long)]
-    pub(crate) no_guard: bool,
+    /// How Envoy goes from a version that cannot serve to the next [default: run asks the Envoy, composite from 1.40 on;
+    /// aggregate for render]
+    #[arg(long, value_enum)]
+    pub(crate) failover: Option<Failover>,
 }
 
 impl EnvoyFlags {
@@ -53,10 +54,5 @@ impl EnvoyFlags {
             return Err(format!("--port and --admin-port are both {}", self.port));
         }
         Ok(Ports { address: Ipv4Addr::LOCALHOST, listener: self.port, admin: self.admin_port })
-    }
-
-    /// When a guard stands before the router.
-    pub(crate) fn guarding(&self) -> Guarding {
-        if self.no_guard { Guarding::Never } else { Guarding::IfUseful }
     }
 }

@@ -12,6 +12,9 @@ pub struct Clusters {
     template: Vec<Part>,
     /// `FQDN/subset` or `FQDN` to the cluster's exact name.
     names: LiteMap<String, String>,
+    /// Whether the proxy has the document's [failover clusters](crate::Config::failover_clusters), so that requests can be sent to
+    /// them.
+    pub failover: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +31,7 @@ const ISTIO_TEMPLATE: &str = "outbound|{port}|{subset}|{host}";
 
 impl Default for Clusters {
     fn default() -> Self {
-        Self { template: parse_template(ISTIO_TEMPLATE).unwrap_or_default(), names: LiteMap::new() }
+        Self { template: parse_template(ISTIO_TEMPLATE).unwrap_or_default(), names: LiteMap::new(), failover: false }
     }
 }
 
@@ -51,6 +54,7 @@ impl Clusters {
                 clusters.names.insert(names_key(&host, subset), name.to_owned());
             }
         }
+        clusters.failover = fields.get("failover").and_then(|failover| failover.boolean()).unwrap_or_default();
         fields.finish();
         Some(clusters)
     }

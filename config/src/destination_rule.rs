@@ -105,6 +105,33 @@ impl<'c> DestinationRules<'c> {
         let subsets = self.of_host(host).into_iter().flat_map(|rule| &rule.subsets);
         subsets.map(|subset| subset.name.as_str()).collect()
     }
+
+    /// The revision by which Istio's endpoints name the workloads of a version. `None` where its labels do not say it, or
+    /// another version of the host has the same.
+    #[must_use]
+    pub fn revision_of(&self, host: &str, version: &str) -> Option<&'c str> {
+        let mut subsets: Vec<&Subset> = Vec::new();
+        for subset in self.of_host(host).into_iter().flat_map(|rule| &rule.subsets) {
+            if subsets.iter().all(|known| known.name != subset.name) {
+                subsets.push(subset);
+            }
+        }
+        let revision = subsets.iter().find(|subset| subset.name == version)?.revision()?;
+        let is_other = |subset: &&&Subset| subset.name != version && subset.revision() == Some(revision);
+        (!subsets.iter().any(|subset| is_other(&subset))).then_some(revision)
+    }
+}
+
+/// The labels of which the first that a workload has is its canonical revision (Istio, `pkg/labels`).
+const REVISION_LABELS: [&str; 3] = ["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"];
+
+impl Subset {
+    /// The canonical revision of its workloads, as far as its labels say it.
+    fn revision(&self) -> Option<&str> {
+        REVISION_LABELS
+            .iter()
+            .find_map(|name| self.labels.iter().find_map(|(label, value)| (label == name).then_some(value.as_str())))
+    }
 }
 
 impl Config {
@@ -166,6 +193,32 @@ mod tests {
         }
         spec["exportTo"] = more;
         json!({"metadata": {"name": name, "namespace": namespace}, "spec": spec})
+    }
+
+    #[test]
+    fn a_version_is_known_by_its_revision() {
+        let version = || json!({"version": "1.2"});
+        for (row, subsets, expected) in [
+            ("its label", json!([{"name": "v1", "labels": version()}]), Some("1.2")),
+            ("no labels", json!([{"name": "v1"}]), None),
+            ("other labels", json!([{"name": "v1", "labels": {"track": "canary"}}]), None),
+            (
+                "the first of Istio's labels",
+                json!([{"name": "v1", "labels": {"version": "1", "app.kubernetes.io/version": "2", "service.istio.io/canonical-revision": "3"}}]),
+                Some("3"),
+            ),
+            (
+                "another version's, too",
+                json!([{"name": "v1", "labels": version()}, {"name": "v2", "labels": version()}]),
+                None,
+            ),
+            ("no such version", json!([{"name": "v2", "labels": version()}]), None),
+        ] {
+            let document = json!({"destinationRules": [{"metadata": {"name": "reviews"}, "spec": {"host": "reviews", "subsets": subsets}}]});
+            let (config, _) = Config::read(&document).expect(row);
+            let rules = super::DestinationRules::of(&config);
+            assert_eq!(rules.revision_of("reviews.default.svc.cluster.local", "v1"), expected, "{row}");
+        }
     }
 
     #[test]

@@ -35,11 +35,11 @@ mod destination_rule;
 pub mod duration;
 pub mod error;
 mod export_to;
+mod failover;
 mod failure_accrual;
 mod fault;
 mod fault_settings;
 pub mod format;
-mod guard;
 mod headers;
 pub mod host;
 mod http_match;
@@ -57,6 +57,7 @@ mod ramp;
 mod redirect;
 pub mod regex;
 mod retries;
+mod retry_next;
 mod review;
 mod rewrite;
 mod service;
@@ -79,10 +80,10 @@ pub use delegation::{ResolvedRule, Rule};
 pub use destination::Destination;
 pub use destination_rule::{DestinationRule, DestinationRules, Subset};
 pub use error::{ConfigError, ConfigErrorKind, ConfigErrors, Warning};
+pub use failover::{FAILOVER_PREFIX, FailoverCluster, MAX_NAMED_PORTS, failover_name};
 pub use failure_accrual::{FailureAccrual, GrpcStatuses, LONGEST_EJECTION, Statuses, Trial};
 pub use fault::{AbortStatus, Fault, FaultAbort, FaultDelay};
 pub use fault_settings::{FaultDelayer, FaultSettings};
-pub use guard::{Endpoints, Guard, Role};
 pub use headers::{Authority, HeaderOperations, Headers};
 pub use http_match::HttpMatch;
 pub use http_route::{Delegate, HttpRoute, HttpRouteDestination};
@@ -96,6 +97,7 @@ pub use proxy::Proxy;
 pub use ramp::Ramp;
 pub use redirect::{DirectResponse, Redirect, RedirectPath, RedirectPort};
 pub use retries::{GRPC_CONDITIONS, HTTP_CONDITIONS, Retries};
+pub use retry_next::RetryNext;
 pub use rewrite::{PathRewrite, Rewrite};
 pub use service::Service;
 pub use sticky::{IssueCookie, SameSite, Sticky, StickyKey};
@@ -111,8 +113,6 @@ use sorted::sorted;
 /// The whole document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Config {
-    /// Which of the filter's roles this is for.
-    pub role: Role,
     /// Who carries out the rules.
     pub mode: Mode,
     /// Hosts and their rules.
@@ -131,8 +131,6 @@ pub struct Config {
     pub faults: FaultSettings,
     /// What the VirtualService API has no words for.
     pub policies: Vec<Policy>,
-    /// How the guard judges clusters.
-    pub guard: Guard,
     /// Who may force a version or ask for an explanation.
     pub overrides: Overrides,
     /// A second document, evaluated beside this one and never applied.
@@ -163,6 +161,9 @@ pub struct DestinationKey {
     /// The port; `None` means the request's.
     pub port: Option<u16>,
 }
+
+/// Why the fields of the first release's second filter are refused.
+const NO_GUARD: &str = "there is no guard any more: take its filter out of the chain, and write the failover clusters that `canaryctl render` prints";
 
 impl Config {
     /// Reads a document from JSON text. An empty text is the empty document.
@@ -197,10 +198,9 @@ impl Config {
         let mut config =
             Self { mode: fields.get("mode").and_then(|mode| read_mode(&mode)).unwrap_or_default(), ..Self::default() };
         config.read_rules(&fields);
-        config.role = Role::read(&fields);
+        fields.removed(&["role", "guard"], NO_GUARD);
         read_section(&fields, "headers", &mut config.headers, ControlHeaders::read);
         read_section(&fields, "proxy", &mut config.proxy, Proxy::read);
-        read_section(&fields, "guard", &mut config.guard, Guard::read);
         read_section(&fields, "metrics", &mut config.metrics, Metrics::read);
         read_section(&fields, "filterState", &mut config.filter_state, FilterState::read);
         let headers = &config.headers;

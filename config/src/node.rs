@@ -314,6 +314,14 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Fields of an earlier release, which are none any more.
+    pub fn removed(&self, names: &[&str], why: &str) {
+        for member in self.members.iter().filter(|member| names.contains(&member.key)) {
+            member.is_known.set(true);
+            self.node.child(member).invalid(why);
+        }
+    }
+
     /// The object has more fields that are not ours to judge, such as those of a Kubernetes Service.
     pub fn ignore_rest(&self) {
         self.rest_ignored.set(true);

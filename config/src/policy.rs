@@ -10,6 +10,7 @@ use crate::host;
 use crate::node::{Fields, Node};
 use crate::object::DEFAULT_NAMESPACE;
 use crate::ramp::Ramp;
+use crate::retry_next::RetryNext;
 use crate::sticky::Sticky;
 use crate::syntax;
 use crate::values::read_subset;
@@ -36,6 +37,8 @@ pub struct Policy {
     pub faults: Vec<VersionFault>,
     /// Versions that fail are ejected for a while.
     pub failure_accrual: Option<FailureAccrual>,
+    /// Which requests may be repeated on the next version.
+    pub retry_next: Option<RetryNext>,
 }
 
 /// A request header whose value is a version.
@@ -115,6 +118,7 @@ impl Policy {
             hosts,
             sticky: fields.get("sticky").and_then(|sticky| Sticky::read(&sticky)),
             ramp: fields.get("ramp").and_then(|ramp| Ramp::read(&ramp, fallback.last().map(String::as_str))),
+            retry_next: fields.get("retryNext").and_then(|retry| RetryNext::read(&retry, fallback.len())),
             frozen: fields.get("frozen").and_then(|frozen| frozen.boolean()).unwrap_or(false),
             fallback,
             version_header: fields.get("versionHeader").and_then(|header| VersionHeader::read(&header)),

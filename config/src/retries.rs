@@ -41,7 +41,8 @@ pub const HTTP_CONDITIONS: [&str; 11] = [
 pub const GRPC_CONDITIONS: [&str; 5] =
     ["cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable"];
 
-const RETRIABLE_STATUS_CODES: &str = "retriable-status-codes";
+/// The condition for statuses that are listed.
+pub(super) const RETRIABLE_STATUS_CODES: &str = "retriable-status-codes";
 
 impl Retries {
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {

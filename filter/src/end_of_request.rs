@@ -1,18 +1,23 @@
-//! What the end of a request says of its cluster.
+//! What the end of a request says of the version that has answered it.
 
 use canary_routing::FallbackReason;
 use canary_routing::accrual::Verdict;
 
 use crate::health::{InFlight, KnownHealth};
 use crate::host::{Host, HostError};
-use crate::tracked_request::{LeftCluster, TrackedRequest};
+use crate::ticker::Ticker;
+use crate::tracked_request::TrackedRequest;
 
 const FLAGS: &str = "response\0flags";
 const STATUS: &str = "response\0code";
 const GRPC_STATUS: &str = "response\0grpc_status";
 const CLUSTER_NAME: &str = "xds\0cluster_name";
 const ADDRESS: &str = "upstream\0address";
+const ENDPOINTS: &str = "upstream\0num_endpoints";
 const SWITCHING_PROTOCOLS: u64 = 101;
+const GATEWAY_TIMEOUT: u16 = 504;
+/// CANCELLED and DEADLINE_EXCEEDED: how a server ends a call whose client has no more time.
+const GRPC_OUT_OF_TIME: [u8; 2] = [1, 4];
 
 /// Envoy's response flags, by the numbers of their bits.
 mod flag {
@@ -28,10 +33,12 @@ mod flag {
     pub(super) const NO_CLUSTER: u64 = bits(&[24]);
     /// `UH`: no endpoint that could serve.
     pub(super) const NO_HEALTHY_UPSTREAM: u64 = bits(&[1]);
-    /// By the router, for want of a cluster or an endpoint.
-    pub(super) const REFUSED: u64 = NO_CLUSTER | NO_HEALTHY_UPSTREAM;
     /// `UT`, `LR`, `UR`, `UF`, `UC`, `UMSDR`, `UPE`: time limits of the upstream, resets, connections that fail or break.
     pub(super) const FAILED: u64 = bits(&[2, 3, 4, 5, 6, 19, 23]);
+    /// `UF`: no connection to an endpoint. No client can bring that about.
+    pub(super) const UNREACHABLE: u64 = bits(&[5]);
+    /// `UT`, `LR`, `UR`, `UMSDR`: what may end a request whose client has no more time.
+    pub(super) const OUT_OF_TIME: u64 = bits(&[2, 3, 4, 19]);
     /// `DI`, `URX`: a delay before, and tries before, that the result stands for.
     pub(super) const HARMLESS: u64 = bits(&[9, 15]);
     /// `LH`, `UH`, `UO`, `NR`, `FI`, `RL`, `UAEX`, `RLSE`, `DC`, `IH`, `DPE`, `RFCF`, `NFCF`, `DT`, `NC`, `OM`, `DF`, `DO`,
@@ -40,51 +47,54 @@ mod flag {
         bits(&[0, 1, 7, 8, 10, 11, 12, 13, 14, 17, 18, 20, 21, 22, 24, 25, 26, 27, 28, 29]);
 }
 
-/// Learns from the request that is ending. A refused connection (`UF`) does not make a cluster missing, nor does any other
-/// failure. Costs one property where nothing is learned.
-pub(crate) fn learn(host: &impl Host, health: &KnownHealth, request: &TrackedRequest) -> Result<(), HostError> {
-    let cluster = &*request.cluster.borrow();
+/// Learns from the request that is ending. Costs one property where nothing is learned.
+pub(crate) fn learn(
+    host: &impl Host,
+    (health, ticker): (&KnownHealth, &Ticker),
+    request: &TrackedRequest,
+) -> Result<(), HostError> {
     let Some(flags) = number(host, FLAGS)? else { return Ok(()) };
-    learn_of_left(host, health, request, flags)?;
-    if flags & flag::NO_CLUSTER != 0 {
-        learn_unable(host, health, request, FallbackReason::MissingCluster);
-    } else if flags & flag::NO_HEALTHY_UPSTREAM != 0 {
-        if went_to(host, cluster)? {
-            learn_unable(host, health, request, FallbackReason::NoEndpoints);
-        }
-    } else {
-        let in_flight = request.in_flight.borrow();
-        let verdict = in_flight.as_ref().map_or(Ok(None), |in_flight| judge(host, flags, in_flight, request))?;
-        let proves = flags == 0 && health.clusters.borrow().wants_success(cluster, request.began);
-        // Only a request that has reached an endpoint says something of the cluster.
-        if (proves || verdict.is_some()) && host.property(ADDRESS)?.is_some() && went_to(host, cluster)? {
-            if proves {
-                health.clusters.borrow_mut().succeed(cluster, request.began);
-            }
-            if let Some((in_flight, verdict)) = in_flight.as_ref().zip(verdict) {
-                in_flight.record(host, verdict);
-            }
-        }
+    if request.failover.is_none() {
+        learn_of_cluster(host, (health, ticker), request, flags)?;
+    }
+    let Some(in_flight) = &request.in_flight else { return Ok(()) };
+    // Only a request that has reached an endpoint says something of its version.
+    if let Some(verdict) = judge(host, flags, in_flight, request)?
+        && host.property(ADDRESS)?.is_some()
+        && went_to_version(host, request)?
+    {
+        in_flight.record(host, verdict);
     }
     Ok(())
 }
 
-/// Notes the clusters that guards have found missing, where the request has come as far as a route to a cluster: a native
-/// route that answers by itself has none, whatever the version.
-fn learn_of_left(
+/// Where the proxy has no failover clusters: notes a cluster that is missing or empty, or can serve again. A refused connection
+/// (`UF`) makes no cluster missing, nor does any other failure; and a cluster that has endpoints is not empty, whichever the
+/// client was looking for (`stateful_session`).
+fn learn_of_cluster(
     host: &impl Host,
-    health: &KnownHealth,
+    (health, ticker): (&KnownHealth, &Ticker),
     request: &TrackedRequest,
     flags: u64,
 ) -> Result<(), HostError> {
-    let left = request.take_left();
-    if left.is_empty() || (flags & flag::NO_CLUSTER == 0 && !went_to(host, &request.cluster.borrow())?) {
-        return Ok(());
+    let cluster = &*request.version.cluster;
+    let reason = if flags & flag::NO_CLUSTER != 0 {
+        Some(FallbackReason::MissingCluster)
+    } else if flags & flag::NO_HEALTHY_UPSTREAM != 0 {
+        let is_empty = number(host, ENDPOINTS)?.is_none_or(|endpoints| endpoints == 0);
+        (is_empty && went_to_version(host, request)?).then_some(FallbackReason::NoEndpoints)
+    } else {
+        None
+    };
+    if let Some(reason) = reason.filter(|_| ticker.is_running()) {
+        health.learn(host, cluster, reason);
     }
-    for LeftCluster { cluster, down, .. } in left {
-        if let Some(down) = down {
-            health.clusters.borrow_mut().learn_late(&cluster, down);
-        }
+    if flags == 0
+        && health.clusters.borrow().wants_success(cluster, request.began)
+        && host.property(ADDRESS)?.is_some()
+        && went_to_version(host, request)?
+    {
+        health.clusters.borrow_mut().succeed(cluster, request.began);
     }
     Ok(())
 }
@@ -105,7 +115,7 @@ fn judge(
     } else if flags & flag::SAYS_NOTHING != 0 {
         None
     } else if flags & flag::FAILED != 0 {
-        Some(Verdict::Failure)
+        (flags & of_version(request) != 0).then_some(Verdict::Failure)
     } else if in_flight.wants(Verdict::Failure) {
         by_status(host, in_flight, request)?.filter(|verdict| *verdict == Verdict::Failure || is_known)
     } else {
@@ -114,43 +124,44 @@ fn judge(
     Ok(verdict.filter(|verdict| in_flight.wants(*verdict)))
 }
 
+/// The flags that say that the version has failed, and not its client.
+fn of_version(request: &TrackedRequest) -> u64 {
+    let client = request.client;
+    if client.is_large || !client.is_complete {
+        flag::UNREACHABLE
+    } else if client.has_deadline {
+        flag::FAILED & !flag::OUT_OF_TIME
+    } else {
+        flag::FAILED
+    }
+}
+
 fn by_status(host: &impl Host, in_flight: &InFlight, request: &TrackedRequest) -> Result<Option<Verdict>, HostError> {
     let Some(status) = number(host, STATUS)?.and_then(|status| u16::try_from(status).ok()) else { return Ok(None) };
-    let settings = in_flight.settings();
+    let (settings, client) = (in_flight.settings(), request.client);
     if settings.statuses.contains(status) {
-        return Ok(Some(Verdict::Failure));
+        // A server may answer so what is too large for it, or never comes to its end.
+        let is_excused = client.is_large
+            || client.has_deadline && status == GATEWAY_TIMEOUT
+            || !client.is_complete && !client.is_grpc;
+        return Ok((!is_excused).then_some(Verdict::Failure));
     }
     // Envoy makes up a gRPC status for requests that are none.
-    if request.is_grpc
+    if client.is_grpc
         && let Some(status) = number(host, GRPC_STATUS)?.and_then(|status| u8::try_from(status).ok())
         && settings.grpc_statuses.contains(status)
     {
-        return Ok(Some(Verdict::Failure));
+        let is_excused = client.is_large || client.has_deadline && GRPC_OUT_OF_TIME.contains(&status);
+        return Ok((!is_excused).then_some(Verdict::Failure));
     }
     Ok((status > 0).then_some(Verdict::Success))
 }
 
-/// Whether the request whose response has come has got as far as the router.
-pub(crate) fn was_routed(host: &impl Host) -> bool {
-    let was_routed = || {
-        let was_refused = number(host, FLAGS)?.is_some_and(|flags| flags & flag::REFUSED != 0);
-        Ok::<_, HostError>(was_refused || host.property(ADDRESS)?.is_some())
-    };
-    was_routed().unwrap_or_else(|error| {
-        log::error!("{error}: nobody knows whether a guard would have seen the request");
-        false
-    })
-}
-
-fn learn_unable(host: &impl Host, health: &KnownHealth, request: &TrackedRequest, reason: FallbackReason) {
-    if request.ticker.is_running() {
-        health.learn(host, &request.cluster.borrow(), reason);
-    }
-}
-
 /// Whether a native route has not sent the request elsewhere.
-fn went_to(host: &impl Host, cluster: &str) -> Result<bool, HostError> {
-    Ok(host.property(CLUSTER_NAME)?.is_some_and(|name| name == cluster.as_bytes()))
+fn went_to_version(host: &impl Host, request: &TrackedRequest) -> Result<bool, HostError> {
+    let Some(name) = host.property(CLUSTER_NAME)? else { return Ok(false) };
+    let is = |cluster: &str| name == cluster.as_bytes();
+    Ok(is(&request.version.cluster) || request.failover.as_deref().is_some_and(is))
 }
 
 fn number(host: &impl Host, path: &str) -> Result<Option<u64>, HostError> {

@@ -1,29 +1,27 @@
-//! One request at the filter: read, decide, apply, report; and what its end says of the cluster that served it.
+//! One request at the filter: read, decide, apply, report; and what its answer says of the version that gave it.
 
 use std::rc::Rc;
 
-use canary_routing::{Decision, DecisionInput, FaultScope, Forward, Health, Outcome, RequestHead};
+use canary_routing::{Decision, DecisionInput, Forward, Health, Outcome, RequestHead};
 
 use crate::apply::{self, Ending, NextStep, ResponseChanges};
 use crate::delays::PendingDelay;
 use crate::end_of_request;
 use crate::filter_table::FilterTable;
-use crate::guard::{Applied, GuardContext, Guarded, Registered};
-use crate::host::{Host, OwnedPairs, Pairs};
+use crate::host::{Host, Pairs};
 use crate::read::{HostContext, RequestChance};
 use crate::report::metrics::catalogue::DECISION_ERRORS;
 use crate::report::metrics::{DestinationMetric, FaultKind, MeasuredRequest};
 use crate::report::{Explanation, candidate, fallbacks, filter_state, permissions};
 use crate::ticker::Ticker;
-use crate::tracked_request::TrackedRequest;
+use crate::tracked_request::{ClientPart, Served, TrackedRequest};
 use crate::vm_state::VmState;
 
 /// What the requests of one configuration share.
 pub(crate) struct FilterPlan {
     pub(crate) state: Rc<VmState>,
-    pub(crate) table: Rc<FilterTable>,
+    pub(crate) table: FilterTable,
     pub(crate) ticker: Rc<Ticker>,
-    pub(crate) guarded: Rc<Guarded>,
 }
 
 /// A request under the table that was in force when it began.
@@ -33,16 +31,16 @@ pub(crate) struct FilterStream {
     response: ResponseChanges,
     measured: Option<MeasuredRequest>,
     /// Of a request whose version another may replace.
-    tracked: Option<Rc<TrackedRequest>>,
-    /// Of a request that a guard may see.
-    guard: Option<(Rc<GuardContext>, Registered)>,
+    tracked: Option<Box<TrackedRequest>>,
+    /// Whether the version that has answered has been looked for.
+    is_answered: bool,
     delay: Option<PendingDelay>,
 }
 
 impl FilterStream {
     pub(crate) fn new(id: u32, plan: Rc<FilterPlan>) -> Self {
         let response = ResponseChanges::default();
-        Self { id, plan, response, measured: None, tracked: None, guard: None, delay: None }
+        Self { id, plan, response, measured: None, tracked: None, is_answered: false, delay: None }
     }
 
     pub(crate) fn on_request_headers(&mut self, host: &impl Host, end_of_stream: bool) -> NextStep {
@@ -63,34 +61,17 @@ impl FilterStream {
         let mut head = RequestHead::unread();
         table.read_into(&mut head, headers.pairs());
         let (chance, context) = (RequestChance::new(host), HostContext::new(host));
-        let presence = &state.guards.presence;
-        let faults = if plan.guarded.is_expected(presence) { FaultScope::BeforeGuard } else { FaultScope::All };
         let health: &dyn Health = &state.health;
-        let input = DecisionInput { head: &head, context: &context, chance: &chance, health, faults };
+        let input = DecisionInput { head: &head, context: &context, chance: &chance, health };
         let mut decision = table.decide(&input);
         apply::apply(host, &decision, &head, table);
         let explanation = self.report(host, &decision);
         candidate::compare(host, (&state.registry, &state.log_limit), table, &input, headers);
-        if let Outcome::Forward(forward) = &decision.outcome
-            && forward.has_alternative
-        {
-            // As the decision was made: before this request counts for anything.
-            let known = presence.is_known().then(|| (chance.draws(), state.health.snapshot()));
-            let tracked =
-                TrackedRequest::new(&state.health, &plan.ticker, (forward, decision.delay), head.content_type());
-            tracked.destination.set(self.measured.and_then(|measured| measured.destination));
-            self.tracked = Some(Rc::new(tracked));
-            if let Some((draws, health)) = known {
-                let applied = Applied {
-                    table: Rc::clone(&plan.table),
-                    headers: OwnedPairs::copy(headers),
-                    draws,
-                    health,
-                    leaves_faults: decision.leaves_faults,
-                    is_explained: explanation.is_some(),
-                };
-                self.register(host, applied);
-            }
+        if let (Outcome::Forward(forward), Some(route)) = (&decision.outcome, decision.route) {
+            let client = || ClientPart::of(&head, table.is_limited_by_client(&head, forward.limits), headers);
+            let to = (self.id, decision.delay);
+            let tracked = TrackedRequest::new(&state.health, &plan.ticker, (forward, route), to, client);
+            self.tracked = tracked.map(Box::new);
         }
         self.end(host, &mut decision, explanation, end_of_stream)
     }
@@ -100,22 +81,13 @@ impl FilterStream {
         let FilterPlan { state, table, .. } = &*self.plan;
         permissions::count(host, &state.registry, decision.permissions);
         self.measured = MeasuredRequest::begin(host, &state.registry, (&table.routes, &table.series), decision);
-        filter_state::write(host, &state.text, (&table.routes, &table.versions), decision);
+        let route = decision.route.map_or("", |route| &route.name);
+        filter_state::write(host, &state.text, (&table.routes, &table.versions), (decision.version(), route));
         if let Outcome::Forward(Forward { fallback: Some(fallback), destination, .. }) = &decision.outcome {
             let of = (&state.registry, &state.log_limit);
             fallbacks::count(host, of, destination, fallback.from.as_deref(), fallback.reason);
         }
         Explanation::of(decision, &table.routes)
-    }
-
-    /// Lets guards see the request.
-    fn register(&mut self, host: &impl Host, applied: Applied) {
-        let Some(tracked) = &self.tracked else { return };
-        let context = Rc::new(GuardContext::new(Rc::clone(tracked), Rc::clone(&self.plan.guarded), applied));
-        match self.plan.state.guards.register(host, self.id, Rc::clone(&context)) {
-            Ok(registered) => self.guard = Some((context, registered)),
-            Err(error) => log::error!("{error}: the request passes unguarded"),
-        }
     }
 
     /// Answers the request, delays it, or lets it go on. Takes the reply and the changes of the response out of the decision.
@@ -145,9 +117,6 @@ impl FilterStream {
         if let Some(Explanation { name, text }) = explanation {
             ending.add_header(name, text.into_bytes(), &mut self.response);
         }
-        if let Some(tracked) = &self.tracked {
-            tracked.response.replace(std::mem::take(&mut self.response));
-        }
         self.complete_if(end_of_stream);
         let Some(delay) = decision.delay else { return ending.at_once(host, &state.registry) };
         if is_native {
@@ -174,35 +143,54 @@ impl FilterStream {
     }
 
     /// The client has sent all of the request, if `end_of_stream`.
-    pub(crate) fn complete_if(&self, end_of_stream: bool) {
-        if let Some(tracked) = self.tracked.as_ref().filter(|_| end_of_stream) {
+    pub(crate) fn complete_if(&mut self, end_of_stream: bool) {
+        if let Some(tracked) = self.tracked.as_mut().filter(|_| end_of_stream) {
             tracked.complete();
         }
     }
 
     /// Comes for the upstream's response and for Envoy's own answers; those of this filter need no change.
     pub(crate) fn on_response_headers(&mut self, host: &impl Host) {
-        if let Some((context, _)) = &self.guard {
-            context.close(&self.plan.state.guards.presence, || end_of_request::was_routed(host));
-        }
-        if let Some(tracked) = &self.tracked {
-            tracked.answered();
-            self.response = tracked.response.take();
-        }
+        self.find_served(host);
         std::mem::take(&mut self.response).carry_out(host);
     }
 
-    pub(crate) fn on_log(&self, host: &impl Host) {
+    /// Finds out which version has answered. Where it is not the one that was picked, its changes are made in the response, and
+    /// what is counted and logged is its own.
+    fn find_served(&mut self, host: &impl Host) {
+        self.is_answered = true;
         let FilterPlan { state, table, .. } = &*self.plan;
+        let Some(tracked) = &mut self.tracked else { return };
+        let served = tracked.answered(host, &state.health).unwrap_or_else(|error| {
+            log::error!("{error}: the version that was picked is taken for the one that has answered");
+            None
+        });
+        let Some(Served { from, reason, response }) = served else { return };
+        let to = &tracked.version.destination;
+        self.response.replace(response);
+        if let (Some(explain), Some(version)) = (&table.routes.steering().explain, &to.subset) {
+            self.response.extend(explain.as_str(), &format!("; served={version}"));
+        }
+        if let Some(measured) = self.measured.as_mut().filter(|measured| measured.destination.is_some()) {
+            measured.destination = Some(to.id);
+        }
+        fallbacks::count(host, (&state.registry, &state.log_limit), to, from.subset.as_deref(), reason);
+        let shown = (Some((&**to, tracked.reason)), &*tracked.route);
+        filter_state::write(host, &state.text, (&table.routes, &table.versions), shown);
+    }
+
+    pub(crate) fn on_log(&mut self, host: &impl Host) {
+        if !self.is_answered {
+            self.find_served(host);
+        }
+        let FilterPlan { state, table, ticker } = &*self.plan;
         if let Some(tracked) = &self.tracked
-            && let Err(error) = end_of_request::learn(host, &state.health, tracked)
+            && let Err(error) = end_of_request::learn(host, (&state.health, ticker), tracked)
         {
             log::error!("{error}: nothing is learned from a request");
         }
         if let Some(measured) = self.measured {
-            let moved = self.tracked.as_ref().and_then(|tracked| tracked.destination.get());
-            let destination = moved.or(measured.destination);
-            measured.end(host, &state.registry, (&table.routes, &table.series), destination);
+            measured.end(host, &state.registry, (&table.routes, &table.series));
         }
     }
 }

@@ -122,13 +122,6 @@ impl Pairs for OwnedPairs {
     }
 }
 
-impl OwnedPairs {
-    /// A copy of pairs.
-    pub(crate) fn copy(pairs: &impl Pairs) -> Self {
-        Self(pairs.pairs().map(|(name, value)| (name.into(), value.into())).collect())
-    }
-}
-
 impl fmt::Display for HostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

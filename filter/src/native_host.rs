@@ -8,7 +8,7 @@ use canary_routing::LocalReply;
 
 use crate::apply::NextStep;
 use crate::host::{HeadersOf, Host, HostError, MetricId, MetricKind, OwnedPairs, SharedData};
-use crate::plugin::{Plugin, Stream};
+use crate::plugin::Plugin;
 
 #[derive(Default)]
 struct NativeHost {
@@ -144,7 +144,7 @@ fn a_request_passes_through_every_step_without_proxy_wasm() {
         assert!(plugin.configure(&host, document));
         let request = [(":authority", "reviews"), (":path", path), (":method", "GET"), ("x-canary-cluster", "forged")];
         host.request.replace(request.map(|(name, value)| (name.to_owned(), value.into())).into());
-        let Stream::Filter(mut stream) = plugin.stream(1) else { panic!("a filter") };
+        let mut stream = plugin.stream(1);
         assert_eq!(stream.on_request_headers(&host, true), step, "{path}");
         let found = |headers: &RefCell<Vec<(String, Vec<u8>)>>, name: &str| {
             headers.borrow().iter().find(|(header, _)| header == name).map(|(_, value)| value.clone())

@@ -2,13 +2,11 @@
 
 use std::rc::Rc;
 
-use canary_config::{Config, Proxy, Role};
+use canary_config::{Config, Proxy};
 use canary_routing::RouteTable;
 
 use crate::filter_stream::{FilterPlan, FilterStream};
 use crate::filter_table::FilterTable;
-use crate::guard::Guarded;
-use crate::guard_stream::{GuardPlan, GuardStream};
 use crate::host::{Host, HostError};
 use crate::report::{configuration, ejections};
 use crate::ticker::{FAST, OFF, SLOW, Ticker};
@@ -17,41 +15,16 @@ use crate::vm_state::VmState;
 /// Compiles configurations and hands the one in force to each new stream.
 pub(crate) struct Plugin {
     state: Rc<VmState>,
-    plan: Plan,
+    plan: Rc<FilterPlan>,
     ticker: Rc<Ticker>,
-    guarded: Rc<Guarded>,
-}
-
-/// What a configuration comes to.
-enum Plan {
-    /// Decide by this table.
-    Filter(Rc<FilterPlan>),
-    /// Look after what the filter before has decided.
-    Guard(Rc<GuardPlan>),
-}
-
-/// A request, in the role that its plugin has.
-pub(crate) enum Stream {
-    Filter(FilterStream),
-    Guard(GuardStream),
-}
-
-/// What a configuration has to know of clusters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Watched {
-    Nothing,
-    /// Whether they can serve.
-    Clusters,
-    /// Whether they can, and how often they fail.
-    Failures,
 }
 
 impl Plugin {
     /// Knows no host, so every request is left to the native routes.
     pub(crate) fn new(state: &Rc<VmState>) -> Self {
-        let (ticker, guarded) = (Rc::default(), Rc::default());
-        let plan = filter_plan(state, &ticker, &guarded, &Config::default());
-        Self { state: Rc::clone(state), plan, ticker, guarded }
+        let ticker = Rc::default();
+        let plan = filter_plan(state, &ticker, &Config::default());
+        Self { state: Rc::clone(state), plan, ticker }
     }
 
     /// Takes a document as a whole or rejects it as a whole; then the one before stays in force. Envoy caches the verdict, so
@@ -61,11 +34,6 @@ impl Plugin {
         let accepted = plan.is_some();
         configuration::count(host, &self.state.registry, document, accepted);
         if let Some(plan) = plan {
-            match &plan {
-                Plan::Guard(_) => self.state.guards.presence.announce(),
-                Plan::Filter(_) if plan.watched() > Watched::Nothing => self.state.guards.presence.announce_filter(),
-                Plan::Filter(_) => {}
-            }
             self.plan = plan;
             // The delays that older plugins have begun are ended, too: theirs may end before them.
             if let Err(error) = self.ticker.set(host, self.wanted_period()) {
@@ -78,11 +46,8 @@ impl Plugin {
     }
 
     /// A stream begins.
-    pub(crate) fn stream(&self, id: u32) -> Stream {
-        match &self.plan {
-            Plan::Filter(plan) => Stream::Filter(FilterStream::new(id, Rc::clone(plan))),
-            Plan::Guard(plan) => Stream::Guard(GuardStream::new(id, Rc::clone(plan))),
-        }
+    pub(crate) fn stream(&self, id: u32) -> FilterStream {
+        FilterStream::new(id, Rc::clone(&self.plan))
     }
 
     /// Ends delays, and keeps what is known of clusters up to date.
@@ -91,10 +56,11 @@ impl Plugin {
         if !is_idle {
             self.state.delays.end_due(host, &self.state.registry);
         }
-        self.keep_up(host);
+        // Before streams are entered: the period is that of the plugin in force.
         if is_idle && let Err(error) = self.ticker.set(host, self.wanted_period()) {
             log::error!("{error}: the tick goes on as it was");
         }
+        self.keep_up(host);
     }
 
     /// Envoy would go on ticking for a plugin that is no more.
@@ -103,69 +69,59 @@ impl Plugin {
     }
 
     fn keep_up(&self, host: &impl Host) {
-        let watched = self.plan.watched();
-        if watched >= Watched::Clusters {
+        let table = &self.plan.table.routes;
+        if learns_of_clusters(table) {
             self.state.health.exchange_clusters(host);
         }
-        if watched >= Watched::Failures {
+        if table.has_accrual() {
             let transitions = self.state.health.judge_versions(host);
             transitions.iter().for_each(|transition| ejections::report(host, &self.state.registry, transition));
         }
     }
 
     fn wanted_period(&self) -> u32 {
-        match (self.state.delays.is_idle(), self.plan.watched()) {
-            (false, _) => FAST,
-            (true, Watched::Clusters | Watched::Failures) => SLOW,
-            (true, Watched::Nothing) => OFF,
+        let table = &self.plan.table.routes;
+        match self.state.delays.is_idle() {
+            false => FAST,
+            true if learns_of_clusters(table) || table.has_accrual() => SLOW,
+            true => OFF,
         }
     }
 
     /// What a document comes to; `None`, with the reasons logged, if it is not acceptable.
-    fn load(&self, host: &impl Host, document: &[u8]) -> Option<Plan> {
+    fn load(&self, host: &impl Host, document: &[u8]) -> Option<Rc<FilterPlan>> {
         let (mut config, warnings) = Config::from_json(document)
             .map_err(|errors| errors.iter().for_each(|error| log::error!("configuration refused: {error}")))
             .ok()?;
         for warning in &warnings {
             log::warn!("configuration: {warning}");
         }
-        if config.role == Role::Guard {
-            log::info!("configuration accepted (a guard)");
-            let (state, ticker) = (Rc::clone(&self.state), Rc::clone(&self.ticker));
-            return Some(Plan::Guard(Rc::new(GuardPlan { state, endpoints: config.guard.endpoints, ticker })));
-        }
         identify(host, &mut config.proxy);
-        let plan = filter_plan(&self.state, &self.ticker, &self.guarded, &config);
-        if let Plan::Filter(plan) = &plan {
-            let table = &plan.table.routes;
-            let regexes = match table.regex_memory() {
-                0 => String::new(),
-                bytes => format!(", regexes: {} KiB", bytes.div_ceil(1024)),
-            };
-            let (hosts, routes) = (table.host_count(), table.route_count());
-            log::info!("configuration accepted (hosts: {hosts}, routes: {routes}{regexes})");
-        }
+        let plan = filter_plan(&self.state, &self.ticker, &config);
+        let table = &plan.table.routes;
+        let regexes = match table.regex_memory() {
+            0 => String::new(),
+            bytes => format!(", regexes: {} KiB", bytes.div_ceil(1024)),
+        };
+        let (hosts, routes) = (table.host_count(), table.route_count());
+        log::info!("configuration accepted (hosts: {hosts}, routes: {routes}{regexes})");
         Some(plan)
     }
 }
 
-impl Plan {
-    fn watched(&self) -> Watched {
-        match self {
-            Self::Filter(plan) if plan.table.routes.has_accrual() => Watched::Failures,
-            Self::Filter(plan) if plan.table.routes.has_fallback() => Watched::Clusters,
-            Self::Filter(_) | Self::Guard(_) => Watched::Nothing,
-        }
-    }
+/// What the requests under a configuration share.
+fn filter_plan(state: &Rc<VmState>, ticker: &Rc<Ticker>, config: &Config) -> Rc<FilterPlan> {
+    Rc::new(FilterPlan {
+        state: Rc::clone(state),
+        table: FilterTable::new(RouteTable::compile(config)),
+        ticker: Rc::clone(ticker),
+    })
 }
 
-fn filter_plan(state: &Rc<VmState>, ticker: &Rc<Ticker>, guarded: &Rc<Guarded>, config: &Config) -> Plan {
-    Plan::Filter(Rc::new(FilterPlan {
-        state: Rc::clone(state),
-        table: Rc::new(FilterTable::new(RouteTable::compile(config))),
-        ticker: Rc::clone(ticker),
-        guarded: Rc::clone(guarded),
-    }))
+/// Whether clusters that cannot serve have to be found out by failing requests: the proxy passes over the members of failover
+/// clusters by itself.
+fn learns_of_clusters(table: &RouteTable) -> bool {
+    table.has_fallback() && !table.has_failover()
 }
 
 /// Lets Envoy's node metadata say who the proxy is where the document does not.

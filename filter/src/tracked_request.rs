@@ -1,119 +1,199 @@
-//! A request whose version another may replace: its end says something of the version.
+//! A request whose version another may replace: which version answers it, and what its end says of that version.
 
-use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use canary_routing::{DestinationId, FallbackReason, Forward};
+use canary_routing::accrual::Verdict;
+use canary_routing::{Destination, FallbackReason, Forward, HeaderChanges, Other, Reason, RequestHead, Route};
 
-use crate::apply::ResponseChanges;
-use crate::health::{Down, InFlight, KnownHealth};
+use crate::health::{InFlight, KnownHealth, Sending};
+use crate::host::{Host, HostError, Pairs};
 use crate::ticker::Ticker;
+
+/// The version that `canaryctl` writes into the metadata of endpoints.
+const VERSION: &str = "xds\0upstream_host_metadata\0filter_metadata\0canary\0version";
+/// What istiod writes there: `WORKLOAD;NAMESPACE;CANONICAL-NAME;CANONICAL-REVISION;CLUSTER`.
+const WORKLOAD: &str = "xds\0upstream_host_metadata\0filter_metadata\0istio\0workload";
+/// The place of the revision in it.
+const REVISION: usize = 3;
+/// How often the router has tried.
+const ATTEMPTS: &str = "upstream\0request_attempt_count";
 
 /// A request on its way to a version that another may replace.
 pub(crate) struct TrackedRequest {
-    pub(crate) ticker: Rc<Ticker>,
     /// When the stream began, to the tick.
     pub(crate) began: u64,
-    /// The cluster that the request is on its way to.
-    pub(crate) cluster: RefCell<String>,
-    /// The destination that the request is counted for; `None` where it is not counted.
-    pub(crate) destination: Cell<Option<DestinationId>>,
+    /// The version that was picked, or that has answered in its place.
+    pub(crate) version: Version,
+    /// The failover cluster, if the proxy has one.
+    pub(crate) failover: Option<Box<str>>,
+    /// The versions that Envoy tries after the picked one, each with the changes of its responses.
+    others: Vec<(Version, HeaderChanges)>,
+    /// Why the picked version was picked, and by which route.
+    pub(crate) reason: Reason,
+    pub(crate) route: Arc<str>,
     /// Where the failures of its version count.
-    pub(crate) in_flight: RefCell<Option<InFlight>>,
-    /// Whether a response's gRPC status is one.
-    pub(crate) is_grpc: bool,
-    /// Whether the client has sent all of the request.
-    is_complete: Cell<bool>,
-    /// Changes of the response that are due.
-    pub(crate) response: RefCell<ResponseChanges>,
-    /// Clusters that guards have found unable to serve the request.
-    left: RefCell<Vec<LeftCluster>>,
+    pub(crate) in_flight: Option<InFlight>,
+    pub(crate) client: ClientPart,
 }
 
-/// A cluster that a guard has found unable to serve a request.
-pub(crate) struct LeftCluster {
-    pub(crate) cluster: String,
+/// A version and its cluster.
+#[derive(Clone)]
+pub(crate) struct Version {
+    pub(crate) destination: Arc<Destination>,
+    pub(crate) cluster: Box<str>,
+}
+
+/// What may make a request fail that is not its version's doing.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ClientPart {
+    /// Whether a response's gRPC status is one.
+    pub(crate) is_grpc: bool,
+    /// The client has set a time limit of its own.
+    pub(crate) has_deadline: bool,
+    /// Its headers are more than some servers take.
+    pub(crate) is_large: bool,
+    /// The client has sent all of the request.
+    pub(crate) is_complete: bool,
+}
+
+/// A version that has answered in the place of another.
+pub(crate) struct Served {
+    pub(crate) from: Arc<Destination>,
     pub(crate) reason: FallbackReason,
-    /// What is to be noted of it if the end of the request bears it out.
-    pub(crate) down: Option<Down>,
+    /// The changes of its response.
+    pub(crate) response: HeaderChanges,
 }
 
 impl TrackedRequest {
-    /// A request goes where a decision says, after this delay.
+    /// A request goes where a decision says, after this delay. `None` where no other version can replace its version, or the name
+    /// of its cluster is made of what the client has sent: nothing is kept under such names.
     pub(crate) fn new(
         health: &KnownHealth,
-        ticker: &Rc<Ticker>,
-        (forward, delay): (&Forward<'_>, Option<Duration>),
-        content_type: Option<&[u8]>,
-    ) -> Self {
-        Self {
-            ticker: Rc::clone(ticker),
+        ticker: &Ticker,
+        (forward, route): (&Forward<'_>, &Route),
+        (stream, delay): (u32, Option<Duration>),
+        client: impl FnOnce() -> ClientPart,
+    ) -> Option<Self> {
+        let std::borrow::Cow::Borrowed(cluster) = forward.cluster else { return None };
+        if !forward.has_alternative {
+            return None;
+        }
+        let version = Version { destination: Arc::clone(forward.destination), cluster: cluster.into() };
+        let others = forward.failover.iter().flat_map(|failover| &failover.others);
+        let other = |other: &Other<'_>| {
+            let version = Version { destination: Arc::clone(other.destination), cluster: other.cluster.into() };
+            (version, other.response_headers.clone())
+        };
+        let settings = forward.accrual.filter(|_| ticker.is_running());
+        let in_flight = settings.and_then(|settings| {
+            let sending = Sending { cluster, destination: forward.destination, settings };
+            health.requests.send(sending, stream, delay.unwrap_or_default())
+        });
+        Some(Self {
             began: health.last_tick(),
-            cluster: RefCell::new(forward.cluster.clone().into_owned()),
-            destination: Cell::default(),
-            in_flight: RefCell::new(send(health, ticker, (forward, delay))),
-            is_grpc: is_grpc(content_type.unwrap_or_default()),
-            is_complete: Cell::default(),
-            response: RefCell::default(),
-            left: RefCell::default(),
-        }
-    }
-
-    /// The request goes elsewhere, under nobody's delay.
-    pub(crate) fn redirect(&self, health: &KnownHealth, forward: &Forward<'_>) {
-        self.in_flight.replace(send(health, &self.ticker, (forward, None)));
-        self.cluster.replace(forward.cluster.clone().into_owned());
-        if self.is_complete.get() {
-            self.complete();
-        }
+            failover: forward.failover.as_ref().map(|failover| failover.cluster.into()),
+            others: others.map(other).collect(),
+            reason: forward.reason,
+            route: Arc::clone(&route.name),
+            client: in_flight.as_ref().map(|_| client()).unwrap_or_default(),
+            in_flight,
+            version,
+        })
     }
 
     /// The client has sent all of the request.
-    pub(crate) fn complete(&self) {
-        self.is_complete.set(true);
-        if let Some(in_flight) = &*self.in_flight.borrow() {
+    pub(crate) fn complete(&mut self) {
+        self.client.is_complete = true;
+        if let Some(in_flight) = &self.in_flight {
             in_flight.wait();
         }
     }
 
-    /// The answer has begun.
-    pub(crate) fn answered(&self) {
-        if let Some(in_flight) = &*self.in_flight.borrow() {
+    /// The answer has begun, or none will come: the version that has answered, if it is not the one that was picked. Costs one
+    /// property where the proxy has failover clusters, two where its endpoints are istiod's.
+    pub(crate) fn answered(&mut self, host: &impl Host, health: &KnownHealth) -> Result<Option<Served>, HostError> {
+        if let Some(in_flight) = &self.in_flight {
             in_flight.answered();
         }
+        let Some(place) = self.find_served(host)? else { return Ok(None) };
+        let attempts = host.property(ATTEMPTS)?.and_then(|count| count.try_into().ok()).map_or(1, u64::from_le_bytes);
+        let attempts = usize::try_from(attempts).unwrap_or(usize::MAX);
+        let reason = if attempts > 1 { FallbackReason::Failed } else { FallbackReason::NoEndpoints };
+        let mut others = std::mem::take(&mut self.others);
+        others.truncate(place.saturating_add(1));
+        let Some((version, response)) = others.pop() else { return Ok(None) };
+        let from = std::mem::replace(&mut self.version, version);
+        // With as many tries as there are versions up to this one each of them was tried once; with fewer, some had no endpoint.
+        let is_tried = attempts == place.saturating_add(2);
+        self.judge_left(host, health, others.iter().map(|(version, _)| version), is_tried);
+        Ok(Some(Served { from: from.destination, reason, response }))
     }
 
-    /// An injected delay comes first.
-    pub(crate) fn postpone(&self, delay: Duration) {
-        if let Some(in_flight) = &*self.in_flight.borrow() {
-            in_flight.postpone(delay);
+    /// The place of the version that has answered among the others.
+    fn find_served(&self, host: &impl Host) -> Result<Option<usize>, HostError> {
+        if self.others.is_empty() {
+            return Ok(None);
         }
+        let find = |is_it: &dyn Fn(&Destination) -> bool| {
+            if is_it(&self.version.destination) {
+                return None;
+            }
+            self.others.iter().position(|(version, _)| is_it(&version.destination))
+        };
+        if let Some(version) = host.property(VERSION)? {
+            return Ok(find(&|destination| destination.subset.as_deref().map(str::as_bytes) == Some(&version)));
+        }
+        let Some(workload) = host.property(WORKLOAD)? else { return Ok(None) };
+        let Some(revision) = workload.split(|byte| *byte == b';').nth(REVISION) else { return Ok(None) };
+        Ok(find(&|destination| destination.revision.as_deref().map(str::as_bytes) == Some(revision)))
     }
 
-    /// The cluster that the request was on its way to cannot serve.
-    pub(crate) fn leave(&self, reason: FallbackReason, down: Option<Down>) {
-        let cluster = self.cluster.borrow().clone();
-        self.left.borrow_mut().push(LeftCluster { cluster, reason, down });
-    }
-
-    /// Why a guard has left the cluster.
-    pub(crate) fn left(&self, cluster: &str) -> Option<FallbackReason> {
-        self.left.borrow().iter().find(|left| left.cluster == cluster).map(|left| left.reason)
-    }
-
-    /// The clusters that guards have left.
-    pub(crate) fn take_left(&self) -> Vec<LeftCluster> {
-        self.left.take()
+    /// Counts the failures of the versions that were tried in vain; from now on the request says something of the version that
+    /// has answered.
+    fn judge_left<'v>(
+        &mut self,
+        host: &impl Host,
+        health: &KnownHealth,
+        between: impl Iterator<Item = &'v Version>,
+        are_tried: bool,
+    ) {
+        let Some(in_flight) = self.in_flight.take() else { return };
+        let settings = in_flight.settings();
+        let send = |version: &Version| {
+            let sending = Sending { cluster: &version.cluster, destination: &version.destination, settings: &settings };
+            let in_flight = health.requests.send(sending, 0, Duration::ZERO);
+            in_flight.inspect(InFlight::answered)
+        };
+        // A client's own limit for a try may have ended it.
+        if are_tried && !self.client.has_deadline {
+            let fail = |in_flight: &InFlight| {
+                if in_flight.wants(Verdict::Failure) {
+                    in_flight.record(host, Verdict::Failure);
+                }
+            };
+            fail(&in_flight);
+            between.filter_map(send).for_each(|in_flight| fail(&in_flight));
+        }
+        self.in_flight = send(&self.version);
     }
 }
 
-/// Where the failures of the version count, if a policy watches them and a tick judges them.
-fn send(health: &KnownHealth, ticker: &Ticker, (forward, delay): (&Forward<'_>, Option<Duration>)) -> Option<InFlight> {
-    if ticker.is_running() { health.requests.send(forward, delay) } else { None }
+/// Headers of more bytes than this are more than some servers take: 8 KiB is the limit of Apache, nginx and Tomcat.
+const LARGE: usize = 8 * 1024;
+
+impl ClientPart {
+    /// Of a request whose version is watched by its failures.
+    pub(crate) fn of(head: &RequestHead<'_>, has_deadline: bool, headers: &impl Pairs) -> Self {
+        let size = headers
+            .pairs()
+            .fold(0_usize, |sum, (name, value)| sum.saturating_add(name.len()).saturating_add(value.len()));
+        Self { is_grpc: is_grpc(head), has_deadline, is_large: size > LARGE, is_complete: false }
+    }
 }
 
 /// Envoy's own test: gRPC-Web, among others, carries its status in the body.
-fn is_grpc(content_type: &[u8]) -> bool {
-    content_type.strip_prefix(b"application/grpc").is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+"))
+fn is_grpc(head: &RequestHead<'_>) -> bool {
+    let rest = head.content_type().and_then(|kind| kind.strip_prefix(b"application/grpc"));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+"))
 }

@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use crate::delays::Delays;
-use crate::guard::Guards;
 use crate::health::KnownHealth;
 use crate::report::{LogLimit, Registry, TextBuffer};
 
@@ -14,8 +13,6 @@ pub(crate) struct VmState {
     pub(crate) health: KnownHealth,
     /// Requests that are being delayed.
     pub(crate) delays: Rc<Delays>,
-    /// The guards of the VM, and the streams that they may see.
-    pub(crate) guards: Rc<Guards>,
     /// The series of metrics.
     pub(crate) registry: Registry,
     /// What has been logged.

@@ -9,7 +9,7 @@ mod scan;
 use std::hint::black_box;
 
 use canary_config::Config;
-use canary_routing::{AllHealthy, DecisionInput, Draws, FaultScope, Request, RouteTable};
+use canary_routing::{AllHealthy, DecisionInput, Draws, Request, RouteTable};
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime};
 use scan::{Plain, Rules};
 use serde_json::{Value, json};
@@ -49,8 +49,8 @@ impl Case {
         let draws = Draws::default();
         let route = || {
             let head = table.read_head(black_box(&request).pairs());
-            let (chance, health, faults) = (&draws, &AllHealthy, FaultScope::All);
-            let input = DecisionInput { head: &head, context: &request, chance, health, faults };
+            let (chance, health) = (&draws, &AllHealthy);
+            let input = DecisionInput { head: &head, context: &request, chance, health };
             table.decide(&input).route.map(|route| &*route.name)
         };
         assert_eq!(route().unwrap_or_default(), self.route, "{}", self.name);

@@ -10,10 +10,11 @@ use crate::acting::{HeaderChanges, LocalReply};
 use crate::destination::Destination;
 use crate::draws::Fraction;
 use crate::health::FallbackReason;
+use crate::limits::{Limits, RetryPolicy};
 use crate::names::HeaderName;
 use crate::overrides::Permissions;
 use crate::picking::Target;
-use crate::route::{Limits, RetryPolicy, Route};
+use crate::route::Route;
 
 /// The answer for one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +27,6 @@ pub struct Decision<'t> {
     pub abort: Option<AbortStatus>,
     /// The version that an injected abort keeps the request from.
     pub aborted: Option<Picked<'t>>,
-    /// Whether faults are left to a guard ([`FaultScope::BeforeGuard`]).
-    pub leaves_faults: bool,
     /// What became of the wishes in the client's control headers.
     pub permissions: Permissions,
     /// What to do.
@@ -46,7 +45,7 @@ pub struct Picked<'t> {
 impl<'t> Decision<'t> {
     /// A decision without faults.
     pub(crate) fn of(permissions: Permissions, outcome: Outcome<'t>) -> Self {
-        Self { route: None, delay: None, abort: None, aborted: None, leaves_faults: false, permissions, outcome }
+        Self { route: None, delay: None, abort: None, aborted: None, permissions, outcome }
     }
 
     /// The version that serves the request, or would but for an injected abort, and why it was picked.
@@ -58,20 +57,6 @@ impl<'t> Decision<'t> {
             (Outcome::LocalReply(_) | Outcome::Untouched, None) => None,
         }
     }
-}
-
-/// Which faults a decision holds. A guard behind the filter sees which version serves in the end, so those that depend on
-/// the version are left to it, for requests that may be moved to another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FaultScope {
-    /// All.
-    All,
-    /// Those that are the same whichever version serves, as long as nothing left to the guard has to come before them.
-    BeforeGuard,
-    /// Those left to the guard.
-    AtGuard,
-    /// None: it is the way of the request alone that is asked for.
-    Nothing,
 }
 
 /// The three kinds of ending.
@@ -104,11 +89,14 @@ pub struct Forward<'t> {
     /// Why this destination was picked.
     pub reason: Reason,
     /// The destination: one of the rule's, or the version that a policy has put in its place.
-    pub destination: &'t Destination,
+    pub destination: &'t Arc<Destination>,
     /// The destination's port after the defaults of `services` and the request.
     pub port: u16,
-    /// The Envoy cluster that serves the destination.
+    /// The Envoy cluster that serves the destination. It is the document's own name, or else made of the port that the client
+    /// asked for.
     pub cluster: Cow<'t, str>,
+    /// The versions that Envoy tries after this one; `None` where the proxy has no cluster for that, or there is no other.
+    pub failover: Option<Box<Failover<'t>>>,
     /// The rewritten `:path`, with its query.
     pub path: Option<Vec<u8>>,
     /// The rewritten authority.
@@ -119,7 +107,8 @@ pub struct Forward<'t> {
     pub version_value: Option<VersionValue<'t>>,
     /// Changes of the response's headers, those of CORS and a new user's cookie included.
     pub response_headers: HeaderChanges,
-    /// How long the request may take, and when it is tried again; `None` in version mode, where the native route says it.
+    /// How long the request may take, and when it is tried again; `None` in version mode, where the native route says it, save
+    /// for requests that may be repeated on the next version.
     pub limits: Option<&'t Limits>,
     /// Clusters that get a copy, at most [`MAX_MIRRORS`](canary_config::MAX_MIRRORS).
     pub mirrors: Vec<Cow<'t, str>>,
@@ -145,6 +134,26 @@ impl<'t> Forward<'t> {
     pub fn retries(&self) -> Option<&'t RetryPolicy> {
         self.limits?.retries.as_ref()
     }
+}
+
+/// The versions that Envoy tries after the one that was picked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failover<'t> {
+    /// The failover cluster that the request goes to.
+    pub cluster: &'t str,
+    /// The versions in order.
+    pub others: Vec<Other<'t>>,
+}
+
+/// A version that may serve in the place of the one that was picked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Other<'t> {
+    /// The version.
+    pub destination: &'t Arc<Destination>,
+    /// Its own cluster.
+    pub cluster: &'t str,
+    /// Changes of its responses' headers.
+    pub response_headers: HeaderChanges,
 }
 
 /// A version header with the version that serves.
@@ -197,7 +206,7 @@ impl<'t> SplitPick<'t> {
         along.chain(all).filter_map(|index| {
             let target = self.targets.get(index)?;
             let ramped = self.ramped.as_ref().and_then(|weights| weights.get(index).copied());
-            Some((&target.own.destination, ramped.unwrap_or(target.weight.into())))
+            Some((&*target.own.destination, ramped.unwrap_or(target.weight.into())))
         })
     }
 }

@@ -13,9 +13,9 @@ use crate::acting::{HeaderChange, LocalReply, Operation};
 use crate::decision::{Decision, Forward, Outcome, SplitPick, VersionValue};
 use crate::difference::differences;
 use crate::draws::{Draws, Fraction};
+use crate::limits::RetryPolicy;
 use crate::overrides::Permission;
 use crate::request::Request;
-use crate::route::RetryPolicy;
 use crate::table::RouteTable;
 
 /// A request to explain, with what it may say about the proxy and about chance.
@@ -164,7 +164,7 @@ impl Question {
         json!({
             "name": self.name,
             "outcome": outcome,
-            "route": decision.route.map(|route| &route.name).filter(|name| !name.is_empty()),
+            "route": decision.route.map(|route| &*route.name).filter(|name| !name.is_empty()),
             "rule": decision.route.map(|route| route.rule.to_string()),
             "reason": forward.map(|forward| forward.reason.as_str()),
             "host": destination.map(|destination| &*destination.host),
@@ -182,6 +182,7 @@ impl Question {
             "retry": retry.map(describe_retries),
             "mirrors": forward.map_or(&[][..], |forward| &forward.mirrors).iter().map(|cluster| json!({"cluster": cluster})).collect::<Vec<_>>(),
             "fallback": forward.and_then(describe_fallback),
+            "failover": forward.map(describe_failover).unwrap_or_default(),
             "split": forward.and_then(|forward| forward.split.as_deref()).map(describe_split),
             "permissions": {
                 "version": decision.permissions.version.as_str(),
@@ -201,6 +202,12 @@ fn describe_fallback(forward: &Forward<'_>) -> Option<Value> {
         fields.insert("skipped".to_owned(), skipped.collect());
     }
     Some(answer)
+}
+
+/// The versions that Envoy tries after the one that is picked.
+fn describe_failover(forward: &Forward<'_>) -> Vec<Value> {
+    let others = forward.failover.iter().flat_map(|failover| &failover.others);
+    others.map(|other| json!(other.destination.subset.as_deref())).collect()
 }
 
 /// Buckets are hexadecimal: most readers of JSON cannot hold 64 bits in a number.

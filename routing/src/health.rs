@@ -11,8 +11,8 @@ pub enum FallbackReason {
     NoEndpoints,
     /// Failures have ejected the version for a while; it still serves where nothing else can.
     Ejected,
-    /// A guard takes only versions that have served a short time ago, and this one has not.
-    Unproven,
+    /// It was tried, and the proxy has tried the next version: it could not be reached, or failed in a way that `retryNext` lists.
+    Failed,
 }
 
 impl FallbackReason {
@@ -24,7 +24,7 @@ impl FallbackReason {
             Self::MissingCluster => "missing-cluster",
             Self::NoEndpoints => "no-endpoints",
             Self::Ejected => "ejected",
-            Self::Unproven => "unproven",
+            Self::Failed => "failed",
         }
     }
 }
@@ -37,12 +37,6 @@ pub trait Health {
     /// Whether an ejected cluster may get one more request, to find out whether it can serve again.
     fn may_try(&self, _cluster: &str) -> bool {
         false
-    }
-
-    /// Whether a cluster of which nothing bad is known has shown that it can serve. One that has goes before one that has
-    /// not; the default needs no proof.
-    fn is_proven(&self, _cluster: &str) -> bool {
-        true
     }
 }
 

@@ -1,7 +1,6 @@
 //! What a decision is made of.
 
 use crate::context::RequestContext;
-use crate::decision::FaultScope;
 use crate::draws::Chance;
 use crate::head::RequestHead;
 use crate::health::Health;
@@ -17,6 +16,4 @@ pub struct DecisionInput<'r> {
     pub chance: &'r dyn Chance,
     /// What is known of clusters.
     pub health: &'r dyn Health,
-    /// The faults that the decision is to hold.
-    pub faults: FaultScope,
 }

@@ -45,6 +45,7 @@ mod head;
 pub mod health;
 mod host_index;
 mod input;
+pub mod limits;
 mod matching;
 mod names;
 mod network;
@@ -60,7 +61,7 @@ pub mod table;
 pub use acting::{HeaderChange, HeaderChanges, LocalReply, Operation};
 pub use context::{Claim, RequestContext};
 pub use decision::{
-    Decision, Fallback, FaultScope, Forward, Outcome, Picked, Reason, Skipped, SplitPick, User, VersionValue,
+    Decision, Failover, Fallback, Forward, Other, Outcome, Picked, Reason, Skipped, SplitPick, User, VersionValue,
 };
 pub use destination::{Destination, DestinationId, DestinationName};
 pub use difference::{Difference, differences};
@@ -69,11 +70,12 @@ pub use fingerprint::fingerprint;
 pub use head::RequestHead;
 pub use health::{AllHealthy, FallbackReason, Health};
 pub use input::DecisionInput;
+pub use limits::{Limits, RetryPolicy};
 pub use names::{HeaderName, Slot};
 pub use overrides::{Permission, Permissions};
 pub use picking::sticky;
 pub use possible_decisions::PossibleDecision;
 pub use regex::matches_regex;
 pub use request::Request;
-pub use route::{Limits, RetryPolicy, Route};
+pub use route::Route;
 pub use table::{RouteTable, Steering};

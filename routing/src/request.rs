@@ -6,7 +6,7 @@ use canary_config::timestamp::Timestamp;
 use serde_json::Value;
 
 use crate::context::{Claim, RequestContext};
-use crate::decision::{Decision, FaultScope};
+use crate::decision::Decision;
 use crate::draws::Draws;
 use crate::health::Health;
 use crate::input::DecisionInput;
@@ -81,7 +81,7 @@ impl Request {
     #[must_use]
     pub fn decide<'t>(&self, table: &'t RouteTable, draws: &Draws, health: &dyn Health) -> Decision<'t> {
         let head = table.read_head(self.pairs());
-        table.decide(&DecisionInput { head: &head, context: self, chance: draws, health, faults: FaultScope::All })
+        table.decide(&DecisionInput { head: &head, context: self, chance: draws, health })
     }
 }
 

@@ -3,21 +3,19 @@
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use canary_config::{DirectResponse, Fault, Percentage, Pointer, Redirect};
 
 use crate::acting::{CorsRules, HeaderSteps, MatchedPath, PathRewrite};
 use crate::context::RequestContext;
 use crate::destination::Destination;
-use crate::names::HeaderName;
 use crate::picking::{Alternative, HostPolicy, Ring, Split, Target, Version};
 
 /// A rule under one entry of its `match`, as Envoy would have it as one route.
 #[derive(Debug, Clone)]
 pub struct Route {
     /// The rule's name, joined by the match's name (`rule.match`, `root-delegate`); empty where neither has one.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// JSON pointer of the rule in the document.
     pub rule: Pointer,
     pub(crate) port: Option<u16>,
@@ -62,33 +60,8 @@ pub(crate) struct Forwarding {
     /// The shares of users, and of a weight that moves.
     pub(crate) ring: Option<Ring>,
     pub(crate) path: Option<PathRewrite>,
-    pub(crate) limits: Limits,
     pub(crate) mirrors: Box<[MirrorTarget]>,
     pub(crate) cors: Option<Box<CorsRules>>,
-}
-
-/// How long a request may take, and when it is tried again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Limit of the whole exchange, tries included.
-    pub timeout: Option<Duration>,
-    /// `None` where the rule is silent or switches retries off.
-    pub retries: Option<RetryPolicy>,
-    /// Both as the headers that Envoy's router reads, each with its value.
-    pub headers: Box<[(HeaderName, Box<[u8]>)]>,
-}
-
-/// When a request is tried again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RetryPolicy {
-    /// Tries after the first, 1 or more.
-    pub attempts: u32,
-    /// Limit of each try.
-    pub per_try_timeout: Option<Duration>,
-    /// Conditions, separated by commas; `retriable-status-codes` included where there are codes.
-    pub retry_on: String,
-    /// Statuses of upstreams that are retried.
-    pub status_codes: Vec<u16>,
 }
 
 /// A target of copies.

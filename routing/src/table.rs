@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use canary_config::{FaultSettings, FilterState, Guard, Metrics, Mode, Percentage};
+use canary_config::{FaultSettings, FilterState, Metrics, Mode, Percentage};
 
 use crate::destination::DestinationName;
 use crate::draws::{Chance, Draw};
 use crate::head::RequestHead;
 use crate::host_index::HostIndex;
+use crate::limits::Limits;
 use crate::matching::{Fields, Rules};
 use crate::names::{HeaderName, Names, Slot};
 use crate::overrides::Overrides;
@@ -39,7 +40,7 @@ pub struct RouteTable {
 pub(crate) struct Settings {
     pub(crate) mode: Mode,
     pub(crate) faults: FaultSettings,
-    pub(crate) guard: Guard,
+    pub(crate) failover: bool,
     pub(crate) metrics: Metrics,
     pub(crate) filter_state: FilterState,
     pub(crate) has_fallback: bool,
@@ -70,6 +71,8 @@ pub struct Steering {
     /// Asks Envoy's fault filter to wait so many milliseconds.
     pub delay_request: HeaderName,
     pub(crate) set_cookie: HeaderName,
+    /// By which clients limit the time of a request; none where nobody asks.
+    pub(crate) time_limits: Vec<HeaderName>,
 }
 
 /// The headers that no client may send: a request leaves with those that the filter sets, and no others.
@@ -140,6 +143,14 @@ impl RouteTable {
         &self.steering
     }
 
+    /// Whether a client limits the time of its request, or of a try, and the rule does not do so in its place. Known only where a
+    /// policy watches failures.
+    #[must_use]
+    pub fn is_limited_by_client(&self, head: &RequestHead<'_>, limits: Option<&Limits>) -> bool {
+        let is_replaced = |name: &HeaderName| limits.is_some_and(|limits| limits.sets(name.slot()));
+        self.steering.time_limits.iter().any(|name| head.has(name.slot()) && !is_replaced(name))
+    }
+
     pub(crate) const fn set_cookie(&self) -> &HeaderName {
         &self.steering.set_cookie
     }
@@ -174,10 +185,10 @@ impl RouteTable {
         &self.settings.faults
     }
 
-    /// How the guard judges clusters.
+    /// Whether the proxy has failover clusters, so that nothing is learned from clusters that are missing or empty.
     #[must_use]
-    pub const fn guard(&self) -> Guard {
-        self.settings.guard
+    pub const fn has_failover(&self) -> bool {
+        self.settings.failover
     }
 
     /// What is counted.

@@ -8,8 +8,7 @@ use std::cell::RefCell;
 use canary_config::format::Property;
 use canary_config::{Config, Timestamp};
 use canary_routing::{
-    Chance, Claim, DecisionInput, Draw, FallbackReason, FaultScope, Fraction, Health, Request, RequestContext,
-    RouteTable,
+    Chance, Claim, DecisionInput, Draw, FallbackReason, Fraction, Health, Request, RequestContext, RouteTable,
 };
 use serde_json::{Value, json};
 
@@ -64,8 +63,8 @@ fn asked(document: &Value, request: &Request) -> Vec<String> {
     let (config, _) = Config::read(document).unwrap_or_else(|errors| panic!("{errors}"));
     let table = RouteTable::compile(&config);
     let (head, counted) = (table.read_head(request.pairs()), Counted::default());
-    let (context, chance, health, faults) = (&counted, &counted, &counted, FaultScope::All);
-    let _decision = table.decide(&DecisionInput { head: &head, context, chance, health, faults });
+    let (context, chance, health) = (&counted, &counted, &counted);
+    let _decision = table.decide(&DecisionInput { head: &head, context, chance, health });
     counted.0.into_inner()
 }
 

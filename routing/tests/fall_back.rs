@@ -30,18 +30,16 @@ struct Case {
     header: Option<usize>,
     accrues: bool,
     known: [Known; 4],
-    /// Which have shown a short time ago that they can serve.
-    proven: [bool; 4],
     split: u64,
     trial: u64,
 }
 
-/// What is known of each cluster, and whether it has shown that it can serve.
-struct Clusters(BTreeMap<String, (Known, bool)>);
+/// What is known of each cluster.
+struct Clusters(BTreeMap<String, Known>);
 
 impl Health for Clusters {
     fn unavailable(&self, cluster: &str) -> Option<FallbackReason> {
-        match self.0[cluster].0 {
+        match self.0[cluster] {
             Known::Able => None,
             Known::Missing => Some(FallbackReason::MissingCluster),
             Known::Empty => Some(FallbackReason::NoEndpoints),
@@ -50,11 +48,7 @@ impl Health for Clusters {
     }
 
     fn may_try(&self, cluster: &str) -> bool {
-        self.0[cluster].0 == Known::OnTrial
-    }
-
-    fn is_proven(&self, cluster: &str) -> bool {
-        self.0[cluster].1
+        self.0[cluster] == Known::OnTrial
     }
 }
 
@@ -73,35 +67,26 @@ impl Case {
                "services": [{"host": "a", "ports": [80]}], "policies": [policy]})
     }
 
-    /// As the filter sees them, to which unknown clusters are as good as proven ones.
     fn clusters(&self) -> Clusters {
-        self.clusters_where([true; 4])
-    }
-
-    fn clusters_where(&self, proven: [bool; 4]) -> Clusters {
         let name = |version| format!("outbound|80|{version}|a.default.svc.cluster.local");
-        let known = VERSIONS.iter().zip(self.known.into_iter().zip(proven));
-        Clusters(known.map(|(version, known)| (name(version), known)).collect())
+        Clusters(VERSIONS.iter().zip(self.known).map(|(version, known)| (name(version), known)).collect())
     }
 
-    /// The version that the filter picks, which turns out to be missing, and the one that the guard takes instead.
-    fn at_the_guard(mut self) -> (Self, usize, usize) {
-        let pick = self.serves(Some(&self.clusters()));
-        self.known[pick] = Known::Missing;
-        let serves = self.serves(Some(&self.clusters_where(self.proven)));
-        (self, pick, serves)
+    fn request(&self) -> Request {
+        let request = Request::get("http://a/");
+        self.header.map_or_else(|| request.clone(), |version| request.clone().with_header("want", VERSIONS[version]))
+    }
+
+    fn draws(&self) -> Draws {
+        let (split, trial) = (Fraction::from_bits(self.split), Fraction::from_bits(self.trial));
+        Draws { split, trial, ..Draws::default() }
     }
 
     /// The version that serves, by what is known or as if every version could.
     fn serves(&self, among: Option<&Clusters>) -> usize {
         let (config, _) = Config::read(&self.document()).unwrap();
         let table = RouteTable::compile(&config);
-        let mut request = Request::get("http://a/");
-        if let Some(version) = self.header {
-            request = request.with_header("want", VERSIONS[version]);
-        }
-        let (split, trial) = (Fraction::from_bits(self.split), Fraction::from_bits(self.trial));
-        let draws = Draws { split, trial, ..Draws::default() };
+        let (request, draws) = (self.request(), self.draws());
         let decision = match among {
             Some(clusters) => request.decide(&table, &draws, clusters),
             None => request.decide(&table, &draws, &AllHealthy),
@@ -139,15 +124,14 @@ fn case() -> impl Strategy<Value = Case> {
     let weights = (versions(), prop::collection::vec(1..100_u32, 1..=4))
         .prop_map(|(order, weights)| order.into_iter().zip(weights).collect());
     let chance = (any::<u64>(), prop_oneof![any::<u64>(), Just(0)]);
-    let known = (prop::array::uniform4(known), any::<[bool; 4]>());
+    let known = prop::array::uniform4(known);
     (weights, order, prop::option::of(0..4_usize), any::<bool>(), known, chance).prop_map(
-        |(weights, order, header, accrues, (known, proven), (split, trial))| Case {
+        |(weights, order, header, accrues, known, (split, trial))| Case {
             weights,
             order,
             header,
             accrues,
             known,
-            proven,
             split,
             trial,
         },
@@ -183,28 +167,28 @@ proptest! {
     }
 
     #[test]
-    fn a_guard_takes_what_is_known_to_serve_before_what_is_unknown(case in case()) {
-        let (case, left, serves) = case.at_the_guard();
-        let pick = case.serves(None);
-        let ladder: Vec<usize> = std::iter::once(pick).chain(case.order.clone()).collect();
-        let able: Vec<usize> = ladder.into_iter().filter(|version| case.is_able(*version)).collect();
-        if !able.is_empty() {
-            let is_sure = |version: &&usize| case.proven[**version] || case.order.last() == Some(*version);
-            // What was picked first would not have been left without a reason.
-            let first = able.first().filter(|version| **version == pick);
-            let expected = first.or_else(|| able.iter().find(is_sure)).or_else(|| able.first());
-            prop_assert_eq!(Some(&serves), expected, "the first that is sure to serve, else the first that may");
-            prop_assert_ne!(serves, left);
-        }
-    }
-
-    #[test]
-    fn a_guard_never_takes_what_is_out_while_another_is_not(case in case()) {
-        let (case, _, serves) = case.at_the_guard();
-        let ladder: Vec<usize> = std::iter::once(case.serves(None)).chain(case.order.clone()).collect();
-        if ladder.iter().any(|version| !case.is_out(*version)) {
-            prop_assert!(!case.is_out(serves), "{} cannot serve", VERSIONS[serves]);
-        }
+    fn the_failover_cluster_goes_on_to_the_others_of_the_order(case in case()) {
+        let mut document = case.document();
+        document["clusters"] = json!({"failover": true});
+        let (config, _) = Config::read(&document).unwrap();
+        let table = RouteTable::compile(&config);
+        let serves = case.serves(Some(&case.clusters()));
+        let decision = case.request().decide(&table, &case.draws(), &case.clusters());
+        let Outcome::Forward(forward) = decision.outcome else { panic!("every request is forwarded") };
+        let others: Vec<usize> = case.order.iter().copied().filter(|version| *version != serves).collect();
+        let found = forward.failover.as_ref().map_or(Vec::new(), |failover| {
+            failover.others.iter().map(|other| other.destination.subset.as_deref().unwrap().to_owned()).collect()
+        });
+        prop_assert_eq!(found, others.iter().map(|version| VERSIONS[*version].to_owned()).collect::<Vec<_>>());
+        let written = config.failover_clusters();
+        let cluster = forward.failover.as_ref().map(|failover| failover.cluster);
+        let named = written.iter().find(|written| Some(&*written.name) == cluster);
+        let members = |failover: &canary_routing::Failover<'_>| {
+            let others = failover.others.iter().map(|other| other.cluster.to_owned());
+            std::iter::once(forward.cluster.to_string()).chain(others).collect::<Vec<_>>()
+        };
+        let expected = forward.failover.as_deref().map(members);
+        prop_assert_eq!(named.map(|named| named.members.clone()), expected, "as it is written for the proxy");
     }
 
     #[test]
@@ -230,7 +214,6 @@ fn a_version_on_trial_gets_its_share() {
         header: None,
         accrues: true,
         known: [Known::Able, Known::OnTrial, Known::Able, Known::Able],
-        proven: [false; 4],
         split: 0,
         trial: 0,
     };

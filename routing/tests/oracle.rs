@@ -53,7 +53,7 @@ fn decide(table: &RouteTable, request: &Plain) -> Verdict {
     view.headers = request.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
     let decision = view.decide(table, &Draws::default(), &AllHealthy);
     match (decision.route, decision.outcome) {
-        (Some(route), _) => Verdict::Route(route.name.clone().into()),
+        (Some(route), _) => Verdict::Route((*route.name).to_owned()),
         (None, Outcome::Untouched) => Verdict::Untouched,
         (None, _) => Verdict::NoRule,
     }

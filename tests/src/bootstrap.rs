@@ -4,7 +4,11 @@ use std::{fs, net::SocketAddr, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::{binaries, pushed::PushedFile};
+use crate::{
+    binaries,
+    failover::{self, Failover},
+    pushed::PushedFile,
+};
 
 /// The name of the listener, of its filter and of the filter's ECDS resource.
 pub const NAME: &str = "canary";
@@ -63,6 +67,8 @@ pub struct Surroundings {
     pub statistics: Value,
     /// More fields of the connection manager.
     pub manager: Value,
+    /// The kind of the documents' failover clusters, if there are any.
+    pub failover: Option<Failover>,
 }
 
 impl Default for Surroundings {
@@ -74,15 +80,21 @@ impl Default for Surroundings {
             routes: vec![steered_route(), native_route()],
             statistics: statistics(),
             manager: json!({}),
+            failover: None,
         }
     }
 }
 
 impl Surroundings {
-    /// With a guard that takes this for true of numbers of endpoints.
+    /// With failover clusters, and a route that goes on by so many retries.
     #[must_use]
-    pub fn guarded(endpoints: &str) -> Self {
-        Self { after: vec![refresher(), guard(endpoints)], ..Self::default() }
+    pub fn failing_over(failover: Failover, retries: u32) -> Self {
+        let mut steered = steered_route();
+        steered["route"]["retry_policy"] = failover.retry_policy(retries);
+        let mut grpc = steered.clone();
+        grpc["match"]["grpc"] = json!({});
+        grpc["route"]["max_stream_duration"] = json!({"grpc_timeout_header_max": "0s"});
+        Self { failover: Some(failover), routes: vec![grpc, steered, native_route()], ..Self::default() }
     }
 }
 
@@ -221,22 +233,6 @@ pub fn inline_module(wasm: &Path, configuration: &str) -> Value {
     json!({"name": NAME, "typed_config": wasm_config(wasm, configuration)})
 }
 
-/// A native filter for whose sake Envoy chooses the route anew.
-#[must_use]
-pub fn refresher() -> Value {
-    json!({
-        "name": "envoy.filters.http.rbac",
-        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"},
-    })
-}
-
-/// The filter as a guard that takes this for true of numbers of endpoints.
-#[must_use]
-pub fn guard(endpoints: &str) -> Value {
-    let document = json!({"role": "guard", "guard": {"endpoints": endpoints}});
-    json!({"name": "guard", "typed_config": wasm_config(&binaries::wasm(), &document.to_string())})
-}
-
 /// The filter by ECDS.
 #[must_use]
 pub fn discovered_filter(file: &PushedFile) -> Value {
@@ -274,9 +270,17 @@ pub fn cluster(name: &str, endpoint: SocketAddr) -> Value {
             "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
             "use_downstream_protocol_config": {"http_protocol_options": {}, "http2_protocol_options": {}},
         }},
-        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [
-            {"endpoint": {"address": loopback(endpoint.port())}},
-        ]}]},
+        "load_assignment": load_assignment(name, &[endpoint]),
+    })
+}
+
+/// Endpoints that say which version they are; a cluster gives none of its requests away while one of them is healthy.
+fn load_assignment(cluster: &str, endpoints: &[SocketAddr]) -> Value {
+    let endpoint = |endpoint: &SocketAddr| json!({"endpoint": {"address": loopback(endpoint.port())}, "metadata": failover::metadata(cluster)});
+    json!({
+        "cluster_name": cluster,
+        "endpoints": [{"lb_endpoints": endpoints.iter().map(endpoint).collect::<Vec<_>>()}],
+        "policy": {"overprovisioning_factor": 100_000},
     })
 }
 
@@ -306,13 +310,9 @@ pub fn discovered_cluster(name: &str, endpoints: &PushedFile) -> Value {
 /// The resource that [`discovered_cluster`] waits for.
 #[must_use]
 pub fn eds_resource(name: &str, endpoints: &[SocketAddr]) -> Value {
-    let endpoints: Vec<_> =
-        endpoints.iter().map(|endpoint| json!({"endpoint": {"address": loopback(endpoint.port())}})).collect();
-    json!({
-        "@type": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
-        "cluster_name": name,
-        "endpoints": [{"lb_endpoints": endpoints}],
-    })
+    let mut resource = load_assignment(name, endpoints);
+    resource["@type"] = json!("type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment");
+    resource
 }
 
 fn wasm_config(wasm: &Path, configuration: &str) -> Value {

@@ -1,8 +1,12 @@
 //! An Envoy with the filter between a client and its upstreams.
 
-use std::{fs, net::SocketAddr};
+use std::{
+    fs,
+    net::SocketAddr,
+    sync::{Mutex, MutexGuard},
+};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
@@ -28,6 +32,9 @@ pub enum Delivery {
 
 /// Names of the upstreams behind the versions v1, v2, v3 of `reviews`, and of the one behind the native route.
 pub const UPSTREAMS: [&str; 4] = ["v1", "v2", "v3", NATIVE];
+
+/// How often Envoy has taken clusters.
+const CLUSTERS_TAKEN: &str = "cluster_manager.cds.update_success";
 
 /// Name of the upstream and of the cluster behind the native route.
 pub const NATIVE: &str = "native";
@@ -69,8 +76,23 @@ pub struct Canary {
     surroundings: Surroundings,
     configuration: PushedFile,
     clusters: PushedFile,
+    /// Those that were pushed last, in place of upstreams' and beside them, and those of the document that go on to other versions.
+    pushed: Mutex<Pushed>,
     upstreams: Vec<(Upstream, Vec<String>)>,
     folder: TempDir,
+}
+
+/// The clusters of an Envoy.
+#[derive(Debug, Default)]
+struct Pushed {
+    versions: Vec<Value>,
+    failover: Vec<Value>,
+}
+
+impl Pushed {
+    fn all(&self) -> Vec<Value> {
+        self.versions.iter().chain(&self.failover).cloned().collect()
+    }
 }
 
 impl Canary {
@@ -99,7 +121,9 @@ impl Canary {
         for backend in backends {
             upstreams.push((Upstream::start(&backend.name).await, backend.clusters.clone()));
         }
-        let clusters = PushedFile::new(folder.path().join("cds.json"), &clusters(&upstreams));
+        let mut pushed = Pushed { versions: clusters(&upstreams), ..Pushed::default() };
+        let document = &with_failover(&surroundings, document, &mut pushed);
+        let clusters = PushedFile::new(folder.path().join("cds.json"), &pushed.all());
         let first = resource(delivery, &surroundings, &folder, document);
         let configuration = PushedFile::new(folder.path().join("filter.json"), &[first]);
         let bootstrap = match delivery {
@@ -118,12 +142,19 @@ impl Canary {
         fs::write(&file, bootstrap.to_string()).expect("write the bootstrap");
         let envoy = Envoy::start(binary, folder.path(), &file).await;
         let address = envoy.listener(NAME).await;
-        Self { envoy, address, delivery, surroundings, configuration, clusters, upstreams, folder }
+        let pushed = Mutex::new(pushed);
+        Self { envoy, address, delivery, surroundings, configuration, clusters, pushed, upstreams, folder }
     }
 
     /// Pushes another document for the filter.
+    ///
+    /// # Panics
+    /// If its failover clusters would be others: [`take`](Self::take) brings them before it.
     pub fn configure(&self, document: &Value) {
-        self.configuration.push(&[resource(self.delivery, &self.surroundings, &self.folder, document)]);
+        let mut next = Pushed::default();
+        let document = with_failover(&self.surroundings, document, &mut next);
+        assert_eq!(next.failover, self.pushed().failover, "other failover clusters");
+        self.configuration.push(&[resource(self.delivery, &self.surroundings, &self.folder, &document)]);
     }
 
     /// Pushes another document by ECDS (or native routes), and waits until every worker thread has it. It must differ from
@@ -134,28 +165,70 @@ impl Canary {
             Delivery::Ecds | Delivery::Lds => format!("extension_config_discovery.http_filter.{NAME}.config_reload"),
         };
         let before = self.envoy.stat(&reloads).await;
+        self.bring_failover(document).await;
         self.configure(document);
         self.envoy.wait_for_stat(&reloads, before + 1).await;
+    }
+
+    /// Pushes the failover clusters of a document beside the others, if they are new, and waits until Envoy has them. Those of the
+    /// document before stay for who is still on the way to them.
+    async fn bring_failover(&self, document: &Value) {
+        let mut next = Pushed::default();
+        with_failover(&self.surroundings, document, &mut next);
+        if next.failover == self.pushed().failover {
+            return;
+        }
+        let taken = self.envoy.stat(CLUSTERS_TAKEN).await;
+        let both = {
+            let mut pushed = self.pushed();
+            let is_gone = |old: &&Value| next.failover.iter().all(|new| new["name"] != old["name"]);
+            let old: Vec<Value> = pushed.failover.iter().filter(is_gone).cloned().collect();
+            pushed.failover = next.failover;
+            [pushed.all(), old].concat()
+        };
+        self.clusters.push(&both);
+        self.envoy.wait_for_stat(CLUSTERS_TAKEN, taken + 1).await;
+    }
+
+    fn pushed(&self) -> MutexGuard<'_, Pushed> {
+        self.pushed.lock().expect("no panic while pushing")
+    }
+
+    /// Pushes these clusters and those that go on to other versions.
+    fn push_clusters(&self, versions: Vec<Value>) {
+        let mut pushed = self.pushed();
+        pushed.versions = versions;
+        self.clusters.push(&pushed.all());
     }
 
     /// Starts another upstream and pushes its cluster.
     pub async fn add_upstream(&mut self, name: &str) {
         let Backend { name, clusters: names } = Backend::of(name);
         self.upstreams.push((Upstream::start(&name).await, names));
-        self.clusters.push(&clusters(&self.upstreams));
+        self.push_clusters(clusters(&self.upstreams));
     }
 
     /// Pushes clusters that lead elsewhere, beside those of the upstreams.
     pub fn add_clusters(&self, more: &[Value]) {
         let mut all = clusters(&self.upstreams);
         all.extend_from_slice(more);
-        self.clusters.push(&all);
+        self.push_clusters(all);
+    }
+
+    /// The same, and waits until Envoy has taken them. They must differ from those before.
+    pub async fn bring_clusters(&self, more: &[Value]) {
+        if more.is_empty() {
+            return;
+        }
+        let taken = self.envoy.stat(CLUSTERS_TAKEN).await;
+        self.add_clusters(more);
+        self.envoy.wait_for_stat(CLUSTERS_TAKEN, taken + 1).await;
     }
 
     /// Leaves the clusters of these upstreams only, and waits until the others are gone.
     pub async fn keep_clusters(&self, upstreams: &[&str]) {
         let kept = self.upstreams.iter().filter(|(upstream, _)| upstreams.contains(&upstream.name()));
-        self.clusters.push(&clusters(kept));
+        self.push_clusters(clusters(kept));
         for (upstream, names) in &self.upstreams {
             let endpoints = upstreams.contains(&upstream.name()).then_some(1);
             for name in names {
@@ -209,6 +282,16 @@ impl Canary {
 fn clusters<'u>(upstreams: impl IntoIterator<Item = &'u (Upstream, Vec<String>)>) -> Vec<Value> {
     let clusters = upstreams.into_iter().flat_map(|(upstream, names)| names.iter().map(move |name| (upstream, name)));
     clusters.map(|(upstream, name)| bootstrap::cluster(name, upstream.address())).collect()
+}
+
+/// A document that says that its failover clusters are there, where they are; they are noted.
+fn with_failover(surroundings: &Surroundings, document: &Value, pushed: &mut Pushed) -> Value {
+    let mut document = document.clone();
+    if let Some(failover) = surroundings.failover {
+        pushed.failover = failover.clusters(&document);
+        document["clusters"]["failover"] = json!(true);
+    }
+    document
 }
 
 fn resource(delivery: Delivery, surroundings: &Surroundings, folder: &TempDir, document: &Value) -> Value {

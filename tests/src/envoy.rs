@@ -126,7 +126,8 @@ impl Envoy {
 
     /// The value of a counter or gauge; 0 while Envoy does not know it.
     pub async fn stat(&self, name: &str) -> u64 {
-        let stats = self.admin(&format!("/stats?filter=^{}$", name.replace('.', "\\."))).await;
+        let pattern = name.replace('.', "\\.").replace('|', "%5C%7C");
+        let stats = self.admin(&format!("/stats?filter=^{pattern}$")).await;
         stats.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok()).unwrap_or(0)
     }
 

@@ -33,6 +33,7 @@ pub mod costs;
 pub mod directives;
 pub mod envoy;
 pub mod example;
+pub mod failover;
 pub mod grpc;
 pub mod host_calls;
 pub mod istio;

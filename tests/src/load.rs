@@ -115,6 +115,12 @@ impl Load {
         Self::spawn(address, &Kind::Http(protocol, get.clone()), connections, requests, Duration::ZERO)
     }
 
+    /// The same for requests of any kind.
+    #[must_use]
+    pub fn of(address: SocketAddr, kind: &Kind, connections: u64, requests: u64) -> Self {
+        Self::spawn(address, kind, connections, requests, Duration::ZERO)
+    }
+
     /// Sends on each of `connections` connections, with a `pause` after each answer, until it is stopped.
     #[must_use]
     pub fn paced(address: SocketAddr, kind: &Kind, connections: u64, pause: Duration) -> Self {

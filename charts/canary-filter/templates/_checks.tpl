@@ -56,7 +56,7 @@
 
 {{/* Fails where a value is null that has to say something: Helm takes it away together with the chart's default, before the schema is asked. */}}
 {{- define "canary.checkNulls" -}}
-{{- $needed := list "deploy" "workload" "service" "service.create" "service.port" "service.portName" -}}
+{{- $needed := list "deploy" "workload" "failover" "service" "service.create" "service.port" "service.portName" -}}
 {{- $needed = concat $needed (list "plugin.kind" "plugin.pullPolicy" "plugin.failStrategy") -}}
 {{- if .Values.deploy -}}{{- $needed = concat $needed (list "image" "image.repository" "image.pullPolicy") -}}{{- end -}}
 {{- range $at := $needed -}}
@@ -94,6 +94,9 @@
 {{- include "canary.checkShares" (dict "at" "weights" "weights" .Values.weights) -}}
 {{- range $index, $rule := .Values.rules -}}
 {{- include "canary.checkShares" (dict "at" (printf "rules[%d].weights" $index) "weights" $rule.weights) -}}
+{{- if regexMatch "#[0-9]+@" ($rule.name | default "") -}}
+{{- fail (printf "rules[%d].name: %q: a route that the chart makes could have this name; take another one" $index $rule.name) -}}
+{{- end -}}
 {{- end -}}
 {{- include "canary.checkName" . -}}
 {{- include "canary.checkHeader" . -}}

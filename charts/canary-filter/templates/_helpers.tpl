@@ -40,6 +40,11 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- append (without (.Values.fallback | default list) $default) $default | toJson -}}
 {{- end -}}
 
+{{/* The versions that are tried after a version, in order. */}}
+{{- define "canary.after" -}}
+{{- without (include "canary.fallback" .root | fromJsonArray) .version | toJson -}}
+{{- end -}}
+
 {{/* The gateways as namespace/name; sidecars are the gateway mesh. */}}
 {{- define "canary.gateways" -}}
 {{- $gateways := list -}}
@@ -100,25 +105,42 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{/* The native rules of mode version: each rule once for each version, with a match of the header that the filter sets, then as it
-     is. This is what `canaryctl render virtualservice` prints of the document. */}}
+     is. A version that others follow has its own name there, RULE@VERSION, by which its failover finds the route. This is what
+     `canaryctl render virtualservice` prints of the document. */}}
 {{- define "canary.nativeRules" -}}
 {{- $header := include "canary.header" . -}}
+{{- $rules := include "canary.rules" . | fromJsonArray -}}
 {{- $native := list -}}
-{{- range $rule := include "canary.rules" . | fromJsonArray -}}
+{{- range $index, $rule := $rules -}}
+{{- $base := include "canary.ruleName" (dict "rules" $rules "index" $index) -}}
 {{- range $rule.route -}}
-{{- $version := dict $header (dict "exact" .destination.subset) -}}
+{{- $subset := .destination.subset -}}
+{{- $version := dict $header (dict "exact" $subset) -}}
 {{- $matches := list -}}
 {{- range $rule.match | default (list dict) -}}
 {{- $matches = append $matches (merge (dict "headers" (merge (deepCopy $version) (.headers | default dict))) .) -}}
 {{- end -}}
-{{- $native = append $native (merge (dict "match" $matches "route" (list (omit . "weight"))) $rule) -}}
+{{- $own := dict "match" $matches "route" (list (omit . "weight")) -}}
+{{- if include "canary.after" (dict "root" $ "version" $subset) | fromJsonArray -}}
+{{- $_ := set $own "name" (printf "%s@%s" $base $subset) -}}
+{{- end -}}
+{{- $native = append $native (merge $own $rule) -}}
 {{- end -}}
 {{- $native = append $native $rule -}}
 {{- end -}}
 {{- $native | toJson -}}
 {{- end -}}
 
-{{/* The spec of the VirtualService with these rules. */}}
+{{/* The name of a rule that no other one has: its own, or with its number over all rules. */}}
+{{- define "canary.ruleName" -}}
+{{- $name := (index .rules .index).name | default "" -}}
+{{- $same := 0 -}}
+{{- range .rules -}}
+{{- if or (eq (.name | default "") $name) (hasPrefix (printf "%s@" $name) (.name | default "")) -}}{{- $same = add1 $same -}}{{- end -}}
+{{- end -}}
+{{- if and $name (not (contains "#" $name)) (eq (int $same) 1) -}}{{- $name -}}{{- else -}}{{- printf "%s#%d" ($name | default "rule") .index -}}{{- end -}}
+{{- end -}}
+
 {{- define "canary.virtualService" -}}
 {{- $hosts := .root.Values.hosts | default (list (include "canary.name" .root)) -}}
 {{- dict "hosts" $hosts "gateways" (include "canary.gateways" .root | fromJsonArray) "http" .rules | toJson -}}
@@ -150,6 +172,7 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- $_ := set $document "destinationRules" (list (dict "metadata" $metadata "spec" $destinationRule)) -}}
 {{- $service := dict "host" $name "namespace" .Release.Namespace "ports" (list (int .Values.service.port)) -}}
 {{- $_ := set $document "services" (list $service) -}}
+{{- if include "canary.failoverClusters" . | fromJson -}}{{- $_ := set $document "clusters" (dict "failover" true) -}}{{- end -}}
 {{- $headers := dict "version" (include "canary.header" .) -}}
 {{- $_ := set $document "headers" (merge $headers ((.Values.config).headers | default dict)) -}}
 {{- $_ := set $document "proxy" (dict "gateways" (include "canary.gateways" . | fromJsonArray)) -}}

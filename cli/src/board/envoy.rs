@@ -62,13 +62,6 @@ pub(super) struct Given {
     pub(super) document: Value,
 }
 
-impl Given {
-    /// Whether it is a guard's, which decides nothing by itself.
-    pub(super) fn is_guards(&self) -> bool {
-        self.document.get("role").is_some_and(|role| role == "guard")
-    }
-}
-
 impl EnvoyUrl {
     /// The filter's statistics.
     ///
@@ -138,7 +131,7 @@ fn find(value: &Value, found: &mut Vec<Given>) {
 
 /// The document of a plugin's configuration: JSON in a `StringValue`, as the filter takes it.
 fn document(plugin: &Value) -> Option<Given> {
-    const FIELDS: [&str; 4] = ["virtualServices", "virtual_services", "mode", "role"];
+    const FIELDS: [&str; 3] = ["virtualServices", "virtual_services", "mode"];
     let text = plugin.pointer("/configuration/value")?.as_str()?;
     let document: Value = serde_json::from_str(text).ok()?;
     let fields = document.as_object()?;
@@ -193,7 +186,6 @@ mod tests {
                 json!({"listener": [ours, wasm("other", r#"{"mode": "version"}"#)]}),
                 vec!["canary", "other"],
             ),
-            ("a guard", json!({"listener": [wasm("guard", r#"{"role": "guard"}"#)]}), vec!["guard"]),
             ("another module", json!({"listener": [wasm("x", r#"{"a": 1}"#)]}), vec![]),
             ("no JSON", json!({"listener": [wasm("x", "virtualServices")]}), vec![]),
             ("a refused one", json!({"error_state": {"failed_configuration": ours}}), vec![]),

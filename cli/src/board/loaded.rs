@@ -13,12 +13,8 @@ impl Loaded {
     /// Takes over what Envoy shows, as far as it is in force: what has a number that the filters show. Documents that are in
     /// force still are kept, also where Envoy shows a refused one in their place.
     pub(super) fn update(&mut self, given: Vec<Given>, in_force: &BTreeSet<u64>) {
-        let is_guards = |version: &u64| {
-            self.0.iter().chain(&given).any(|document| document.version == *version && document.is_guards())
-        };
-        if in_force.iter().all(is_guards) {
-            // The numbers are left out of the statistics, or a guard of the same name has put its own in their place: there
-            // is only what Envoy shows to go by.
+        if in_force.is_empty() {
+            // The numbers are left out of the statistics: there is only what Envoy shows to go by.
             self.0 = given;
             return;
         }
@@ -32,13 +28,13 @@ impl Loaded {
         in_force.iter().all(|version| self.0.iter().any(|document| document.version == *version))
     }
 
-    /// The documents, under the names of their filters; those of guards are left out.
+    /// The documents, under the names of their filters.
     ///
     /// # Errors
     /// When none is known.
     pub(super) fn documents(&self) -> Result<Vec<Document>, String> {
         let named = |given: &Given| Document::named(&given.plugin, given.document.clone());
-        let documents: Vec<_> = self.0.iter().filter(|given| !given.is_guards()).map(named).collect();
+        let documents: Vec<_> = self.0.iter().map(named).collect();
         if documents.is_empty() {
             return Err(
                 "Envoy does not show the document that is in force: the filter is not loaded, or has refused the \
@@ -75,16 +71,8 @@ mod tests {
             assert_eq!(loaded.0.iter().map(|given| given.version).collect::<Vec<_>>(), expected, "{row}");
             assert_eq!(loaded.has(&in_force), !expected.is_empty(), "{row}");
         }
-        let guard = Given { plugin: "canary".to_owned(), version: 9, document: json!({"role": "guard"}) };
-        for (row, in_force, expected) in [
-            ("there are no numbers to go by", vec![], true),
-            ("a guard of the same name has put its number there", vec![9], true),
-            ("a guard of another name", vec![1, 9], true),
-            ("refused", vec![2, 9], false),
-        ] {
-            let mut loaded = Loaded::default();
-            loaded.update(vec![given(1), guard.clone()], &in_force.into_iter().collect());
-            assert_eq!(loaded.documents().is_ok_and(|documents| documents.len() == 1), expected, "{row}");
-        }
+        let mut loaded = Loaded::default();
+        loaded.update(vec![given(1)], &BTreeSet::new());
+        assert!(loaded.documents().is_ok_and(|documents| documents.len() == 1), "there are no numbers to go by");
     }
 }

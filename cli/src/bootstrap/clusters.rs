@@ -4,11 +4,16 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value, json};
 
+use super::names::METADATA;
 use super::traffic_policy::{OutlierDetection, TrafficPolicy, proto_duration};
 use crate::address::HostPort;
 
-/// A cluster of one endpoint, with the traffic policy carried out as istiod does.
-pub(crate) fn cluster(name: &str, endpoint: &HostPort, policy: &TrafficPolicy) -> Value {
+/// A member of an aggregate cluster gives requests away once fewer of its endpoints are healthy than this factor makes up for:
+/// so high, none while there is one.
+const NEVER_SPILL: u32 = 100_000;
+
+/// A cluster of one endpoint, with the traffic policy carried out as istiod does. `metadata` is what the endpoint says of itself.
+pub(crate) fn cluster(name: &str, endpoint: &HostPort, policy: &TrafficPolicy, metadata: Option<Value>) -> Value {
     let mut cluster = Map::new();
     let mut set = |field: &str, value: Value| cluster.insert(field.to_owned(), value);
     set("name", json!(name));
@@ -18,7 +23,7 @@ pub(crate) fn cluster(name: &str, endpoint: &HostPort, policy: &TrafficPolicy) -
     set("lb_policy", json!(policy.lb_policy));
     set("circuit_breakers", circuit_breakers(policy));
     set("typed_extension_protocol_options", protocol_options(policy));
-    set("load_assignment", load_assignment(name, endpoint));
+    set("load_assignment", load_assignment(name, endpoint, metadata));
     if let Some(outlier) = &policy.outlier_detection {
         set("outlier_detection", outlier_detection(outlier));
         set("common_lb_config", json!({"healthy_panic_threshold": {"value": outlier.min_health_percent}}));
@@ -26,9 +31,16 @@ pub(crate) fn cluster(name: &str, endpoint: &HostPort, policy: &TrafficPolicy) -
     Value::Object(cluster)
 }
 
-fn load_assignment(name: &str, endpoint: &HostPort) -> Value {
+fn load_assignment(name: &str, endpoint: &HostPort, metadata: Option<Value>) -> Value {
     let address = json!({"socket_address": {"address": endpoint.host(), "port_value": endpoint.port()}});
-    json!({"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}]})
+    let Some(metadata) = metadata else {
+        return json!({"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}]});
+    };
+    json!({
+        "cluster_name": name,
+        "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}, "metadata": {"filter_metadata": {METADATA: metadata}}}]}],
+        "policy": {"overprovisioning_factor": NEVER_SPILL},
+    })
 }
 
 /// Istio's default is no limit, where Envoy's would be 1024 connections and requests, and 3 retries.
@@ -95,7 +107,7 @@ mod tests {
     use super::*;
 
     fn field(policy: &TrafficPolicy, pointer: &str) -> Value {
-        let cluster = cluster("reviews-v1", &HostPort::loopback(9080), policy);
+        let cluster = cluster("reviews-v1", &HostPort::loopback(9080), policy, None);
         cluster.pointer(pointer).cloned().unwrap_or_default()
     }
 
@@ -177,7 +189,7 @@ mod tests {
         for (endpoint, discovery, address) in
             [("127.0.0.1:1", "STATIC", "127.0.0.1"), ("[::1]:1", "STATIC", "::1"), ("db:1", "STRICT_DNS", "db")]
         {
-            let cluster = cluster("c", &endpoint.parse().unwrap(), &TrafficPolicy::default());
+            let cluster = cluster("c", &endpoint.parse().unwrap(), &TrafficPolicy::default(), None);
             assert_eq!(cluster["type"], discovery, "{endpoint}");
             let socket = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address/socket_address";
             assert_eq!(cluster.pointer(socket), Some(&json!({"address": address, "port_value": 1})), "{endpoint}");

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use canary_config::Endpoints;
 use serde_json::{Value, json};
 
 use super::discovery::file_source;
@@ -14,9 +13,6 @@ pub(crate) const NAME: &str = "canary";
 pub(crate) const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 /// A filter that without rules lets everything pass.
 pub(crate) const RBAC: &str = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC";
-
-/// Name of the guard: in the chain, in Envoy's log.
-pub(crate) const GUARD: &str = "canary-guard";
 
 /// Where Envoy gets the module from, and what it does when that has failed.
 pub(crate) struct Module {
@@ -32,8 +28,7 @@ impl Module {
         Self { code: json!({"local": {"filename": wasm}}), failure_policy: "FAIL_RELOAD" }
     }
 
-    /// A filter's own configuration. All in one proxy share a VM, since they differ in nothing that the VM is made of.
-    /// `document` reaches it as text, so that its numbers and order stay as they are.
+    /// The filter's configuration. `document` reaches it as text, so that its numbers and order stay as they are.
     pub(crate) fn typed_config(&self, name: &str, document: &str) -> Value {
         json!({
             "@type": WASM,
@@ -55,25 +50,6 @@ impl Module {
 /// The filter with its configuration in place.
 pub(super) fn inline(wasm: &Path, document: &str) -> Value {
     json!({"name": NAME, "typed_config": Module::file(wasm).typed_config(NAME, document)})
-}
-
-/// What goes right before the router: a filter for whose sake Envoy chooses the route anew, where none stands there already,
-/// and the guard.
-pub(super) fn guard(wasm: &Path, endpoints: Endpoints, is_refreshed: bool) -> Vec<Value> {
-    let refresher = json!({"name": "envoy.filters.http.rbac", "typed_config": {"@type": RBAC}});
-    let typed_config = Module::file(wasm).typed_config(GUARD, &guard_document(endpoints));
-    let guard = json!({"name": GUARD, "typed_config": typed_config});
-    (!is_refreshed).then_some(refresher).into_iter().chain([guard]).collect()
-}
-
-/// What configures a guard.
-pub(crate) fn guard_document(endpoints: Endpoints) -> String {
-    let endpoints = match endpoints {
-        Endpoints::Learned => "learned",
-        Endpoints::Trusted => "trusted",
-        Endpoints::Ignored => "ignored",
-    };
-    json!({"role": "guard", "guard": {"endpoints": endpoints}}).to_string()
 }
 
 /// The filter whose configuration comes from a file, and anew whenever that file is replaced by a rename.

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::{
     discovery::file_source,
-    filter,
     names::ROUTES,
     native::{DECISION_HEADER, FILTER_STATE, NativePart, removals},
     ports::{Ports, socket_address},
+    served::upstream_filters,
 };
 
 /// A filter that changes headers.
@@ -26,25 +26,21 @@ pub(super) enum Routes<'a> {
 }
 
 /// The listener. `canary` is the entry of the HTTP filter chain that holds the filter.
-pub(super) fn listener(ports: Ports, native: &NativePart, wasm: &Path, canary: Value, routes: Routes<'_>) -> Value {
+pub(super) fn listener(ports: Ports, native: &NativePart, canary: Value, routes: Routes<'_>) -> Value {
     json!({
         "name": "canary",
         "address": socket_address(ports.address, ports.listener),
         "filter_chains": [{"filters": [{
             "name": "envoy.filters.network.http_connection_manager",
-            "typed_config": connection_manager(native, wasm, canary, routes),
+            "typed_config": connection_manager(native, canary, routes),
         }]}],
     })
 }
 
-fn connection_manager(native: &NativePart, wasm: &Path, canary: Value, routes: Routes<'_>) -> Value {
+fn connection_manager(native: &NativePart, canary: Value, routes: Routes<'_>) -> Value {
     let mut filters = vec![canary];
-    let has_fault_filter = native.faults == FaultDelayer::FaultFilter;
-    if has_fault_filter {
+    if native.faults == FaultDelayer::FaultFilter {
         filters.push(fault_filter());
-    }
-    if let Some(endpoints) = native.guard {
-        filters.extend(filter::guard(wasm, endpoints, has_fault_filter));
     }
     filters.push(router(&native.headers));
     let mut manager = json!({
@@ -107,15 +103,8 @@ pub(crate) fn without_headers<'n>(names: impl IntoIterator<Item = &'n str>) -> V
 pub(crate) fn router(headers: &ControlHeaders) -> Value {
     let mut config = json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"});
     if let (Some(host), Some(fields)) = (headers.host(), config.as_object_mut()) {
-        let mutation = json!({
-            "name": "envoy.filters.http.header_mutation",
-            "typed_config": without_headers([host]),
-        });
-        let codec = json!({
-            "name": "envoy.filters.http.upstream_codec",
-            "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"},
-        });
-        fields.insert("upstream_http_filters".to_owned(), json!([mutation, codec]));
+        let filters = upstream_filters("envoy.filters.http.header_mutation", removals([host]));
+        fields.insert("upstream_http_filters".to_owned(), filters);
     }
     json!({"name": "envoy.filters.http.router", "typed_config": config})
 }
@@ -155,7 +144,7 @@ fn access_log(headers: &ControlHeaders) -> Value {
 mod tests {
     use canary_config::Config;
 
-    use super::{super::statistics, *};
+    use super::{super::failover::Failover, super::statistics, *};
     use crate::documents::Document;
 
     #[test]
@@ -165,8 +154,8 @@ mod tests {
         let policies = json!([{"hosts": ["reviews"], "fallback": ["v1"]}]);
         let config = Config::read(&json!({"faults": {"delay": "faultFilter"}, "policies": policies})).unwrap().0;
         let native = NativePart::of(&config);
-        let routes = Routes::Inline(native.routes(&config, &[]));
-        let own = connection_manager(&native, Path::new("dist/canary_filter.wasm"), json!({}), routes);
+        let routes = Routes::Inline(native.routes(&config, &[], Failover::Aggregate));
+        let own = connection_manager(&native, json!({}), routes);
         let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
         for place in [
             "/normalize_path",
@@ -175,11 +164,9 @@ mod tests {
             "/tracing",
             "/http_filters/1",
             "/http_filters/2",
-            "/http_filters/3",
             "/route_config/request_headers_to_add",
-            "/route_config/virtual_hosts/0/routes/0/match",
-            "/route_config/virtual_hosts/0/routes/0/route",
-            "/route_config/virtual_hosts/0/routes/0/request_headers_to_remove",
+            "/route_config/virtual_hosts/0/routes/0",
+            "/route_config/virtual_hosts/0/routes/1",
         ] {
             assert!(own.pointer(place).is_some(), "{place}");
             assert_eq!(for_readers.pointer(&format!("{manager}{place}")), own.pointer(place), "{place}");

@@ -2,38 +2,51 @@
 
 mod clusters;
 mod discovery;
+mod failover;
 pub(crate) mod filter;
 pub(crate) mod listener;
 mod names;
 mod native;
 mod ports;
 mod remark;
+mod served;
 mod statistics;
 mod traffic_policy;
 mod upstream;
 mod version_routes;
 mod versions;
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
-use canary_config::{Config, Mode};
+use canary_config::{Config, FailoverCluster, Mode};
 use serde_json::{Value, json};
 
 pub(crate) use clusters::cluster;
 pub(crate) use discovery::{cluster_discovery, route_discovery};
+pub(crate) use failover::{Failover, REPEATS_NOTHING, tries};
 pub(crate) use filter::{NAME as FILTER_NAME, discovery_response as filter_discovery};
 pub(crate) use names::{NATIVE_CLUSTER, ROUTES_STATISTICS};
-pub(crate) use native::{Guarding, NativePart, has_fallback};
+pub(crate) use native::NativePart;
 pub(crate) use ports::Ports;
 pub(crate) use remark::Remark;
+pub(crate) use served::served_filters;
 pub(crate) use statistics::LABELS;
 pub(crate) use traffic_policy::TrafficPolicy;
 pub(crate) use upstream::Upstream;
 pub(crate) use upstream::{Serving, addresses as upstream_addresses, check as check_upstreams, serving};
 pub(crate) use versions::Version;
 
-use self::{discovery::file_source, listener::Routes, ports::socket_address, versions::Versions};
-use crate::{address::HostPort, documents::Document};
+use self::{
+    discovery::file_source,
+    listener::Routes,
+    names::{METADATA, VERSION},
+    ports::socket_address,
+    versions::Versions,
+};
+use crate::{
+    address::HostPort,
+    documents::{Document, set},
+};
 
 /// A configuration, and what an Envoy needs to run it.
 #[derive(Debug)]
@@ -43,20 +56,16 @@ pub(crate) struct Plan {
     /// The document as the filter gets it.
     pub(crate) document: Value,
     pub(crate) versions: Vec<Version>,
+    /// The kind of its failover clusters.
+    pub(crate) failover: Failover,
     /// What the user should know, in lines `FILE: /pointer: message`.
     pub(crate) notes: Vec<String>,
 }
 
 impl Plan {
     /// Reads a configuration file; everything that is wrong with it comes back in lines `FILE: /pointer: message`.
-    pub(crate) fn load(file: &Path, guarding: Guarding) -> Result<Self, Vec<String>> {
+    pub(crate) fn load(file: &Path, failover: Failover) -> Result<Self, Vec<String>> {
         let document = Document::load(&file.display().to_string()).map_err(|problem| vec![problem])?;
-        let mut plan = Self::of(document)?;
-        plan.native.guard = NativePart::guard(&plan.config, guarding);
-        Ok(plan)
-    }
-
-    fn of(document: Document) -> Result<Self, Vec<String>> {
         let (config, warnings) = document.read()?;
         let mut versions = Versions::of(&config, &document.value);
         let native = NativePart::of(&config);
@@ -73,14 +82,32 @@ impl Plan {
         }
         let remarks = versions.notes.iter().map(|note| line(note, "note: "));
         let notes = document.notes.iter().cloned().chain(warnings).chain(remarks).collect();
-        let mut value = document.value;
-        versions.name_in(&mut value);
-        Ok(Self { config, native, document: value, versions: versions.all, notes })
+        let mut document = document;
+        versions.name_in(&mut document.value);
+        if config.longest_fallback() > 0 {
+            set(&mut document.value, "/clusters/failover", json!(true));
+        }
+        let (config, _) = document.read()?;
+        Ok(Self { config, native, document: document.value, versions: versions.all, failover, notes })
+    }
+
+    /// The failover clusters: each goes on from one version to others.
+    pub(crate) fn failover_clusters(&self) -> BTreeMap<String, Value> {
+        let tries = tries(&self.config);
+        let cluster = |cluster: FailoverCluster| {
+            let is_first = |version: &&Version| version.host == cluster.host && version.subset == cluster.subset;
+            let policy = self.versions.iter().find(is_first).map(|version| version.policy.clone()).unwrap_or_default();
+            let format = format!("%UPSTREAM_METADATA({METADATA}:{VERSION})%");
+            let headers = self.config.version_headers(&cluster.host);
+            let filters = served_filters(headers, &format, self.native.headers.host());
+            (cluster.name.clone(), self.failover.cluster(&cluster, tries, &policy, filters.as_ref()))
+        };
+        self.config.failover_clusters().into_iter().map(cluster).collect()
     }
 
     /// The native routes.
     pub(crate) fn routes(&self) -> Value {
-        self.native.routes(&self.config, &self.versions)
+        self.native.routes(&self.config, &self.versions, self.failover)
     }
 }
 
@@ -96,8 +123,8 @@ pub(crate) enum Source<'a> {
 pub(crate) fn bootstrap(ports: Ports, plan: &Plan, wasm: &Path, native: &HostPort, source: Source<'_>) -> Value {
     let node = json!({"id": "canaryctl", "cluster": "canaryctl"});
     let admin = json!({"address": socket_address(ports.address, ports.admin)});
-    let native = cluster(NATIVE_CLUSTER, native, &TrafficPolicy::default());
-    let listener = |canary, routes| listener::listener(ports, &plan.native, wasm, canary, routes);
+    let native = cluster(NATIVE_CLUSTER, native, &TrafficPolicy::default(), None);
+    let listener = |canary, routes| listener::listener(ports, &plan.native, canary, routes);
     match source {
         Source::Discovery { clusters, routes, filter } => json!({
             "node": node,

@@ -9,3 +9,7 @@ pub(super) const ANY_HOST: &str = "*";
 pub(super) const ROUTES: &str = "canary";
 /// Statistics of the subscription to routes.
 pub(crate) const ROUTES_STATISTICS: &str = "http.canary.rds.canary";
+/// The namespace of an endpoint's metadata that says which version it is.
+pub(super) const METADATA: &str = "canary";
+/// And the field.
+pub(super) const VERSION: &str = "version";

@@ -1,23 +1,14 @@
 //! The native part: the routes that follow the filter, in either mode.
 
-use canary_config::{Config, ControlHeaders, Endpoints, FaultDelayer, Mode};
-use serde_json::{Value, json};
+use canary_config::{Config, ControlHeaders, FaultDelayer, Mode};
+use serde_json::{Map, Value, json};
 
 use super::{
+    failover::Failover,
     names::{ANY_HOST, NATIVE_CLUSTER, ROUTES},
     version_routes,
     versions::Version,
 };
-
-/// When a guard stands before the router.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Guarding {
-    Never,
-    /// If the document has a use for one.
-    IfUseful,
-    /// So that a later document may come to have a use for it.
-    Always,
-}
 
 /// The mark that a mirrored copy carries, and nothing else does.
 pub(super) const SHADOW_HEADER: &str = "x-canary-shadow";
@@ -43,29 +34,11 @@ pub(crate) struct NativePart {
     pub(crate) mode: Mode,
     pub(crate) headers: ControlHeaders,
     pub(crate) faults: FaultDelayer,
-    /// What the guard may believe, where there is one.
-    pub(crate) guard: Option<Endpoints>,
 }
 
 impl NativePart {
     pub(crate) fn of(config: &Config) -> Self {
-        Self {
-            mode: config.mode,
-            headers: config.headers.clone(),
-            faults: config.faults.delay,
-            guard: Self::guard(config, Guarding::IfUseful),
-        }
-    }
-
-    /// What the guard may believe, if there is to be one.
-    pub(super) fn guard(config: &Config, guarding: Guarding) -> Option<Endpoints> {
-        let is_there = match guarding {
-            Guarding::Never => false,
-            Guarding::IfUseful => has_fallback(config),
-            Guarding::Always => true,
-        };
-        // The clusters here are of kinds whose number of endpoints is true, and no statistic is left out.
-        is_there.then(|| config.guard.endpoints.unwrap_or(Endpoints::Trusted))
+        Self { mode: config.mode, headers: config.headers.clone(), faults: config.faults.delay }
     }
 
     /// The first place where the documents of two native parts differ, as a JSON pointer.
@@ -74,8 +47,6 @@ impl NativePart {
             ("/mode", self.mode != other.mode),
             ("/headers", self.headers != other.headers),
             ("/faults/delay", self.faults != other.faults),
-            ("/policies", self.guard.is_some() != other.guard.is_some()),
-            ("/guard", self.guard != other.guard),
         ];
         places.into_iter().find_map(|(place, differs)| differs.then_some(place))
     }
@@ -106,11 +77,12 @@ impl NativePart {
     }
 
     /// The route configuration for the versions of a document.
-    pub(crate) fn routes(&self, config: &Config, versions: &[Version]) -> Value {
+    pub(crate) fn routes(&self, config: &Config, versions: &[Version], failover: Failover) -> Value {
+        let retries = failover.retry_policy(config);
         let virtual_hosts = match self.mode {
             Mode::Cluster => {
-                let steered = self.headers.cluster().map(|cluster| self.steered(cluster));
-                let routes: Vec<Value> = steered.into_iter().chain([native()]).collect();
+                let steered = self.headers.cluster().map(|cluster| self.steered(cluster, retries.as_ref()));
+                let routes: Vec<Value> = steered.into_iter().flatten().chain([native()]).collect();
                 vec![json!({"name": "all", "domains": [ANY_HOST], "routes": routes})]
             }
             Mode::Version => {
@@ -119,7 +91,7 @@ impl NativePart {
                     hosts.push(version_routes::Host::rest());
                 }
                 let header = self.headers.version().unwrap_or_default();
-                hosts.into_iter().map(|host| host.into_virtual_host(header)).collect()
+                hosts.into_iter().map(|host| host.into_virtual_host(header, retries.as_ref())).collect()
             }
         };
         json!({
@@ -138,27 +110,32 @@ impl NativePart {
     }
 
     /// Cluster mode: the cluster, the authority and the mirrors that the headers name, timeouts and retries by Envoy's own
-    /// headers. None of the control headers goes upstream, except the version's, and the mirrors' where there are any.
-    pub(crate) fn steered(&self, cluster: &str) -> Value {
+    /// headers. None of the control headers goes upstream, except the version's, and the mirrors' where there are any. The
+    /// first route is for gRPC, whose clients' own deadline holds as in Istio; that of any other client would be no deadline.
+    pub(crate) fn steered(&self, cluster: &str, retries: Option<&Value>) -> [Value; 2] {
         let mirrors: Vec<Value> = self.headers.mirrors().map(|header| self.mirror(header)).collect();
-        let mut route = json!({
-            "cluster_header": cluster,
-            // Envoy's default of 15 s would cut requests for which the rule sets no timeout.
-            "timeout": "0s",
-            // A gRPC client's own deadline holds, as in Istio.
-            "max_stream_duration": {"grpc_timeout_header_max": "0s"},
-            "request_mirror_policies": mirrors,
-        });
-        if let (Some(host), Some(fields)) = (self.headers.host(), route.as_object_mut()) {
-            fields.insert("host_rewrite_header".to_owned(), json!(host));
-        }
         let consumed = [Some(cluster), self.headers.explain(), Some(SHADOW_HEADER)].into_iter().flatten();
         let consumed: Vec<&str> = consumed.chain(self.of_fault_filter(&FAULT_REQUESTS).iter().copied()).collect();
-        json!({
-            "name": "steered",
-            "match": {"prefix": "/", "headers": [{"name": cluster, "present_match": true}]},
-            "route": route,
-            "request_headers_to_remove": consumed,
+        [("steered-grpc", true), ("steered", false)].map(|(name, is_grpc)| {
+            let mut matched = Map::new();
+            let mut route = Map::new();
+            matched.insert("prefix".to_owned(), json!("/"));
+            matched.insert("headers".to_owned(), json!([{"name": cluster, "present_match": true}]));
+            route.insert("cluster_header".to_owned(), json!(cluster));
+            // Envoy's default of 15 s would cut requests for which the rule sets no timeout.
+            route.insert("timeout".to_owned(), json!("0s"));
+            route.insert("request_mirror_policies".to_owned(), json!(mirrors));
+            if is_grpc {
+                matched.insert("grpc".to_owned(), json!({}));
+                route.insert("max_stream_duration".to_owned(), json!({"grpc_timeout_header_max": "0s"}));
+            }
+            if let Some(host) = self.headers.host() {
+                route.insert("host_rewrite_header".to_owned(), json!(host));
+            }
+            if let Some(retries) = retries {
+                route.insert("retry_policy".to_owned(), retries.clone());
+            }
+            json!({"name": name, "match": matched, "route": route, "request_headers_to_remove": consumed})
         })
     }
 
@@ -180,13 +157,8 @@ impl NativePart {
     }
 }
 
-/// Whether a guard has something to do.
-pub(crate) fn has_fallback(config: &Config) -> bool {
-    config.policies.iter().any(|policy| !policy.fallback.is_empty())
-}
-
 /// Mutations that remove headers.
-pub(super) fn removals<'n>(names: impl IntoIterator<Item = &'n str>) -> Vec<Value> {
+pub(crate) fn removals<'n>(names: impl IntoIterator<Item = &'n str>) -> Vec<Value> {
     names.into_iter().map(|name| json!({"remove": name})).collect()
 }
 
@@ -201,7 +173,7 @@ mod tests {
 
     fn routes(document: Value) -> Value {
         let config = Config::read(&document).unwrap().0;
-        NativePart::of(&config).routes(&config, &[])
+        NativePart::of(&config).routes(&config, &[], Failover::Composite)
     }
 
     #[test]
@@ -225,7 +197,15 @@ mod tests {
             ),
             ("cluster", default(), "route/cluster_header".to_owned(), json!("x-canary-cluster")),
             ("no timeout", default(), "route/timeout".to_owned(), json!("0s")),
+            ("its match of gRPC", default(), "match/grpc".to_owned(), json!({})),
             ("deadline", default(), "route/max_stream_duration".to_owned(), json!({"grpc_timeout_header_max": "0s"})),
+            ("no retries", default(), "route/retry_policy".to_owned(), Value::Null),
+            (
+                "what repeats nothing, as often as an order is long",
+                json!({"policies": [{"hosts": ["a"], "fallback": ["v2", "v1"]}, {"hosts": ["b"], "defaultSubset": "v1"}]}),
+                "route/retry_policy".to_owned(),
+                json!({"retry_on": "connect-failure,refused-stream,reset-before-request", "num_retries": 2}),
+            ),
             ("host", default(), "route/host_rewrite_header".to_owned(), json!("x-canary-host")),
             ("no host", json!({"headers": {"host": ""}}), "route/host_rewrite_header".to_owned(), Value::Null),
             ("first mirror", default(), mirrors("0/cluster_header"), json!("x-canary-mirror")),
@@ -275,11 +255,23 @@ mod tests {
     }
 
     #[test]
+    fn only_a_grpc_clients_deadline_holds() {
+        let routes = routes(json!({}));
+        let pointer = "/virtual_hosts/0/routes/1";
+        let other = routes.pointer(pointer).cloned().unwrap();
+        for place in ["/match/grpc", "/route/max_stream_duration"] {
+            assert_eq!(other.pointer(place), None, "{place}");
+        }
+        assert_eq!(other.pointer("/route/cluster_header"), Some(&json!("x-canary-cluster")));
+    }
+
+    #[test]
     fn a_bootstrap_serves_documents_of_one_native_part() {
         let native = |document: Value| NativePart::of(&Config::read(&document).unwrap().0);
         let rules = json!([{"hosts": ["reviews"], "http": [{"route": [{"destination": {"host": "reviews"}}]}]}]);
         for (name, other, place) in [
             ("rules", json!({"virtualServices": rules}), None),
+            ("a fallback order", json!({"policies": [{"hosts": ["a"], "fallback": ["v1"]}]}), None),
             ("limits of faults", json!({"faults": {"maxActive": 7}}), None),
             ("mode", json!({"mode": "version"}), Some("/mode")),
             ("a header", json!({"headers": {"host": "x-host"}}), Some("/headers")),

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use canary_config::{Config, DestinationKey, VirtualService, host};
+use canary_config::{Config, DestinationKey, VirtualService, failover_name, host};
 use serde_json::{Value, json};
 
 use super::{
@@ -26,6 +26,8 @@ pub(super) struct Host {
 struct Target {
     subset: Option<String>,
     cluster: String,
+    /// Whether Envoy goes on from there to other versions.
+    fails_over: bool,
 }
 
 /// The hosts that the proxy serves. The rules' own matches are not repeated: the filter has held the request against them.
@@ -73,8 +75,9 @@ fn targets(config: &Config, service: &VirtualService, versions: &[Version]) -> V
         let subsets = config.versions_picked(&key.host).into_iter();
         subsets.map(|subset| DestinationKey { subset: Some(subset), ..key.clone() })
     });
+    let failover: HashSet<String> = config.failover_clusters().into_iter().map(|cluster| cluster.name).collect();
     let mut targets: Vec<Target> = Vec::new();
-    for target in named.iter().cloned().chain(picked).filter_map(|key| target(config, key, versions)) {
+    for target in named.iter().cloned().chain(picked).filter_map(|key| target(config, key, versions, &failover)) {
         if !targets.contains(&target) {
             targets.push(target);
         }
@@ -83,11 +86,20 @@ fn targets(config: &Config, service: &VirtualService, versions: &[Version]) -> V
 }
 
 /// A destination whose port the request says goes to the first of its version's clusters.
-fn target(config: &Config, key: DestinationKey, versions: &[Version]) -> Option<Target> {
-    let version = versions.iter().find(|version| version.host == key.host && version.subset == key.subset)?;
-    let named = key.port.map(|port| config.clusters.name(&key.host, key.subset.as_deref(), port));
-    let cluster = named.or_else(|| version.clusters.first().cloned())?;
-    Some(Target { subset: key.subset, cluster })
+fn target(config: &Config, key: DestinationKey, versions: &[Version], failover: &HashSet<String>) -> Option<Target> {
+    let subset = key.subset.as_deref();
+    let named = key.port.map(|port| config.clusters.name(&key.host, subset, port));
+    let defined = || versions.iter().find(|version| version.host == key.host && version.subset == key.subset);
+    let cluster = named.or_else(|| defined()?.clusters.first().cloned());
+    // A version that nothing defines has no cluster of its own, but may have those of others after it.
+    let cluster = cluster.unwrap_or_else(|| config.clusters.name(&key.host, subset, 0));
+    let on = failover_name(&cluster);
+    let fails_over = failover.contains(&on);
+    (fails_over || defined().is_some()).then(|| Target {
+        cluster: if fails_over { on } else { cluster },
+        subset: key.subset.clone(),
+        fails_over,
+    })
 }
 
 /// What version mode cannot tell apart: the header names a subset, not its host.
@@ -116,7 +128,7 @@ pub(super) fn ambiguities(config: &Config, versions: &[Version]) -> Vec<Remark> 
 impl Host {
     /// All other hosts: the proxy's own routes.
     pub(super) fn rest() -> Self {
-        let targets = vec![Target { subset: None, cluster: NATIVE_CLUSTER.to_owned() }];
+        let targets = vec![Target { subset: None, cluster: NATIVE_CLUSTER.to_owned(), fails_over: false }];
         Self { name: "all".to_owned(), domains: vec![ANY_HOST.to_owned()], targets }
     }
 
@@ -126,30 +138,34 @@ impl Host {
 
     /// A route for each version, then one for requests without: to the service as a whole where some rule does so, else to
     /// the first rule's first destination.
-    pub(super) fn into_virtual_host(self, version_header: &str) -> Value {
+    pub(super) fn into_virtual_host(self, version_header: &str, retries: Option<&Value>) -> Value {
         let mut seen: HashSet<&str> = HashSet::new();
         let mut routes: Vec<Value> = Vec::new();
         for target in &self.targets {
             let Some(subset) = target.subset.as_deref().filter(|subset| seen.insert(subset)) else { continue };
             let header = json!({"name": version_header, "string_match": {"exact": subset}});
-            routes.push(route(subset, json!({"prefix": "/", "headers": [header]}), &target.cluster));
+            routes.push(route(subset, json!({"prefix": "/", "headers": [header]}), target, retries));
         }
         let whole = self.targets.iter().find(|target| target.subset.is_none());
         if let Some(target) = whole.or(self.targets.first()) {
-            routes.push(route("default", json!({"prefix": "/"}), &target.cluster));
+            routes.push(route("default", json!({"prefix": "/"}), target, retries));
         }
         json!({"name": self.name, "domains": self.domains, "routes": routes})
     }
 }
 
-fn route(name: &str, matched: Value, cluster: &str) -> Value {
-    json!({"name": name, "match": matched, "route": {"cluster": cluster, "timeout": "0s"}})
+fn route(name: &str, matched: Value, target: &Target, retries: Option<&Value>) -> Value {
+    let mut action = json!({"cluster": target.cluster, "timeout": "0s"});
+    if let (Some(retries), Some(fields)) = (retries.filter(|_| target.fails_over), action.as_object_mut()) {
+        fields.insert("retry_policy".to_owned(), retries.clone());
+    }
+    json!({"name": name, "match": matched, "route": action})
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bootstrap::{NativePart, versions::Versions};
+    use crate::bootstrap::{Failover, NativePart, versions::Versions};
 
     /// Domains of the virtual hosts, each with `VERSION → CLUSTER` of its routes, and how many ambiguities there are.
     fn routes(virtual_services: Value, rest: Value) -> (Vec<(String, Vec<String>)>, usize) {
@@ -157,7 +173,7 @@ mod tests {
         document.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
         let config = Config::read(&document).unwrap().0;
         let versions = Versions::of(&config, &document).all;
-        let routes = NativePart::of(&config).routes(&config, &versions);
+        let routes = NativePart::of(&config).routes(&config, &versions, Failover::Aggregate);
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let hosts = routes["virtual_hosts"].as_array().unwrap().iter().map(|host| {
             let domains: Vec<String> = host["domains"].as_array().unwrap().iter().map(text).collect();
@@ -242,7 +258,10 @@ mod tests {
                     "destinationRules": [{"spec": {"host": "web", "subsets": [{"name": "v2"}, {"name": "v3"}]}}],
                 })),
                 vec![
-                    ("web.io".to_owned(), vec!["v1 → web-v1", "v2 → web-v2", "v3 → web-v3", "any → web-v1"]),
+                    (
+                        "web.io".to_owned(),
+                        vec!["v1 → failover|web-v1", "v2 → failover|web-v2", "v3 → web-v3", "any → failover|web-v1"],
+                    ),
                     rest.clone(),
                 ],
                 0,

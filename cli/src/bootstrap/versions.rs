@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     NATIVE_CLUSTER, Remark,
+    names::VERSION,
     traffic_policy::{Reading, TrafficPolicy},
 };
 
@@ -32,6 +33,11 @@ impl Version {
     /// The subset's name, or `default`.
     pub(crate) fn name(&self) -> &str {
         self.subset.as_deref().unwrap_or("default")
+    }
+
+    /// What its endpoints say of themselves.
+    pub(crate) fn metadata(&self) -> Value {
+        self.subset.as_ref().map_or_else(|| json!({}), |subset| json!({VERSION: subset}))
     }
 
     /// As `--upstream` names it: `reviews.default.svc.cluster.local/v2`.
@@ -64,6 +70,9 @@ impl Versions {
         let destinations = config.destinations();
         for (host, subsets) in subsets_by_host(config, &destinations) {
             let ports = known_ports(config, &destinations, host);
+            if ports.is_none() {
+                versions.name_undefined(config, host, &subsets);
+            }
             for subset in subsets {
                 let policy = versions.policy(config, document, host, subset);
                 versions.add(config, host, subset, ports.as_ref(), policy);
@@ -97,6 +106,16 @@ impl Versions {
             self.names.insert(version.key(), cluster.clone());
         }
         self.all.push(version);
+    }
+
+    /// Versions that may be picked though nothing defines them have no cluster, but a name: by it the failover cluster is known.
+    fn name_undefined(&mut self, config: &Config, host: &str, defined: &BTreeSet<Option<&str>>) {
+        for subset in config.versions_picked(host) {
+            let is_named = defined.contains(&Some(subset.as_str())) || !config.clusters.needs_port(host, Some(&subset));
+            if !is_named {
+                self.names.insert(format!("{host}/{subset}"), config.clusters.name(host, Some(&subset), 0));
+            }
+        }
     }
 
     fn policy(&mut self, config: &Config, document: &Value, host: &str, subset: Option<&str>) -> TrafficPolicy {

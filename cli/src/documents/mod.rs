@@ -161,6 +161,19 @@ impl Document {
     }
 }
 
+/// Sets a field of a document that has been read before, so that its sections are objects.
+pub(crate) fn set(document: &mut Value, pointer: &str, value: Value) {
+    let mut place = document;
+    for field in pointer.split('/').skip(1) {
+        if !place.is_object() {
+            *place = json!({});
+        }
+        let Value::Object(fields) = place else { return };
+        place = fields.entry(field).or_insert(Value::Null);
+    }
+    *place = value;
+}
+
 fn is_manifest(value: &Value) -> bool {
     !kind_of(value).is_empty()
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     address::HostPort,
-    bootstrap::{self, NATIVE_CLUSTER, Plan, Ports, Serving, Source, Upstream},
+    bootstrap::{self, Failover, NATIVE_CLUSTER, Plan, Ports, Serving, Source, Upstream},
     console,
     flags::EnvoyFlags,
     run::Surroundings,
@@ -33,7 +33,8 @@ impl BootstrapArgs {
     pub(super) fn print(&self) -> Result<(), Vec<String>> {
         let one = |error: String| vec![format!("error: {error}")];
         let ports = self.flags.ports().map_err(one)?;
-        let plan = Plan::load(&self.flags.config, self.flags.guarding())?;
+        let failover = self.flags.failover.unwrap_or(Failover::Aggregate);
+        let plan = Plan::load(&self.flags.config, failover)?;
         bootstrap::check_upstreams(&plan.versions, &self.flags.upstream).map_err(one)?;
         // A path that is given may be one of another machine.
         let wasm = self.flags.wasm.clone().map_or_else(|| Surroundings::of_process().wasm(None), Ok).map_err(one)?;
@@ -104,8 +105,10 @@ impl Rendering {
                 Serving::Address(address) => address,
                 Serving::Echo => stand(version.service(), version.name())?,
             };
-            clusters.extend(version.clusters.iter().map(|name| bootstrap::cluster(name, &address, &version.policy)));
+            let cluster = |name: &String| bootstrap::cluster(name, &address, &version.policy, Some(version.metadata()));
+            clusters.extend(version.clusters.iter().map(cluster));
         }
+        clusters.extend(plan.failover_clusters().into_values());
         let native = stand(NATIVE_CLUSTER, "default")?;
         let document = format!("{:#}", plan.document);
         let source = Source::Inline { clusters, document: &document };
@@ -120,7 +123,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{bootstrap::Guarding, documents::Document};
+    use crate::documents::Document;
 
     fn plan(directory: &Path) -> Plan {
         let document = json!({
@@ -134,7 +137,7 @@ mod tests {
         });
         let file = directory.join("canary.json");
         std::fs::write(&file, document.to_string()).unwrap();
-        Plan::load(&file, Guarding::IfUseful).unwrap()
+        Plan::load(&file, Failover::Aggregate).unwrap()
     }
 
     #[test]
@@ -177,7 +180,7 @@ mod tests {
             (format!("{manager}/upgrade_configs"), json!([{"upgrade_type": "websocket"}])),
             (format!("{routes}/0/match/headers"), json!([{"name": "x-steer", "present_match": true}])),
             (format!("{routes}/0/route/cluster_header"), json!("x-steer")),
-            (format!("{routes}/1/route/cluster"), json!("native")),
+            (format!("{routes}/2/route/cluster"), json!("native")),
             (
                 format!("{manager}/access_log/0/typed_config/log_format/json_format/canary"),
                 json!("%FILTER_STATE(wasm.canary:PLAIN)%"),

@@ -24,8 +24,19 @@ pub(super) struct CommentedList {
 }
 
 impl Manifest {
+    /// Prints objects to standard output in this order, below the command that has made them.
+    pub(super) fn print_all(manifests: impl IntoIterator<Item = Self>) -> Result<(), Vec<String>> {
+        let mut command = vec![command_line(), String::new()];
+        for mut manifest in manifests {
+            command.append(&mut manifest.comments);
+            manifest.comments = std::mem::take(&mut command);
+            manifest.print()?;
+        }
+        Ok(())
+    }
+
     /// Prints it to standard output, as a YAML document that others may follow.
-    pub(super) fn print(&self) -> Result<(), Vec<String>> {
+    fn print(&self) -> Result<(), Vec<String>> {
         let text = self.text().map_err(|error| vec![format!("error: {error}")])?;
         console::say(text.trim_end());
         Ok(())
@@ -59,7 +70,7 @@ fn indented(text: &str, indent: &str) -> String {
 }
 
 /// The command line of this process, as a shell takes it.
-pub(super) fn command_line() -> String {
+fn command_line() -> String {
     let arguments = std::env::args_os().skip(1).map(|argument| quoted(&argument.to_string_lossy()));
     std::iter::once("canaryctl".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
 }

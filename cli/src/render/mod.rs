@@ -4,9 +4,11 @@ mod advice;
 mod annotations;
 mod bootstrap;
 mod envoy_filter;
+mod failover;
 mod kind;
 mod manifest;
 mod net;
+mod patches;
 mod plugin;
 mod version_rules;
 mod virtual_services;
@@ -44,18 +46,20 @@ enum What {
     ///
     /// The document goes into its pluginConfig, with proxy.gateways as the proxies need it. A document that says nothing of
     /// its mode is one of mode version. Comments say what to know before it is applied. With FAIL_OPEN an EnvoyFilter follows,
-    /// so that a proxy that starts while the document is bad serves by the native routes.
+    /// so that a proxy that starts while the document is bad serves by the native routes. Where a policy has a fallback order two come
+    /// before it: the failover clusters, and the routes to them.
     #[command(name = "wasmplugin")]
     WasmPlugin(Box<PluginArgs>),
     /// The same as a TrafficExtension, for Istio 1.30 and later
     #[command(name = "trafficextension")]
     TrafficExtension(Box<PluginArgs>),
-    /// The EnvoyFilter that brings the filter, its route and its guard into Istio's proxies, in mode cluster
+    /// The EnvoyFilter that brings the filter and its route into Istio's proxies, in mode cluster
     ///
-    /// The guard is there where a policy has a fallback order. Comments say what each part is for.
+    /// Where a policy has a fallback order another one comes before it, with the failover clusters. Comments say what each part is
+    /// for.
     #[command(name = "envoyfilter")]
     EnvoyFilter(Box<PluginArgs>),
-    /// The annotation of Pods for the filter's metrics and the guard, for `kubectl patch deployment NAME --patch-file FILE`
+    /// The annotation of Pods for the filter's metrics, for `kubectl patch deployment NAME --patch-file FILE`
     Annotations,
 }
 

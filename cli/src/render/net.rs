@@ -3,9 +3,10 @@
 use canary_config::Config;
 
 use super::{
-    envoy_filter::{PRIORITY, discovered_or, envoy_filter, http_filter, without_clients_copies},
+    envoy_filter::discovered_or,
     kind::Kind,
     manifest::Manifest,
+    patches::{PRIORITY, envoy_filter, http_filter, without_clients_copies},
     plugin::Plugin,
 };
 use crate::bootstrap::{

@@ -6,7 +6,11 @@ use canary_config::{Config, MESH, Mode, VirtualService};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use crate::{console, documents::Document};
+use crate::{
+    bootstrap::Failover,
+    console,
+    documents::{Document, set},
+};
 
 /// The name that all filters of the manifests have in Envoy: their `root_id`, and in its log.
 pub(super) const PLUGIN: &str = "canary";
@@ -65,6 +69,9 @@ pub(super) struct PluginArgs {
     /// later
     #[arg(long, allow_negative_numbers = true)]
     priority: Option<i32>,
+    /// How the proxies go from a version that cannot serve to the next: composite from Envoy 1.40 on
+    #[arg(long, value_enum, default_value_t = Failover::Aggregate)]
+    failover: Failover,
 }
 
 /// What kind of proxy.
@@ -255,6 +262,7 @@ pub(super) struct Plugin {
     pub(super) pull_policy: PullPolicy,
     pub(super) fail_strategy: FailStrategy,
     pub(super) priority: Option<i32>,
+    pub(super) failover: Failover,
     pub(super) config: Config,
     /// As the filter gets it.
     pub(super) document: Value,
@@ -282,8 +290,18 @@ impl PluginArgs {
         let name = if mode == Mode::Version { "version" } else { "cluster" };
         set(&mut document.value, "/mode", json!(name));
         set(&mut document.value, "/proxy/gateways", json!(gateways));
+        let has_failover = !config.failover_clusters().is_empty();
+        if has_failover {
+            set(&mut document.value, "/clusters/failover", json!(true));
+        }
         let (config, warnings) = document.read()?;
         document.notes.iter().chain(&warnings).for_each(console::complain);
+        for host in config.hosts_without_failover() {
+            let text = format!(
+                "note: {host} has a fallback order, but its port is not known: list it here, else a version that cannot serve costs the requests that find it out"
+            );
+            console::complain(format_args!("{}: {text}", document.origin("/services")));
+        }
         let selectors = match (workload, self.target_refs.is_empty(), self.selectors.is_empty()) {
             (Workload::Gateway, true, true) => {
                 let (key, value) = INGRESS_GATEWAY;
@@ -307,6 +325,7 @@ impl PluginArgs {
             pull_policy: self.pull_policy,
             fail_strategy: self.fail_strategy,
             priority: self.priority,
+            failover: self.failover,
             config,
             document: document.value,
             file: self.config,
@@ -404,19 +423,6 @@ fn named_gateways(config: &Config) -> BTreeSet<String> {
         service.gateways.iter().filter(|gateway| *gateway != MESH).map(qualified)
     });
     named.collect()
-}
-
-/// Sets a field of the document, which has been read before, so that it is an object.
-fn set(document: &mut Value, pointer: &str, value: Value) {
-    let mut place = document;
-    for field in pointer.split('/').skip(1) {
-        if !place.is_object() {
-            *place = json!({});
-        }
-        let Value::Object(fields) = place else { return };
-        place = fields.entry(field).or_insert(Value::Null);
-    }
-    *place = value;
 }
 
 impl Plugin {

@@ -23,11 +23,41 @@ pub(super) fn by_version(
         let target = written.pointer(&format!("/route/{}", version.index)).cloned().unwrap_or_default();
         if let Some(fields) = own.as_object_mut() {
             fields.insert("match".to_owned(), matches(&written, header, &version.subset));
+            if config
+                .policy_of(&version.host)
+                .is_some_and(|policy| policy.after(Some(&version.subset)).next().is_some())
+            {
+                fields.insert("name".to_owned(), json!(name(rule, config, &version.subset)));
+            }
             fields.insert("route".to_owned(), json!([version.target(target)]));
         }
         own
     });
     rules.chain([written.clone()]).collect()
+}
+
+/// What stands between the name of a rule and the version that its route is for.
+const VERSION_MARK: &str = "@";
+/// What stands between the name of a rule and its number over all rules, where its name alone is not its own.
+const NUMBER_MARK: &str = "#";
+
+/// The name of a rule for one version, by which the failover of its route is found: no other rule of the document has it.
+fn name(rule: &HttpRoute, config: &Config, version: &str) -> String {
+    let all = || config.virtual_services.iter().flat_map(|service| &service.http);
+    let is_own = !rule.name.is_empty()
+        && !rule.name.contains(NUMBER_MARK)
+        && all().filter(|other| other.name == rule.name).count() == 1;
+    let number = all().position(|other| other.at == rule.at).unwrap_or_default();
+    let kind = if rule.name.is_empty() { "rule" } else { &rule.name };
+    let numbered = (1..).map(|marks| format!("{kind}{}{number}", NUMBER_MARK.repeat(marks)));
+    let mut bases = is_own.then(|| rule.name.clone()).into_iter().chain(numbered).map(|base| base + VERSION_MARK);
+    let is_free = |base: &String| !all().any(|other| other.name.starts_with(base));
+    bases.find(is_free).unwrap_or_default() + version
+}
+
+/// Whether a rule of this name is for one version.
+pub(super) fn is_of_version(name: &str, version: &str) -> bool {
+    name.strip_suffix(version).is_some_and(|rest| rest.ends_with(VERSION_MARK))
 }
 
 /// A subset that the filter can pick for a rule.

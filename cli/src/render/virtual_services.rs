@@ -6,7 +6,7 @@ use canary_config::{Config, Headers, HttpRoute, HttpRouteDestination, Mode, Virt
 use serde_json::{Value, json};
 
 use super::{
-    manifest::{Manifest, command_line},
+    manifest::Manifest,
     plugin::RUN_ON,
     version_rules::{by_version, hidden},
 };
@@ -27,7 +27,7 @@ impl VirtualServiceArgs {
         let told = |remarks: Vec<Remark>| -> Vec<String> {
             remarks.iter().map(|remark| format!("{}: {}", document.origin(&remark.at), remark.text)).collect()
         };
-        let objects = render(&document.value, &config).map_err(told)?;
+        let objects = objects(&document.value, &config).map_err(told)?;
         if objects.is_empty() {
             return Err(vec![format!("{}: there is no VirtualService in it", self.config)]);
         }
@@ -40,17 +40,13 @@ impl VirtualServiceArgs {
         told([reordered(&config), hidden(&config)].concat()).iter().for_each(console::complain);
         let header = config.headers.version().unwrap_or_default();
         let mut comments = comments(header);
-        for object in objects {
-            Manifest { comments: std::mem::take(&mut comments), object, list: None }.print()?;
-        }
-        Ok(())
+        let manifest = |object| Manifest { comments: std::mem::take(&mut comments), object, list: None };
+        Manifest::print_all(objects.into_iter().map(manifest))
     }
 }
 
 fn comments(header: &str) -> Vec<String> {
     vec![
-        command_line(),
-        String::new(),
         format!("The routes of mode version: each rule once for each of its versions, with a match of {header}, then as it is,"),
         "for requests without that header: those of before the plugin, and where its module cannot be had. So apply this before".to_owned(),
         "the plugin, and take it away after it. Until both are new the share of a version may be that of before; nothing fails.".to_owned(),
@@ -59,7 +55,7 @@ fn comments(header: &str) -> Vec<String> {
 }
 
 /// The objects of a document that `config` was read from, or everything that keeps it from being expressed.
-fn render(document: &Value, config: &Config) -> Result<Vec<Value>, Vec<Remark>> {
+pub(super) fn objects(document: &Value, config: &Config) -> Result<Vec<Value>, Vec<Remark>> {
     let Some(header) = config.headers.version() else {
         let why = "the native routes match this header; it cannot be turned off";
         return Err(vec![Remark::new("/headers/version", why)]);
@@ -267,7 +263,7 @@ mod tests {
             ),
         ] {
             let config = Config::read(&document).unwrap().0;
-            match (render(&document, &config), expected) {
+            match (objects(&document, &config), expected) {
                 (Ok(_), None) => {}
                 (Err(remarks), Some(expected)) => {
                     let told: Vec<_> = remarks.iter().map(|remark| format!("{}: {}", remark.at, remark.text)).collect();
@@ -295,6 +291,35 @@ mod tests {
             ("no split", rule(operations("request", "x-a"), operations("request", "x-a"), &[1]), 0),
         ] {
             assert_eq!(reordered(&Config::read(&document).unwrap().0).len(), told, "{name}");
+        }
+    }
+
+    /// By the name of a version's rule the failover of its route is found, so no other rule may have it.
+    #[test]
+    fn rules_of_versions_have_names_of_their_own() {
+        for (row, names, expected) in [
+            ("one name each", &["a", "b"][..], &["a@v2", "b@v2"][..]),
+            ("no names", &["", ""], &["rule#0@v2", "rule#1@v2"]),
+            ("one name twice", &["b", "b", "c"], &["b#0@v2", "b#1@v2", "c@v2"]),
+            ("a name like a number", &["b", "b", "b-0"], &["b#0@v2", "b#1@v2", "b-0@v2"]),
+            ("a name like a numbered one", &["b", "b", "b#1"], &["b#0@v2", "b#1@v2", "b#1#2@v2"]),
+            ("a name like a version's", &["a", "a@v2"], &["a#0@v2", "a@v2@v2"]),
+            ("names like all of these", &["b", "b", "b#0@v2"], &["b##0@v2", "b#1@v2", "b#0@v2#2@v2"]),
+        ] {
+            let http: Vec<_> = names
+                .iter()
+                .map(|name| json!({"name": name, "route": [destination("reviews", Some("v2"), 1)]}))
+                .collect();
+            let document = json!({
+                "mode": "version",
+                "virtualServices": [{"metadata": {"name": "reviews"}, "spec": {"hosts": ["reviews"], "http": http}}],
+                "policies": [{"hosts": ["reviews"], "defaultSubset": "v1"}],
+            });
+            let found = objects(&document, &Config::read(&document).unwrap().0).unwrap();
+            let rules = found[0]["spec"]["http"].as_array().unwrap();
+            let named = rules.iter().filter_map(|rule| rule["name"].as_str());
+            let found: Vec<_> = named.filter(|name| name.ends_with("@v2") && !names.contains(name)).collect();
+            assert_eq!(found, expected, "{row}");
         }
     }
 
@@ -373,7 +398,7 @@ mod tests {
             fields.extend(more.as_object().unwrap().clone());
             fields.insert("destinationRules".to_owned(), json!([subsets("reviews"), subsets("ratings")]));
             let config = Config::read(&document).unwrap().0;
-            let objects = render(&document, &config).unwrap();
+            let objects = objects(&document, &config).unwrap();
             let rules = objects[0].pointer("/spec/http").and_then(Value::as_array).unwrap();
             let (last, of_versions) = rules.split_last().unwrap();
             assert_eq!(last, document.pointer("/virtualServices/0/spec/http/0").unwrap(), "{name}");
@@ -415,7 +440,7 @@ mod tests {
         let rules = |document: &Value| Config::read(document).unwrap().0;
         let cluster_mode = rules(&json!({"virtualServices": [all]}));
         let version_mode = rules(&json!({"virtualServices": [all], "mode": "version"}));
-        let rendered = render(&json!({"virtualServices": [all]}), &cluster_mode).unwrap();
+        let rendered = objects(&json!({"virtualServices": [all]}), &cluster_mode).unwrap();
         // Native routes read the header that the filter keeps from its own rules.
         let native = rules(&json!({"virtualServices": rendered, "headers": {"version": ""}}));
         let [cluster_mode, version_mode, native] =

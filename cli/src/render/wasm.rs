@@ -4,9 +4,9 @@ use canary_config::{FaultDelayer, Mode};
 use serde_json::{Value, json};
 
 use super::{
-    advice,
+    advice, failover,
     kind::Kind,
-    manifest::{Manifest, command_line},
+    manifest::Manifest,
     net::net,
     plugin::{FailStrategy, PLUGIN, Plugin, PluginArgs, RUN_ON, Workload},
 };
@@ -23,11 +23,13 @@ pub(super) fn print(kind: Kind, args: PluginArgs) -> Result<(), Vec<String>> {
         let why = "the routes of the VirtualService match this header; it cannot be turned off";
         return Err(plugin.refuse("/headers/version", why));
     }
-    Manifest { comments: comments(kind, &plugin), object: object(kind, &plugin), list: None }.print()?;
-    match plugin.fail_strategy {
-        FailStrategy::Open => net(kind, &plugin).print(),
-        FailStrategy::Close | FailStrategy::Reload => Ok(()),
-    }
+    let own = Manifest { comments: comments(kind, &plugin), object: object(kind, &plugin), list: None };
+    let net = match plugin.fail_strategy {
+        FailStrategy::Open => Some(net(kind, &plugin)),
+        FailStrategy::Close | FailStrategy::Reload => None,
+    };
+    let before = failover::clusters(&plugin, None).into_iter().chain(failover::version_routes(&plugin)?);
+    Manifest::print_all(before.chain([own]).chain(net))
 }
 
 fn object(kind: Kind, plugin: &Plugin) -> Value {
@@ -81,8 +83,6 @@ fn comments(kind: Kind, plugin: &Plugin) -> Vec<String> {
         Kind::TrafficExtension => "TrafficExtension is known to Istio from 1.30 on; before, use WasmPlugin.",
     };
     let mut lines = vec![
-        command_line(),
-        String::new(),
         format!("canary-filter for {}, mode version: it picks the version and names it in {header}.", plugin.proxies()),
         "Apply what `canaryctl render virtualservice` prints of the same rules first: its routes read that header, and"
             .to_owned(),

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     address::HostPort,
-    bootstrap::{self, Guarding, NATIVE_CLUSTER, Plan, Ports, Upstream},
+    bootstrap::{self, Failover, NATIVE_CLUSTER, Plan, Ports, Upstream},
     console, runtime,
 };
 
@@ -58,6 +58,9 @@ pub struct Args {
     /// name what the configuration has no use for [default: an echo server]
     #[arg(long, value_name = "SERVICE/SUBSET=HOST:PORT|none")]
     upstream: Vec<Upstream>,
+    /// How Envoy goes from a version that cannot serve to the next: composite from Envoy 1.40 on
+    #[arg(long, value_enum, default_value_t = Failover::Aggregate)]
+    failover: Failover,
 }
 
 impl Args {
@@ -68,7 +71,7 @@ impl Args {
 
     async fn deliver(self) -> Result<ExitCode, String> {
         let watch = Watch::start(&self.config).await;
-        let Some(plan) = load(&self.config, Guarding::Always) else { return Ok(ExitCode::FAILURE) };
+        let Some(plan) = load(&self.config, self.failover) else { return Ok(ExitCode::FAILURE) };
         let stop = runtime::termination().map_err(|error| format!("cannot wait for signals: {error}"))?;
         let files = Files::within(&self.files);
         let site = Site { listen: self.listen, host: self.here.host().to_owned() };
@@ -110,7 +113,7 @@ impl Args {
         console::say("configuration 1 in force; edits of the file are followed");
         loop {
             tokio::select! {
-                () = watch.changed() => force.renew(Guarding::Always, rollout, &admin).await,
+                () = watch.changed() => force.renew(self.failover, rollout, &admin).await,
                 () = readiness.changed() => match rollout.follow_readiness(&admin).await {
                     Ok(before) => announce::changes(&before, rollout.served()),
                     Err(failure) => console::complain(failure),

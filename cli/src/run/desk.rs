@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::Path};
 
 use super::rollout::Stand;
-use crate::{address::HostPort, bootstrap::Guarding};
+use crate::{address::HostPort, bootstrap::Failover};
 
 /// Where one may look at what runs.
 pub(super) struct Interfaces {
@@ -16,6 +16,6 @@ pub(super) struct Desk<'a> {
     pub(super) file: &'a Path,
     pub(super) envoy: String,
     pub(super) wasm: &'a Path,
-    pub(super) guarding: Guarding,
+    pub(super) failover: Failover,
     pub(super) native: Stand,
 }

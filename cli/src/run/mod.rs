@@ -28,7 +28,7 @@ use self::{
 };
 use crate::{
     address::HostPort,
-    bootstrap::{self, Guarding, NATIVE_CLUSTER, NativePart, Plan, Ports, Source},
+    bootstrap::{self, Failover, NATIVE_CLUSTER, NativePart, Plan, Ports, Source},
     console,
     flags::EnvoyFlags,
     runtime,
@@ -64,9 +64,10 @@ async fn run(args: Args) -> Result<ExitCode, String> {
         return Err(format!("--config: {} is no file whose edits could be followed", flags.config.display()));
     }
     let watch = Watch::start(&flags.config).await;
-    let Some(plan) = load(&flags.config, flags.guarding()) else { return Ok(ExitCode::FAILURE) };
-    bootstrap::check_upstreams(&plan.versions, &flags.upstream)?;
     let version = envoy::version(&binary).await?;
+    let failover = flags.failover.unwrap_or_else(|| Failover::of_version(&version));
+    let Some(plan) = load(&flags.config, failover) else { return Ok(ExitCode::FAILURE) };
+    bootstrap::check_upstreams(&plan.versions, &flags.upstream)?;
     check_free("--port", ports.listener)?;
     check_free("--admin-port", ports.admin)?;
     let board = if no_board { None } else { Some(board::listen(board_port).await?) };
@@ -88,7 +89,7 @@ async fn run(args: Args) -> Result<ExitCode, String> {
         file: &flags.config,
         envoy: format!("Envoy {version} ({})", binary.display()),
         wasm: &wasm,
-        guarding: flags.guarding(),
+        failover,
         native,
     };
     let outcome = tokio::select! {
@@ -104,8 +105,8 @@ async fn run(args: Args) -> Result<ExitCode, String> {
 }
 
 /// Reads the configuration; `None` when it is refused, and then everything that is wrong has been shown.
-fn load(file: &Path, guarding: Guarding) -> Option<Plan> {
-    match Plan::load(file, guarding) {
+fn load(file: &Path, failover: Failover) -> Option<Plan> {
+    match Plan::load(file, failover) {
         Ok(plan) => Some(plan),
         Err(errors) => {
             errors.iter().for_each(console::complain);
@@ -146,7 +147,7 @@ impl Desk<'_> {
         let mut force = Force::of(plan, self.file, "run");
         loop {
             watch.changed().await;
-            force.renew(self.guarding, rollout, &admin).await;
+            force.renew(self.failover, rollout, &admin).await;
         }
     }
 
@@ -184,8 +185,8 @@ impl<'a> Force<'a> {
     }
 
     /// Takes up the file as it is now, or says why not.
-    async fn renew(&mut self, guarding: Guarding, rollout: &mut Rollout<'_>, admin: &Admin) {
-        let Some(plan) = load(self.file, guarding) else {
+    async fn renew(&mut self, failover: Failover, rollout: &mut Rollout<'_>, admin: &Admin) {
+        let Some(plan) = load(self.file, failover) else {
             console::complain(format_args!("edit refused; configuration {} stays in force", self.number));
             return;
         };

@@ -116,6 +116,8 @@ pub(super) struct Rollout<'a> {
     stands: BTreeMap<String, Stand>,
     /// What is in force.
     served: Vec<Served>,
+    /// The failover clusters in force, by name.
+    failover: BTreeMap<String, Value>,
     /// What Envoy was told last.
     routes: Value,
 }
@@ -135,6 +137,7 @@ impl<'a> Rollout<'a> {
             refused: [0; 3],
             stands: BTreeMap::new(),
             served: Vec::new(),
+            failover: BTreeMap::new(),
             routes: Value::Null,
         }
     }
@@ -170,7 +173,8 @@ impl<'a> Rollout<'a> {
     /// Writes the files that Envoy is to find when it starts.
     pub(super) async fn prepare(&mut self, plan: &Plan) -> Result<(), Failure> {
         self.served = self.serve(&plan.versions).await?;
-        self.write_clusters(&clusters(&self.served))?;
+        self.failover = plan.failover_clusters();
+        self.write_clusters(&self.clusters())?;
         self.write_routes(plan.routes())?;
         self.document = plan.document.to_string();
         self.write_filter()?;
@@ -196,19 +200,21 @@ impl<'a> Rollout<'a> {
     /// go. When Envoy refuses, what was in force stays so. Returns what was in force before.
     pub(super) async fn apply(&mut self, plan: &Plan, admin: &Admin) -> Result<Vec<Served>, Failure> {
         let next = self.serve(&plan.versions).await?;
-        let mut both = clusters(&self.served);
-        both.extend(clusters(&next));
+        let failover = plan.failover_clusters();
+        let mut both = self.clusters();
+        both.extend(clusters(&next, &failover));
         let routes = self.routes.clone();
         let switched = self.switch(plan, &both, admin).await;
         let before = self.served.clone();
         let restored = match switched {
             Ok(()) => {
                 self.served = next;
+                self.failover = failover;
                 Ok(())
             }
             Err(_) => self.push_routes(routes, admin).await,
         };
-        let kept = self.push_clusters(&clusters(&self.served), admin).await;
+        let kept = self.push_clusters(&self.clusters(), admin).await;
         let in_use = |key: &String| self.served.iter().any(|served| served.echo && served.version.key() == *key);
         self.stands.retain(|key, _| in_use(key));
         switched.and(restored).and(kept).map(|()| before)
@@ -220,9 +226,14 @@ impl<'a> Rollout<'a> {
         let next = self.serve(&versions).await?;
         let before = std::mem::replace(&mut self.served, next);
         if before != self.served {
-            self.push_clusters(&clusters(&self.served), admin).await?;
+            self.push_clusters(&self.clusters(), admin).await?;
         }
         Ok(before)
+    }
+
+    /// The clusters in force.
+    fn clusters(&self) -> BTreeMap<String, Value> {
+        clusters(&self.served, &self.failover)
     }
 
     async fn switch(&mut self, plan: &Plan, clusters: &BTreeMap<String, Value>, admin: &Admin) -> Result<(), Failure> {
@@ -306,13 +317,14 @@ fn filter_statistics() -> String {
     format!("extension_config_discovery.http_filter.{FILTER_NAME}")
 }
 
-fn clusters(served: &[Served]) -> BTreeMap<String, Value> {
+/// The clusters of versions that somebody serves, and those that go on from one version to others.
+fn clusters(served: &[Served], failover: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     let named = served.iter().filter_map(|served| Some((served, served.by.as_ref()?)));
-    let clusters = named.flat_map(|(served, by)| {
-        let policy = &served.version.policy;
-        served.version.clusters.iter().map(move |name| (name.clone(), bootstrap::cluster(name, by, policy)))
+    let clusters = named.flat_map(|(Served { version, .. }, by)| {
+        let cluster = |name: &String| bootstrap::cluster(name, by, &version.policy, Some(version.metadata()));
+        version.clusters.iter().map(move |name| (name.clone(), cluster(name)))
     });
-    clusters.collect()
+    clusters.chain(failover.iter().map(|(name, cluster)| (name.clone(), cluster.clone()))).collect()
 }
 
 async fn refused_so_far(admin: &Admin, statistics: &str) -> u64 {

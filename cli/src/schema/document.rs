@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use schemars::{JsonSchema, Schema};
-use serde_json::{Map, Value, json};
+use schemars::JsonSchema;
 
 use super::objects::{AnyService, DestinationRuleEntry, VirtualServiceEntry};
 use super::policy::Policy;
@@ -11,10 +10,8 @@ use super::values::{Duration, Gateways, HeaderName, Labels};
 
 /// The configuration of canary-filter: one document, as JSON in Envoy's `configuration` and Istio's `pluginConfig`.
 #[derive(Debug, JsonSchema)]
-#[schemars(rename_all = "camelCase", deny_unknown_fields, transform = say_what_a_guard_takes)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Configuration {
-    /// The filter's second role: `guard`. Such a document holds `role`, `guard` and `headers` only.
-    pub role: Option<Role>,
     /// Who carries out the rules.
     #[schemars(extend("default" = "cluster"))]
     pub mode: Option<Mode>,
@@ -34,8 +31,6 @@ pub struct Configuration {
     pub faults: Option<FaultSettings>,
     /// What the VirtualService API has no words for.
     pub policies: Option<Vec<Policy>>,
-    /// How the guard judges clusters.
-    pub guard: Option<Guard>,
     /// Who may force a version or ask for an explanation; nobody by default.
     pub overrides: Option<Overrides>,
     /// Rules on trial: each section stands in place of the live one of that name. They are compared and never carried out.
@@ -44,25 +39,6 @@ pub struct Configuration {
     pub metrics: Option<Metrics>,
     /// Filter state, for access logs and traces.
     pub filter_state: Option<FilterState>,
-}
-
-/// A guard's document takes its rules from the filter before it.
-fn say_what_a_guard_takes(schema: &mut Schema) {
-    let Some(Value::Object(fields)) = schema.get("properties") else { return };
-    let others = fields.keys().filter(|name| !["role", "guard", "headers"].contains(&name.as_str()));
-    let why = "a guard's document holds role, guard and headers; the rules come from the filter before it";
-    let absent: Map<_, _> =
-        others.map(|name| (name.clone(), json!({"type": "null", "errorMessage": why, "doNotSuggest": true}))).collect();
-    schema.insert("if".to_owned(), json!({"properties": {"role": {"const": "guard"}}, "required": ["role"]}));
-    schema.insert("then".to_owned(), json!({"properties": absent}));
-}
-
-/// The filter's second role.
-#[derive(Debug, JsonSchema)]
-#[schemars(rename_all = "camelCase")]
-pub enum Role {
-    /// Stands right before the router and moves requests away from clusters that cannot serve.
-    Guard,
 }
 
 /// Who carries out the rules.
@@ -87,6 +63,10 @@ pub struct Clusters {
     pub template: Option<String>,
     /// Exact names, which win: `host/subset`, or the host alone, to the cluster.
     pub names: Option<BTreeMap<String, String>>,
+    /// Whether the proxy has the failover clusters of the document's policies, `failover|` before the name of a version's own
+    /// cluster. `canaryctl` sets it where it writes them.
+    #[schemars(extend("default" = false))]
+    pub failover: Option<bool>,
 }
 
 /// Names of the control headers; `""` turns one off.
@@ -151,26 +131,6 @@ pub enum FaultDelayer {
     Timer,
     /// Envoy's native fault filter, told by `x-envoy-fault-*` headers; it follows this filter in the chain, in header mode.
     FaultFilter,
-}
-
-/// How the guard judges clusters.
-#[derive(Debug, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct Guard {
-    /// What may be believed of a cluster's number of endpoints; absent is `learned`, unless the other role's document says more.
-    pub endpoints: Option<Endpoints>,
-}
-
-/// What a cluster's number of endpoints may be believed to say.
-#[derive(Debug, JsonSchema)]
-#[schemars(rename_all = "camelCase")]
-pub enum Endpoints {
-    /// A 0 counts for a cluster that this worker has seen with endpoints.
-    Learned,
-    /// A 0 always counts.
-    Trusted,
-    /// The number is not looked at.
-    Ignored,
 }
 
 /// Who may force a version or ask for an explanation.

@@ -34,7 +34,71 @@ pub struct Policy {
     pub faults: Option<Vec<VersionFault>>,
     /// Versions that fail are ejected for a while.
     pub failure_accrual: Option<FailureAccrual>,
+    /// Which requests may be repeated on the next version of the order, and after what.
+    pub retry_next: Option<RetryNext>,
 }
+
+/// Which requests may be repeated on the next version, beside those that no upstream has got.
+#[derive(Debug, JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RetryNext {
+    /// Envoy's conditions. Those of gRPC need `POST` among the methods.
+    pub on: Option<Vec<RetryCondition>>,
+    /// Statuses that are retried.
+    pub statuses: Option<Vec<RetriableStatus>>,
+    /// The methods of requests that may be repeated; absent are GET, HEAD and OPTIONS.
+    #[schemars(length(min = 1))]
+    pub methods: Option<Vec<Method>>,
+    /// Tries after the first, at most as many as the order is long; absent means as many. Envoy counts all tries of a request together.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub attempts: Option<u32>,
+    /// Limit of each try.
+    pub per_try_timeout: Option<Duration>,
+}
+
+/// What Envoy calls a failure.
+#[derive(Debug, JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+pub enum RetryCondition {
+    /// Any answer of the class, no answer, or a reset.
+    #[schemars(rename = "5xx")]
+    Any5xx,
+    /// 502, 503 and 504.
+    GatewayError,
+    /// No answer: the connection or the stream has broken, or a time limit is over.
+    Reset,
+    /// The same before the request was sent.
+    ResetBeforeRequest,
+    /// No connection.
+    ConnectFailure,
+    /// 409.
+    #[schemars(rename = "retriable-4xx")]
+    Retriable4xx,
+    /// The upstream has refused the stream.
+    RefusedStream,
+    /// The statuses of `statuses`.
+    RetriableStatusCodes,
+    /// An Envoy has limited the rate.
+    EnvoyRatelimited,
+    /// gRPC's CANCELLED.
+    Cancelled,
+    /// gRPC's DEADLINE_EXCEEDED.
+    DeadlineExceeded,
+    /// gRPC's INTERNAL.
+    Internal,
+    /// gRPC's RESOURCE_EXHAUSTED.
+    ResourceExhausted,
+    /// gRPC's UNAVAILABLE.
+    Unavailable,
+}
+
+/// A status that is retried.
+#[derive(Debug, JsonSchema)]
+pub struct RetriableStatus(#[schemars(range(min = 400, max = 599))] pub u16);
+
+/// A method in upper case.
+#[derive(Debug, JsonSchema)]
+pub struct Method(#[schemars(regex(pattern = r"^[A-Z0-9!#$%&'*+.^_`|~-]+$"))] pub String);
 
 /// A request header whose value is a version.
 #[derive(Debug, JsonSchema)]

@@ -8,8 +8,8 @@
 )]
 
 mod desk;
+mod failover;
 mod fields;
-mod guard;
 
 use std::{
     fs,
@@ -21,6 +21,7 @@ use std::{
 };
 
 use desk::{Connection, Desk, canaryctl, wasm};
+use failover::FALLBACK;
 use rustix::process::Signal;
 
 const JASON: &str = "end-user: jason\r\n";
@@ -343,25 +344,28 @@ fn a_rendered_bootstrap_is_one_that_envoy_takes() {
         ("JSON", "json", ""),
         ("version mode", "json", "mode: version\n"),
         ("fault filter", "json", "faults: {delay: faultFilter}\n"),
-        ("guard", "json", "policies: [{hosts: [reviews], fallback: [v2, v1]}]\n"),
+        ("failover", "json", FALLBACK),
+        ("failover in version mode", "json", "mode: version\npolicies: [{hosts: [reviews], fallback: [v2, v1]}]\n"),
         (
-            "guard after the fault filter",
+            "a version header",
             "json",
-            "policies: [{hosts: [reviews], fallback: [v2, v1]}]\nfaults: {delay: faultFilter}\n",
+            "policies: [{hosts: [reviews], defaultSubset: v1, versionHeader: {name: x-want}}]\n",
         ),
         ("few headers", "json", "headers: {mirror: '', host: '', explain: '', version: ''}\n"),
     ] {
         fs::write(directory.path().join("canary.yaml"), reviews("v2") + more).unwrap();
-        let mut render = canaryctl();
-        render.args(["render", "bootstrap", "--config", "canary.yaml", "--output", format, "--wasm"]).arg(wasm());
-        let rendered = render.current_dir(directory.path()).output().unwrap();
-        assert!(rendered.status.success(), "{name}: {}", String::from_utf8_lossy(&rendered.stderr));
-        let file = format!("bootstrap.{format}");
-        fs::write(directory.path().join(&file), rendered.stdout).unwrap();
-        let mut validate = Command::new(&envoy);
-        let validate = validate.args(["--mode", "validate", "-c", &file]);
-        let checked = validate.current_dir(directory.path()).output().unwrap();
-        assert!(checked.status.success(), "{name}: {}", String::from_utf8_lossy(&checked.stderr));
+        for kind in ["aggregate", "composite"] {
+            let mut render = canaryctl();
+            render.args(["render", "bootstrap", "--config", "canary.yaml", "--output", format, "--failover", kind]);
+            let rendered = render.arg("--wasm").arg(wasm()).current_dir(directory.path()).output().unwrap();
+            assert!(rendered.status.success(), "{name}: {}", String::from_utf8_lossy(&rendered.stderr));
+            let file = format!("bootstrap.{format}");
+            fs::write(directory.path().join(&file), rendered.stdout).unwrap();
+            let mut validate = Command::new(&envoy);
+            let validate = validate.args(["--mode", "validate", "-c", &file]);
+            let checked = validate.current_dir(directory.path()).output().unwrap();
+            assert!(checked.status.success(), "{name}, {kind}: {}", String::from_utf8_lossy(&checked.stderr));
+        }
     }
 }
 

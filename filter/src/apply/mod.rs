@@ -7,6 +7,6 @@ mod response;
 mod steering;
 
 pub(crate) use ending::{Ending, NextStep};
-pub(crate) use request::{apply, replace, strip_unseen};
+pub(crate) use request::{apply, strip_unseen};
 pub(crate) use response::ResponseChanges;
 pub(crate) use steering::leaves_faults_to_envoy;

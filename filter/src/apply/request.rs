@@ -4,8 +4,6 @@
 //! filter's own (the control headers, those with secrets, and Envoy's fault headers where the fault filter listens to them) a
 //! request leaves with those that the decision sets and no other: what a client sends under their names never gets through.
 
-use std::borrow::Cow;
-
 use canary_routing::{Decision, HeaderChange, HeaderName, Operation, Outcome, RequestHead, RouteTable};
 use smallvec::SmallVec;
 
@@ -49,65 +47,6 @@ pub(crate) fn apply<'d>(host: &impl Host, decision: &'d Decision<'_>, head: &Req
 /// Removes every header of the filter's own without knowing which are there.
 pub(crate) fn strip_unseen(host: &impl Host, table: &RouteTable) {
     table.own_headers().iter().for_each(|name| headers::remove(host, REQUEST, name.as_str()));
-}
-
-/// Undoes a decision that was applied, and applies another to what the client sent. `head` is what the client sent, `current`
-/// what has become of it.
-pub(crate) fn replace<'d>(
-    host: &impl Host,
-    (abandoned, chosen): (&'d Decision<'_>, &'d Decision<'_>),
-    (head, current): (&RequestHead<'d>, &RequestHead<'d>),
-    table: &'d RouteTable,
-) {
-    let mut wanted = outcome(chosen, head, table);
-    for (target, _) in outcome(abandoned, head, table) {
-        if !wanted.iter().any(|(known, _)| *known == target) {
-            wanted.push((target, target.values(head)));
-        }
-    }
-    for (target, values) in wanted {
-        if target.values(current) == values {
-            continue;
-        }
-        match values.split_first() {
-            Some((first, more)) => {
-                headers::set(host, REQUEST, target.name(), first);
-                more.iter().for_each(|value| headers::add(host, REQUEST, target.name(), value));
-            }
-            None => headers::remove(host, REQUEST, target.name()),
-        }
-    }
-}
-
-/// Every header that a decision makes sure of, with all the values that it is to have then.
-fn outcome<'d>(
-    decision: &'d Decision<'_>,
-    head: &RequestHead<'d>,
-    table: &'d RouteTable,
-) -> Vec<(Target<'d>, Vec<Cow<'d, [u8]>>)> {
-    let mut wanted: Vec<(Target<'d>, Vec<Cow<'d, [u8]>>)> = Vec::new();
-    for HeaderChange { name, operation, value } in changes(decision) {
-        let target = Target::Header(name);
-        let index = wanted.iter().position(|(known, _)| *known == target).unwrap_or_else(|| {
-            wanted.push((target, target.values(head)));
-            wanted.len().saturating_sub(1)
-        });
-        let Some((_, values)) = wanted.get_mut(index) else { continue };
-        match operation {
-            Operation::Set => *values = vec![Cow::Borrowed(value)],
-            Operation::Add => values.push(Cow::Borrowed(value)),
-            Operation::Remove => values.clear(),
-        }
-    }
-    let version = version_value(decision).map(|(name, version)| (Target::Header(name), Cow::Borrowed(version)));
-    let own = table.own_headers().iter().map(|name| (Target::Header(name), Vec::new()));
-    let mut steered: Vec<(Target<'d>, Vec<Cow<'d, [u8]>>)> = Vec::new();
-    steering::for_each(decision, head, table, |SteeringValue { target, value }| steered.push((target, vec![value])));
-    for (target, values) in version.map(|(target, value)| (target, vec![value])).into_iter().chain(own).chain(steered) {
-        wanted.retain(|(known, _)| *known != target);
-        wanted.push((target, values));
-    }
-    wanted
 }
 
 /// The changes that rules ask for.

@@ -30,6 +30,18 @@ impl ResponseChanges {
         Self { changes: HeaderChanges::default(), more }
     }
 
+    /// The response is that of another version.
+    pub(crate) fn replace(&mut self, changes: HeaderChanges) {
+        self.changes = changes;
+    }
+
+    /// Adds to the value of a header that is set beside the changes, if there is one of this name.
+    pub(crate) fn extend(&mut self, name: &str, text: &str) {
+        if let Some((_, _, value)) = self.more.iter_mut().find(|(_, set, _)| set == name) {
+            value.extend_from_slice(text.as_bytes());
+        }
+    }
+
     /// One more header is set.
     pub(crate) fn set(&mut self, name: String, value: Vec<u8>) {
         self.more.push((Operation::Set, name, value));

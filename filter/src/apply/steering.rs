@@ -47,15 +47,6 @@ impl<'d> Target<'d> {
             Self::Header(name) => head.is_exactly(name.slot(), value),
         }
     }
-
-    /// The values that a request has of the header.
-    pub(crate) fn values<'r>(self, head: &RequestHead<'r>) -> Vec<Cow<'r, [u8]>> {
-        match self {
-            Self::Path => vec![Cow::Borrowed(head.path())],
-            Self::Authority => vec![Cow::Borrowed(head.authority())],
-            Self::Header(name) => head.values(name.slot()).map(Cow::Borrowed).collect(),
-        }
-    }
 }
 
 /// Whether Envoy's fault filter carries out the decision's faults: it can where the request goes on to it.
@@ -90,21 +81,25 @@ pub(crate) fn for_each<'d>(
         push(name, bytes(version));
     }
     if table.mode() == Mode::Cluster {
-        for_each_of_cluster(forward, head, table, use_value);
+        for_each_of_cluster(forward, head, table, &mut use_value);
+    }
+    for (name, value) in forward.limits.iter().flat_map(|limits| &limits.headers) {
+        use_value(SteeringValue { target: Target::Header(name), value: Cow::Borrowed(value) });
     }
 }
 
-/// What the route of cluster mode, and Envoy's router, read.
+/// What the route of cluster mode reads.
 fn for_each_of_cluster<'d>(
     forward: &'d Forward<'_>,
     head: &RequestHead<'d>,
     table: &'d RouteTable,
-    mut use_value: impl FnMut(SteeringValue<'d>),
+    use_value: &mut impl FnMut(SteeringValue<'d>),
 ) {
     let steering = table.steering();
     let named = |name: &'d HeaderName, value| SteeringValue { target: Target::Header(name), value };
     if let Some(name) = &steering.cluster {
-        use_value(named(name, bytes(&forward.cluster)));
+        let failover = forward.failover.as_ref().map(|failover| failover.cluster);
+        use_value(named(name, bytes(failover.unwrap_or(&forward.cluster))));
     }
     for (name, cluster) in steering.mirrors.iter().zip(&forward.mirrors) {
         use_value(named(name, bytes(cluster)));
@@ -123,9 +118,6 @@ fn for_each_of_cluster<'d>(
                 use_value(named(&steering.original_host, Cow::Borrowed(head.authority())));
             }
         }
-    }
-    for (name, value) in forward.limits.iter().flat_map(|limits| &limits.headers) {
-        use_value(named(name, Cow::Borrowed(value)));
     }
 }
 

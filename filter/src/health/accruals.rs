@@ -17,11 +17,6 @@ use crate::host::{OwnedPairs, Pairs};
 /// Most clusters that are looked after; the failures of further ones count for nothing.
 const MAX_CLUSTERS: usize = 1_024;
 
-/// The versions that are ejected or on trial, as they were at one time; those on trial with whether one more request may
-/// try them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Ejected(LiteMap<Rc<str>, bool>);
-
 /// A request on its way.
 #[derive(Debug)]
 pub(crate) struct Sent {
@@ -53,7 +48,8 @@ pub(crate) enum Event {
 #[derive(Debug, Default)]
 pub(crate) struct Accruals {
     versions: LiteMap<Rc<str>, Version>,
-    ejected: Rc<Ejected>,
+    /// The versions that are ejected or on trial; those on trial with whether one more request may try them.
+    ejected: LiteMap<Rc<str>, bool>,
     transitions: Vec<Transition>,
     /// When the tick last came.
     now: u64,
@@ -80,16 +76,6 @@ struct KnownAs {
     settings: Arc<FailureAccrual>,
 }
 
-impl Ejected {
-    pub(crate) fn unavailable(&self, cluster: &str) -> Option<FallbackReason> {
-        self.0.contains_key(cluster).then_some(FallbackReason::Ejected)
-    }
-
-    pub(crate) fn may_try(&self, cluster: &str) -> bool {
-        self.0.get(cluster).copied().unwrap_or_default()
-    }
-}
-
 impl Sent {
     pub(crate) const fn settings(&self) -> &Arc<FailureAccrual> {
         &self.settings
@@ -104,17 +90,12 @@ impl Sent {
 impl Accruals {
     /// Why a version cannot serve.
     pub(crate) fn unavailable(&self, cluster: &str) -> Option<FallbackReason> {
-        self.ejected.unavailable(cluster)
+        self.ejected.contains_key(cluster).then_some(FallbackReason::Ejected)
     }
 
     /// Whether one more request may try an ejected version.
     pub(crate) fn may_try(&self, cluster: &str) -> bool {
-        self.ejected.may_try(cluster)
-    }
-
-    /// What is ejected now; stays as it is while more happens.
-    pub(crate) fn ejected(&self) -> Rc<Ejected> {
-        Rc::clone(&self.ejected)
+        self.ejected.get(cluster).copied().unwrap_or_default()
     }
 
     /// A request goes to a version. `None` where too many are looked after already.
@@ -182,11 +163,10 @@ impl Accruals {
     fn refresh(&mut self, cluster: &Rc<str>) {
         let now = self.now;
         let state = self.versions.get(cluster).and_then(|version| version.ejected(now));
-        if self.ejected.0.get(cluster).copied() != state {
-            let ejected = &mut Rc::make_mut(&mut self.ejected).0;
+        if self.ejected.get(cluster).copied() != state {
             match state {
-                Some(may_try) => ejected.insert(Rc::clone(cluster), may_try),
-                None => ejected.remove(cluster),
+                Some(may_try) => self.ejected.insert(Rc::clone(cluster), may_try),
+                None => self.ejected.remove(cluster),
             };
         }
     }
@@ -204,14 +184,11 @@ impl Accruals {
                 }
             }
         }
-        let mut ejected = Ejected::default();
+        self.ejected.clear();
         for (cluster, version) in &self.versions {
             if let Some(may_try) = version.ejected(now) {
-                ejected.0.insert(Rc::clone(cluster), may_try);
+                self.ejected.insert(Rc::clone(cluster), may_try);
             }
-        }
-        if ejected != *self.ejected {
-            self.ejected = Rc::new(ejected);
         }
     }
 

@@ -1,11 +1,9 @@
-//! What a VM knows of clusters: which cannot serve, and which have served.
+//! What a VM knows of clusters that cannot serve, where the proxy has no failover clusters.
 //!
 //! Pure: time is an argument, in nanoseconds since the Unix epoch, the one clock that all workers share. Looking a cluster
 //! up takes no time into account, so that a request costs no host call; the tick removes what has expired.
 
-use std::rc::Rc;
-
-use canary_routing::{FallbackReason, Fraction, Health};
+use canary_routing::{FallbackReason, Fraction};
 use litemap::LiteMap;
 
 use crate::health::exchange::Exchanged;
@@ -14,11 +12,7 @@ use crate::host::{OwnedPairs, Pairs};
 /// How long a cluster that cannot serve is passed over, in nanoseconds: short enough for one that comes back to be used
 /// at once by human measure, long enough for one that stays away to cost at most one request in so many seconds.
 pub(crate) const PASSED_OVER: u64 = 5_000_000_000;
-/// How long after its beginning a request that was served says that its cluster can serve, in nanoseconds.
-const PROVEN: u64 = 10_000_000_000;
-/// Successes are noted again after this time, in nanoseconds.
-const RENEWED: u64 = 1_000_000_000;
-/// Most clusters of each kind that are remembered; further ones count as unknown.
+/// Most clusters that are remembered; further ones count as unknown.
 const MAX_CLUSTERS: usize = 1_024;
 
 /// A cluster that cannot serve.
@@ -41,26 +35,12 @@ impl Down {
     }
 }
 
-/// The clusters that cannot serve, as they were at one time.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Known(LiteMap<String, Down>);
-
-impl Health for Known {
-    fn unavailable(&self, cluster: &str) -> Option<FallbackReason> {
-        self.0.get(cluster).map(|down| down.reason)
-    }
-}
-
 /// What a VM knows.
 #[derive(Debug, Default)]
 pub(crate) struct ClusterHealth {
-    known: Rc<Known>,
+    known: LiteMap<String, Down>,
     /// What other VMs have not been told yet: a cluster that cannot serve, or `None` for one that can again.
     unshared: LiteMap<String, Option<Down>>,
-    /// When the last request began that each cluster has served.
-    served: LiteMap<String, u64>,
-    /// Clusters that have been seen with endpoints.
-    populated: LiteMap<String, ()>,
     /// When the tick last came.
     now: u64,
 }
@@ -73,70 +53,28 @@ impl ClusterHealth {
 
     /// Why a cluster cannot serve.
     pub(crate) fn unavailable(&self, cluster: &str) -> Option<FallbackReason> {
-        self.known.unavailable(cluster)
-    }
-
-    /// What is known now; stays as it is while more is learned.
-    pub(crate) fn known(&self) -> Rc<Known> {
-        Rc::clone(&self.known)
+        self.known.get(cluster).map(|down| down.reason)
     }
 
     /// Notes that a cluster cannot serve.
     pub(crate) fn learn(&mut self, cluster: &str, down: Down) {
-        self.served.remove(cluster);
-        if down.reason == FallbackReason::MissingCluster {
-            self.populated.remove(cluster);
-        }
-        if insert(&mut Rc::make_mut(&mut self.known).0, cluster, down) {
+        if insert(&mut self.known, cluster, down) {
             insert(&mut self.unshared, cluster, Some(down));
-        }
-    }
-
-    /// Notes what was found some time ago, unless it is over, or known better by now.
-    pub(crate) fn learn_late(&mut self, cluster: &str, down: Down) {
-        let has_served = self.served.get(cluster).is_some_and(|began| *began >= down.since());
-        let is_known = self.known.0.get(cluster).is_some_and(|known| known.until >= down.until);
-        if down.until > self.now && !has_served && !is_known {
-            self.learn(cluster, down);
         }
     }
 
     /// Whether a success of the cluster would be news, for a request that began at this time: one that began before the
     /// cluster was found unable to serve says nothing of what it can do since.
     pub(crate) fn wants_success(&self, cluster: &str, began: u64) -> bool {
-        match self.known.0.get(cluster) {
-            Some(down) => began >= down.since(),
-            None => self.served.get(cluster).is_none_or(|at| began.saturating_sub(*at) >= RENEWED),
-        }
+        self.known.get(cluster).is_some_and(|down| began >= down.since())
     }
 
     /// Notes that a cluster has served a request that began at this time.
     pub(crate) fn succeed(&mut self, cluster: &str, began: u64) {
-        if !self.wants_success(cluster, began) {
-            return;
-        }
-        insert(&mut self.served, cluster, began);
-        if self.known.0.contains_key(cluster) {
-            Rc::make_mut(&mut self.known).0.remove(cluster);
+        if self.wants_success(cluster, began) {
+            self.known.remove(cluster);
             insert(&mut self.unshared, cluster, None);
         }
-    }
-
-    /// Whether the cluster has served a request that began a short time ago.
-    pub(crate) fn is_proven(&self, cluster: &str) -> bool {
-        self.served.get(cluster).is_some_and(|at| self.now.abs_diff(*at) < PROVEN)
-    }
-
-    /// Notes that a cluster has endpoints.
-    pub(crate) fn populate(&mut self, cluster: &str) {
-        if !self.is_populated(cluster) {
-            insert(&mut self.populated, cluster, ());
-        }
-    }
-
-    /// Whether the cluster has ever been seen with endpoints.
-    pub(crate) fn is_populated(&self, cluster: &str) -> bool {
-        self.populated.contains_key(cluster)
     }
 }
 
@@ -163,11 +101,9 @@ impl Exchanged for ClusterHealth {
         }
         // A clock that was set back must not make a short time long.
         known.retain(|_, down| down.until > now && down.until <= now.saturating_add(PASSED_OVER));
-        self.served.retain(|cluster, began| now.abs_diff(*began) < PROVEN && !known.contains_key(cluster));
-        if known != self.known.0 {
-            self.known = Rc::new(Known(known.clone()));
-        }
-        (known != before).then(|| encode(&known))
+        let is_new = known != before;
+        self.known = known;
+        is_new.then(|| encode(&self.known))
     }
 
     fn exchanged(&mut self) {
@@ -176,9 +112,7 @@ impl Exchanged for ClusterHealth {
 
     fn expire(&mut self, now: u64) {
         self.now = now;
-        if self.known.0.values().any(|down| down.until <= now) {
-            Rc::make_mut(&mut self.known).0.retain(|_, down| down.until > now);
-        }
+        self.known.retain(|_, down| down.until > now);
         self.unshared.retain(|_, down| down.is_some_and(|down| down.until > now));
     }
 }
@@ -202,7 +136,7 @@ fn encode(known: &LiteMap<String, Down>) -> OwnedPairs {
         let code = match down.reason {
             FallbackReason::MissingCluster => b'm',
             FallbackReason::NoEndpoints => b'e',
-            FallbackReason::UnknownVersion | FallbackReason::Ejected | FallbackReason::Unproven => return None,
+            FallbackReason::UnknownVersion | FallbackReason::Ejected | FallbackReason::Failed => return None,
         };
         let value: Vec<u8> = std::iter::once(code).chain(down.until.to_le_bytes()).collect();
         Some((cluster.as_bytes().into(), value.into()))
@@ -247,7 +181,7 @@ mod tests {
     }
 
     fn reason(health: &ClusterHealth, cluster: &str) -> Option<FallbackReason> {
-        health.known().unavailable(cluster)
+        health.unavailable(cluster)
     }
 
     #[test]
@@ -265,71 +199,23 @@ mod tests {
     }
 
     #[test]
-    fn a_success_clears_everywhere_and_proves() {
+    fn a_success_clears_everywhere() {
         let mut teller = knowing("a");
         let shared = teller.merge(&OwnedPairs::default(), NOW, Fraction::default()).unwrap();
         teller.exchanged();
-        assert!(teller.wants_success("a", NOW) && !teller.is_proven("a"));
+        assert!(teller.wants_success("a", NOW));
         teller.succeed("a", NOW);
-        assert!(!teller.wants_success("a", NOW) && teller.is_proven("a"));
+        assert!(!teller.wants_success("a", NOW));
         assert_eq!(reason(&teller, "a"), None);
         assert_eq!(decode(&teller.merge(&shared, NOW + 1, Fraction::default()).unwrap()), LiteMap::new());
-        teller.expire(NOW + PROVEN);
-        assert!(!teller.is_proven("a"));
-        teller.succeed("a", NOW + PROVEN);
-        teller.learn("a", Down::found(FallbackReason::MissingCluster, NOW + PROVEN));
-        assert!(!teller.is_proven("a"), "a failure takes the proof away");
     }
 
     #[test]
-    fn a_request_that_began_before_proves_nothing_of_what_came_after() {
+    fn a_request_that_began_before_says_nothing_of_what_came_after() {
         let mut health = knowing("a");
         assert!(!health.wants_success("a", NOW - 1));
         health.succeed("a", NOW - 1);
         assert_eq!(reason(&health, "a"), Some(FallbackReason::NoEndpoints));
-        health.expire(NOW + PASSED_OVER);
-        health.succeed("a", NOW - PROVEN);
-        assert!(!health.is_proven("a"), "it began too long ago");
-    }
-
-    #[test]
-    fn a_proof_ends_when_another_vm_finds_the_cluster_unable() {
-        let shared = knowing("a").merge(&OwnedPairs::default(), NOW, Fraction::default()).unwrap();
-        let mut hearer = ClusterHealth::default();
-        hearer.expire(NOW);
-        hearer.succeed("a", NOW);
-        hearer.merge(&shared, NOW + 1, Fraction::default());
-        hearer.expire(NOW + PASSED_OVER);
-        assert_eq!(reason(&hearer, "a"), None);
-        assert!(!hearer.is_proven("a"));
-    }
-
-    #[test]
-    fn what_is_told_late_counts_unless_it_is_known_better() {
-        let later = Down::found(FallbackReason::MissingCluster, NOW + 1);
-        for (row, now, served, known, expected) in [
-            ("in time", NOW, None, None, Some(FallbackReason::NoEndpoints)),
-            ("over", NOW + PASSED_OVER, None, None, None),
-            ("served since", NOW, Some(NOW), None, None),
-            ("served before", NOW, Some(NOW - 1), None, Some(FallbackReason::NoEndpoints)),
-            ("found again since", NOW, None, Some(later), Some(FallbackReason::MissingCluster)),
-        ] {
-            let mut health = ClusterHealth::default();
-            health.expire(now);
-            served.into_iter().for_each(|began| health.succeed("a", began));
-            known.into_iter().for_each(|down| health.learn("a", down));
-            health.learn_late("a", empty());
-            assert_eq!(reason(&health, "a"), expected, "{row}");
-        }
-    }
-
-    #[test]
-    fn a_snapshot_stays_as_it_is() {
-        let mut health = knowing("a");
-        let before = health.known();
-        health.learn("b", Down::found(FallbackReason::MissingCluster, NOW));
-        assert_eq!(before.unavailable("b"), None);
-        assert_eq!(reason(&health, "b"), Some(FallbackReason::MissingCluster));
     }
 
     #[test]
@@ -338,17 +224,15 @@ mod tests {
         for number in 0..3 * MAX_CLUSTERS {
             let cluster = number.to_string();
             health.succeed(&cluster, NOW);
-            health.populate(&cluster);
             health.learn(&cluster, empty());
             health.succeed(&cluster, NOW);
             health.learn(&cluster, empty());
         }
-        assert_eq!((health.known.0.len(), health.populated.len()), (MAX_CLUSTERS, MAX_CLUSTERS));
-        assert!(health.served.len() <= MAX_CLUSTERS && health.unshared.len() <= MAX_CLUSTERS);
+        assert_eq!((health.known.len(), health.unshared.len()), (MAX_CLUSTERS, MAX_CLUSTERS));
         assert_eq!(reason(&health, "0"), Some(FallbackReason::NoEndpoints));
         assert_eq!(reason(&health, "3000"), None, "one too many counts as unknown");
         health.expire(NOW + PASSED_OVER);
-        assert_eq!((health.known.0.len(), health.unshared.len()), (0, 0));
+        assert_eq!((health.known.len(), health.unshared.len()), (0, 0));
     }
 
     #[test]
@@ -366,7 +250,7 @@ mod tests {
         ] {
             let mut health = ClusterHealth::default();
             health.merge(&shared, NOW, Fraction::default());
-            assert_eq!(health.known.0, LiteMap::new(), "{row}");
+            assert_eq!(health.known, LiteMap::new(), "{row}");
         }
     }
 }

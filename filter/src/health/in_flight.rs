@@ -8,20 +8,31 @@ use std::time::Duration;
 
 use canary_config::FailureAccrual;
 use canary_routing::accrual::Verdict;
-use canary_routing::{Forward, Fraction};
+use canary_routing::{Destination, Fraction};
 
 use crate::health::accruals::{Accruals, Sent};
 use crate::host::{Host, HostError};
 
-/// Time is that of the last tick, which may be so long ago, in nanoseconds: no request is slow before its time.
-const TICK: u64 = 100_000_000;
+/// The router has found an endpoint that takes the request.
+const ADDRESS: &str = "upstream\0address";
 
 /// A request that waits for an answer.
 #[derive(Debug)]
 struct Waiting {
-    /// When it is slow, in nanoseconds of the steady clock.
-    deadline: u64,
+    /// The stream's number.
+    stream: u32,
+    /// No earlier than this its wait begins, in nanoseconds of the steady clock.
+    begin: u64,
+    /// When it is slow, by the same clock; `None` before it has reached an endpoint.
+    deadline: Option<u64>,
     sent: Rc<RefCell<Sent>>,
+}
+
+/// A request for a version that a policy watches.
+pub(crate) struct Sending<'s> {
+    pub(crate) cluster: &'s str,
+    pub(crate) destination: &'s Destination,
+    pub(crate) settings: &'s Arc<FailureAccrual>,
 }
 
 /// The requests of a VM that policies watch, and what is known of the failures of versions.
@@ -39,9 +50,10 @@ pub(crate) struct Requests {
 #[derive(Debug)]
 pub(crate) struct InFlight {
     requests: Rc<Requests>,
+    stream: u32,
     sent: Rc<RefCell<Sent>>,
     /// The steady clock when the injected delays are over: they are not the version's.
-    undelayed: Cell<u64>,
+    undelayed: u64,
     stage: Cell<Stage>,
 }
 
@@ -58,22 +70,29 @@ enum Stage {
 }
 
 impl Requests {
-    /// A request goes where a decision says; `None` if no policy watches the version's failures.
-    pub(crate) fn send(self: &Rc<Self>, forward: &Forward<'_>, delay: Option<Duration>) -> Option<InFlight> {
-        let settings = forward.accrual?;
-        let sent = self.accruals.borrow_mut().send(&forward.cluster, forward.destination, settings)?;
+    /// A request of a stream goes to a version after this injected delay; `None` where too many versions are watched already.
+    pub(crate) fn send(self: &Rc<Self>, sending: Sending<'_>, stream: u32, delay: Duration) -> Option<InFlight> {
+        let Sending { cluster, destination, settings } = sending;
+        let sent = self.accruals.borrow_mut().send(cluster, destination, settings)?;
         let sent = Rc::new(RefCell::new(sent));
-        let (undelayed, stage) = (Cell::default(), Cell::new(Stage::Sending));
-        let in_flight = InFlight { requests: Rc::clone(self), sent, undelayed, stage };
-        in_flight.postpone(delay.unwrap_or_default());
-        Some(in_flight)
+        let undelayed = self.now.get().saturating_add(nanoseconds(delay));
+        Some(InFlight { requests: Rc::clone(self), stream, sent, undelayed, stage: Cell::new(Stage::Sending) })
     }
 
-    /// Counts every request that has waited too long. Called in ticks.
+    /// Counts every request that has waited too long for the answer of an endpoint. Called in ticks; enters the streams that wait.
     pub(crate) fn judge_waiting(&self, host: &impl Host) -> Result<(), HostError> {
         let now = host.steady_nanoseconds()?;
         self.now.set(now);
-        let slow: Vec<_> = self.waiting.borrow_mut().extract_if(|_, request| request.deadline <= now).collect();
+        let mut waiting = self.waiting.take();
+        for request in waiting.values_mut().filter(|request| request.deadline.is_none() && request.begin <= now) {
+            if has_endpoint(host, request.stream) {
+                let limit = request.sent.borrow().settings().slow_after.unwrap_or_default();
+                request.deadline = Some(now.saturating_add(nanoseconds(limit)));
+            }
+        }
+        let is_slow = |_: &u64, request: &mut Waiting| request.deadline.is_some_and(|deadline| deadline <= now);
+        let slow: Vec<_> = waiting.extract_if(is_slow).collect();
+        self.waiting.replace(waiting);
         slow.iter().for_each(|(_, request)| self.record(host, &request.sent.borrow(), Verdict::Failure));
         Ok(())
     }
@@ -85,27 +104,14 @@ impl Requests {
 }
 
 impl InFlight {
-    /// The client has sent all of it: the wait begins, as for a timeout of Envoy's.
+    /// The client has sent all of it: the wait begins once it has reached an endpoint.
     pub(crate) fn wait(&self) {
-        let slow_after = self.sent.borrow().settings().slow_after;
-        if let (Some(limit), Stage::Sending) = (slow_after, self.stage.get()) {
+        if self.sent.borrow().settings().slow_after.is_some() && self.stage.get() == Stage::Sending {
             let number = self.requests.last_number.get().wrapping_add(1);
             self.requests.last_number.set(number);
-            let begin = self.requests.now.get().max(self.undelayed.get()).saturating_add(TICK);
-            let deadline = begin.saturating_add(nanoseconds(limit));
-            self.requests.waiting.borrow_mut().insert(number, Waiting { deadline, sent: Rc::clone(&self.sent) });
+            let (stream, begin, sent) = (self.stream, self.undelayed, Rc::clone(&self.sent));
+            self.requests.waiting.borrow_mut().insert(number, Waiting { stream, begin, deadline: None, sent });
             self.stage.set(Stage::Waiting(number));
-        }
-    }
-
-    /// Another injected delay comes before the version can answer.
-    pub(crate) fn postpone(&self, delay: Duration) {
-        self.undelayed.set(self.requests.now.get().max(self.undelayed.get()).saturating_add(nanoseconds(delay)));
-        if let Stage::Waiting(number) = self.stage.get()
-            && self.stop_waiting(number)
-        {
-            self.stage.set(Stage::Sending);
-            self.wait();
         }
     }
 
@@ -155,4 +161,13 @@ impl Drop for InFlight {
 
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Whether the router has found an endpoint for a stream's request, and a connection to it.
+fn has_endpoint(host: &impl Host, stream: u32) -> bool {
+    let has_endpoint = || Ok::<_, HostError>(host.enter_stream(stream)? && host.property(ADDRESS)?.is_some());
+    has_endpoint().unwrap_or_else(|error| {
+        log::error!("{error}: nobody knows whether a request has reached its version");
+        false
+    })
 }

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use canary_routing::{FallbackReason, Health};
 
-use super::accruals::{Ejected, Transition};
-use super::cluster_health::{ClusterHealth, Down, Known};
+use super::accruals::Transition;
+use super::cluster_health::{ClusterHealth, Down};
 use super::exchange::keep_up;
 use super::in_flight::Requests;
 use crate::host::Host;
@@ -16,13 +16,6 @@ use crate::host::Host;
 pub(crate) struct KnownHealth {
     pub(crate) clusters: RefCell<ClusterHealth>,
     pub(crate) requests: Rc<Requests>,
-}
-
-/// What was known at one time.
-#[derive(Debug, Clone)]
-pub(crate) struct Snapshot {
-    clusters: Rc<Known>,
-    ejected: Rc<Ejected>,
 }
 
 impl Health for KnownHealth {
@@ -36,22 +29,7 @@ impl Health for KnownHealth {
     }
 }
 
-impl Health for Snapshot {
-    fn unavailable(&self, cluster: &str) -> Option<FallbackReason> {
-        self.clusters.unavailable(cluster).or_else(|| self.ejected.unavailable(cluster))
-    }
-
-    fn may_try(&self, cluster: &str) -> bool {
-        self.ejected.may_try(cluster)
-    }
-}
-
 impl KnownHealth {
-    /// What is known now.
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        Snapshot { clusters: self.clusters.borrow().known(), ejected: self.requests.accruals.borrow().ejected() }
-    }
-
     /// When a request that begins now begins, to the tick and without any host call.
     pub(crate) fn last_tick(&self) -> u64 {
         self.clusters.borrow().last_tick()
@@ -59,8 +37,10 @@ impl KnownHealth {
 
     /// Notes that a cluster is found unable to serve now.
     pub(crate) fn learn(&self, host: &impl Host, cluster: &str, reason: FallbackReason) {
-        if let Some(down) = down(host, cluster, reason) {
-            self.clusters.borrow_mut().learn(cluster, down);
+        match host.unix_nanoseconds() {
+            Ok(now) => self.clusters.borrow_mut().learn(cluster, Down::found(reason, now)),
+            // What could not be timed is not learned: it would never be forgotten.
+            Err(error) => log::error!("{error}: {cluster} is not passed over ({})", reason.as_str()),
         }
     }
 
@@ -77,12 +57,4 @@ impl KnownHealth {
         keep_up(host, &self.requests.accruals);
         self.requests.accruals.borrow_mut().take_transitions()
     }
-}
-
-/// A cluster that is found unable to serve now. What could not be timed is not learned: it would never be forgotten.
-pub(crate) fn down(host: &impl Host, cluster: &str, reason: FallbackReason) -> Option<Down> {
-    host.unix_nanoseconds()
-        .map(|now| Down::found(reason, now))
-        .map_err(|error| log::error!("{error}: {cluster} is not passed over ({})", reason.as_str()))
-        .ok()
 }

@@ -7,6 +7,5 @@ mod in_flight;
 mod known;
 
 pub(crate) use accruals::{Event, Transition};
-pub(crate) use cluster_health::Down;
-pub(crate) use in_flight::InFlight;
-pub(crate) use known::{KnownHealth, Snapshot, down};
+pub(crate) use in_flight::{InFlight, Sending};
+pub(crate) use known::KnownHealth;

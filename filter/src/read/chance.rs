@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use canary_config::MAX_MIRRORS;
-use canary_routing::{Chance, Draw, Draws, Fraction};
+use canary_routing::{Chance, Draw, Fraction};
 
 use crate::host::Host;
 
@@ -30,19 +30,6 @@ impl<'h, H: Host> RequestChance<'h, H> {
             candidate: Cell::default(),
             mirrors: [const { Cell::new(None) }; MAX_MIRRORS],
             identity: Cell::default(),
-        }
-    }
-
-    /// Every number, for who decides the same request again later.
-    pub(crate) fn draws(&self) -> Draws {
-        Draws {
-            split: self.draw(Draw::Split),
-            delay: self.draw(Draw::Delay),
-            abort: self.draw(Draw::Abort),
-            trial: self.draw(Draw::Trial),
-            mirror: std::array::from_fn(|position| self.draw(Draw::Mirror(position))),
-            candidate: self.draw(Draw::Candidate),
-            identity: self.identity(),
         }
     }
 

@@ -47,7 +47,7 @@ impl<H: Host> RequestContext for HostContext<'_, H> {
         }
     }
 
-    /// When Envoy began to read it: the same for the guard, which comes later.
+    /// When Envoy began to read it.
     fn now(&self) -> Option<Timestamp> {
         let nanoseconds = u64::from_le_bytes(self.ask("request\0time")?.try_into().ok()?);
         Some(Timestamp::from_millis(nanoseconds / 1_000_000))

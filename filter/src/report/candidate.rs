@@ -1,14 +1,13 @@
 //! Asks the candidate document what it would do, counts how that differs, and logs some of it. Nothing of it is carried out.
 
-use canary_routing::{DecisionInput, FaultScope, RouteTable, differences};
+use canary_routing::{DecisionInput, RouteTable, differences};
 
 use super::log_limit::LogLimit;
 use super::metrics::Registry;
 use super::metrics::catalogue::{CANDIDATE_COMPARED, CANDIDATE_DIFFERENCES, CANDIDATE_DIFFERING};
 use crate::host::{Host, Pairs};
 
-/// Decides a request by the live rules and by the candidate's, if the draws let the candidate see it: all of it, even what
-/// is a guard's to carry out.
+/// Decides a request by the live rules and by the candidate's, if the draws let the candidate see it.
 pub(crate) fn compare(
     host: &impl Host,
     (registry, limit): (&Registry, &LogLimit),
@@ -18,8 +17,8 @@ pub(crate) fn compare(
 ) {
     let Some(candidate) = table.candidate(input.chance) else { return };
     let head = candidate.read_head(headers.pairs());
-    let live = table.decide(&DecisionInput { faults: FaultScope::All, ..*input });
-    let other = candidate.decide(&DecisionInput { head: &head, faults: FaultScope::All, ..*input });
+    let live = table.decide(input);
+    let other = candidate.decide(&DecisionInput { head: &head, ..*input });
     registry.count(host, &CANDIDATE_COMPARED, &[]);
     let respects: Vec<_> = differences(&live, &other).map(|difference| difference.as_str()).collect();
     if respects.is_empty() {

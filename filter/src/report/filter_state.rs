@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use canary_routing::{Decision, Destination, RouteTable};
+use canary_routing::{Destination, Reason, RouteTable};
 
 use crate::host::Host;
 
@@ -41,11 +41,10 @@ pub(crate) fn write(
     host: &impl Host,
     buffer: &TextBuffer,
     (table, versions): (&RouteTable, &VersionTexts),
-    decision: &Decision<'_>,
+    (version, route): (Option<(&Destination, Reason)>, &str),
 ) {
     let settings = table.filter_state();
-    let version = decision.version();
-    let route = decision.route.map(|route| &*route.name).filter(|name| !name.is_empty());
+    let route = Some(route).filter(|name| !name.is_empty());
     if !settings.enabled || version.is_none() && route.is_none() {
         return;
     }

@@ -1,6 +1,6 @@
 //! Lines of the log that requests would repeat without end: each kind comes once a second.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 use litemap::LiteMap;
 
@@ -14,7 +14,6 @@ const SILENCE: u64 = 1_000_000_000;
 pub(crate) struct LogLimit {
     /// When a line was logged, by the series that counts what it is about.
     lines: RefCell<LiteMap<Option<MetricId>, u64>>,
-    has_warned: Cell<bool>,
 }
 
 impl LogLimit {
@@ -27,12 +26,5 @@ impl LogLimit {
             lines.insert(series, now);
         }
         is_due
-    }
-
-    /// Warns that requests pass unguarded, and why; once in a VM.
-    pub(crate) fn warn_unguarded(&self, why: &str) {
-        if !self.has_warned.replace(true) {
-            log::warn!("{why}: requests pass unguarded (logged once)");
-        }
     }
 }

@@ -62,8 +62,13 @@ pub(crate) fn end_at(stream: &mut Stream<'_>, end: End, resolved: &str) {
         stream.set_property(&["response", "grpc_status"], status.to_le_bytes());
     }
     if end.reached {
-        stream.set_property(&["upstream", "address"], "127.0.0.1:1");
+        reach(stream);
     }
+}
+
+/// The router has a connection for a request.
+pub(crate) fn reach(stream: &mut Stream<'_>) {
+    stream.set_property(&["upstream", "address"], "127.0.0.1:1");
 }
 
 /// Requests that fail, one after another.
@@ -230,6 +235,74 @@ fn what_counts() {
     }
 }
 
+/// What a client can bring about by itself must not eject a version for everybody.
+#[test]
+fn what_a_client_brings_about_counts_for_nothing() {
+    let flag = |bit: u32| End { flags: 1 << bit, status: 503, ..OK };
+    let grpc = |grpc| End { grpc: Some(grpc), ..OK };
+    let out_of_time = End { status: 504, ..flag(19) };
+    let large = [b'x'; 9 * 1024];
+    let deadline = ("grpc-timeout", &b"1m"[..]);
+    let (plain, call) = (("x-plain", &b""[..]), ("content-type", &b"application/grpc"[..]));
+    let (timeout, per_try) =
+        (("x-envoy-upstream-rq-timeout-ms", &b"1"[..]), ("x-envoy-upstream-rq-per-try-timeout-ms", &b"1"[..]));
+    // Headers of the request, whether all of it has been sent, its end, and whether that is a failure of the version.
+    for (row, headers, is_complete, end, fails) in [
+        ("a deadline is over", vec![plain], true, out_of_time, true),
+        ("the client's deadline is over", vec![deadline], true, out_of_time, false),
+        ("the client's deadline of a gRPC call is over", vec![deadline, call], true, out_of_time, false),
+        ("the server ends a call of its own", vec![call], true, grpc(4), true),
+        ("the server ends a call when the client's deadline is over", vec![deadline, call], true, grpc(4), false),
+        ("the server resets it then", vec![deadline, call], true, flag(4), false),
+        ("a call with a deadline fails", vec![deadline, call], true, grpc(14), true),
+        ("a request with a deadline finds nobody", vec![deadline], true, flag(5), true),
+        ("a connection breaks under a request with a deadline", vec![deadline], true, flag(6), true),
+        ("a request with a deadline is answered 503", vec![deadline], true, FAILED, true),
+        ("a gateway behind gives it up", vec![deadline], true, End { status: 504, ..OK }, false),
+        ("the client's timeout", vec![timeout], true, flag(2), false),
+        ("the client's timeout of each try", vec![per_try], true, flag(2), false),
+        ("a timeout", vec![plain], true, flag(2), true),
+        ("more headers than the server takes, it resets", vec![("cookie", &large[..])], true, flag(4), false),
+        ("it closes the connection", vec![("cookie", &large[..])], true, flag(6), false),
+        ("it answers 500", vec![("cookie", &large[..])], true, End { status: 500, ..OK }, false),
+        ("nobody is there for them", vec![("cookie", &large[..])], true, flag(5), true),
+        ("an upload stalls, the server closes", vec![plain], false, flag(6), false),
+        ("an upload stalls, the server answers 500", vec![plain], false, End { status: 500, ..OK }, false),
+        ("an upload stalls, the proxy gives up", vec![plain], false, End { status: 504, ..flag(16) }, false),
+        ("nobody is there for an upload", vec![plain], false, flag(5), true),
+        ("a stream of the client's, the server closes", vec![call], false, flag(6), false),
+        ("a stream of the client's, the server ends it", vec![call], false, grpc(14), true),
+    ] {
+        let vm = started();
+        let filter = vm.plugin(config(json!({"consecutiveFailures": 1}))).unwrap();
+        let mut stream = filter.stream();
+        stream.request_headers(get("reviews", "/", &headers), is_complete);
+        self::end(stream, end);
+        assert_eq!(next(&filter), reviews(if fails { "v1" } else { "v2" }), "{row}");
+    }
+}
+
+#[test]
+fn a_rules_own_timeout_is_no_clients() {
+    let rule = |more: Value| {
+        let mut rule = json!({"route": [{"destination": {"host": "reviews", "subset": "v2"}}]});
+        rule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        rule
+    };
+    let policies =
+        json!([{"hosts": ["reviews"], "fallback": ["v2", "v1"], "failureAccrual": {"consecutiveFailures": 1}}]);
+    for (row, more, expected) in
+        [("the rule's", json!({"timeout": "1s"}), "v1"), ("the client's", json!({"timeout": null}), "v2")]
+    {
+        let vm = started();
+        let filter = vm.plugin(document(rule(more), json!({"policies": policies.clone()}))).unwrap();
+        let mut stream = filter.stream();
+        stream.request_headers(get("reviews", "/", &[("x-envoy-upstream-rq-timeout-ms", b"1")]), true);
+        end(stream, End { flags: 1 << 2, status: 504, ..OK });
+        assert_eq!(next(&filter), reviews(expected), "{row}");
+    }
+}
+
 #[test]
 fn only_the_cluster_that_served_is_judged() {
     let vm = started();
@@ -239,27 +312,13 @@ fn only_the_cluster_that_served_is_judged() {
         end_at(&mut stream, FAILED, &reviews("v7"));
     }
     assert_eq!(next(&filter), reviews("v2"), "a native route has sent them elsewhere");
-    let guard = vm.plugin(r#"{"role":"guard"}"#).unwrap();
-    for _ in 0..5 {
-        let mut first = sent(&filter);
-        let mut second = guard.stream_after(&first);
-        second.request_headers(first.request(), true);
-        end_at(&mut first, FAILED, &reviews("v1"));
-    }
-    vm.advance(Duration::from_secs(6));
-    assert_eq!(next(&filter), reviews("v2"), "they were the default's failures");
-    vm.advance(TICK);
-    assert_eq!(
-        vm.metric(&format!("host=.={HOST};.;version=.=v1;.;reason=.=consecutive-failures;.;canary_ejections_total")),
-        Some(1)
-    );
 }
 
 #[test]
 fn the_last_that_can_serve_is_never_taken_out() {
     let missing = End { flags: 1 << 24, status: 503, reached: false, ..OK };
     let vm = started();
-    let (filter, guard) = (vm.plugin(config(json!({}))).unwrap(), vm.plugin(r#"{"role":"guard"}"#).unwrap());
+    let filter = vm.plugin(config(json!({}))).unwrap();
     fail(&filter, 2);
     assert_eq!(next(&filter), reviews("v1"));
     fail(&filter, 2);
@@ -269,39 +328,6 @@ fn the_last_that_can_serve_is_never_taken_out() {
     assert_eq!(next(&filter), reviews("v1"), "v2 is missing: v1 is merely ejected");
     vm.advance(Duration::from_secs(6));
     assert_eq!(next(&filter), reviews("v2"));
-    let first = sent(&filter);
-    let mut second = guard.stream_after(&first);
-    second.request_headers(first.request(), true);
-    assert_eq!(cluster(&second), reviews("v1"), "the guard prefers it to a cluster that is not there");
-}
-
-#[test]
-fn the_guard_falls_back_to_an_ejected_version_last() {
-    let missing = End { flags: 1 << 24, status: 503, reached: false, ..OK };
-    let policy = json!([{"hosts": ["reviews"], "fallback": ["v3", "v2", "v1"], "versionHeader": {"name": "want"},
-                         "failureAccrual": {"consecutiveFailures": 1}}]);
-    let asking = |filter: &Plugin<'_>, version: &str, end: End| {
-        let mut stream = filter.stream();
-        stream.request_headers(get("reviews", "/", &[("want", version.as_bytes())]), true);
-        let resolved = cluster(&stream);
-        end_at(&mut stream, end, &resolved);
-    };
-    for (row, default_is_missing, expected) in [("the default first", false, "v1"), ("else an ejected one", true, "v2")]
-    {
-        let vm = started();
-        let filter = vm.plugin(document(json!({}), json!({"policies": policy.clone()}))).unwrap();
-        let guard = vm.plugin(r#"{"role":"guard"}"#).unwrap();
-        asking(&filter, "v2", FAILED);
-        if default_is_missing {
-            asking(&filter, "v1", missing);
-        }
-        let mut first = filter.stream();
-        first.request_headers(get("reviews", "/", &[("want", b"v3")]), true);
-        assert_eq!(cluster(&first), reviews("v3"), "{row}");
-        let mut second = guard.stream_after(&first);
-        second.request_headers(first.request(), true);
-        assert_eq!(cluster(&second), reviews(expected), "{row}");
-    }
 }
 
 #[test]

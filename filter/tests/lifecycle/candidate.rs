@@ -1,7 +1,7 @@
 //! The candidate document is asked, counted and told of; it never steers.
 
+use crate::accrual::cluster;
 use crate::fixture::{document, get, reviews, start};
-use crate::guard::cluster;
 use sdk_shims::host::LogLevel;
 use serde_json::{Value, json};
 

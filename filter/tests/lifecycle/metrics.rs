@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::fixture::{document, get, preflight, reviews, start};
+use crate::fixture::{document, get, preflight, start};
 use sdk_shims::host::LogLevel;
 use sdk_shims::test_host::{Plugin, Stream, Vm};
 use serde_json::{Value, json};
@@ -325,45 +325,6 @@ fn series_are_bounded() {
     assert!(shared("class=.=2xx;.;canary_responses_total").unwrap() > HOSTS as u64);
     assert_eq!(vm.metric("host=.=h0.test;.;version=.=-;.;reason=.=rule;.;canary_requests_total"), Some(2));
     assert_eq!(vm.calls("proxy_define_metric"), names.len(), "each is defined once");
-}
-
-#[test]
-fn a_guards_move_is_counted_for_the_version_that_serves() {
-    let config = document(
-        json!({"route": [{"destination": {"host": "reviews", "subset": "v3"}}], "name": "all"}),
-        json!({"policies": [{"hosts": ["reviews"], "fallback": ["v3", "v1"], "defaultSubset": "v1",
-            "faults": [{"subset": "v1", "fault": {"abort": percent(json!({"httpStatus": 555}))}}]}]}),
-    );
-    for (row, resolved, version, series) in [
-        ("stays", Some(reviews("v3")), "v3", &["requests_total reviews v3 rule", "responses_total reviews v3 5xx"][..]),
-        (
-            "moves",
-            None,
-            "v1",
-            &[
-                "requests_total reviews v1 rule",
-                "responses_total reviews v1 5xx",
-                "fallbacks_total reviews v3 v1 missing-cluster",
-                "faults_total reviews v1 abort",
-            ],
-        ),
-    ] {
-        let vm = started();
-        let (filter, guard) = (vm.plugin(config.clone()).unwrap(), vm.plugin(r#"{"role":"guard"}"#).unwrap());
-        let mut first = filter.stream();
-        first.request_headers(get("reviews", "/", &[]), true);
-        assert_eq!(first.property(&["canary"]).unwrap(), b"version=v3 reason=rule route=all", "{row}");
-        let mut second = guard.stream_after(&first);
-        if let Some(resolved) = resolved {
-            second.set_property(&["xds", "cluster_name"], resolved);
-        }
-        second.request_headers(first.request(), true);
-        let text = format!("version={version} reason=rule route=all");
-        assert_eq!(second.property(&["canary"]).unwrap(), text.as_bytes(), "{row}");
-        end(second, 555);
-        end(first, 555);
-        assert_eq!(counted(&vm), expected(series), "{row}");
-    }
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Who may force a version or have it explained; what becomes of the wishes of everybody else, and of secrets.
 
-use crate::fixture::{CONTROL_HEADERS, document, get, response_lines, start};
-use crate::guard::guarded;
+use crate::fixture::{document, get, response_lines, start};
 use sdk_shims::test_host::{Plugin, Stream, Vm};
 use serde_json::{Value, json};
 
@@ -140,36 +139,5 @@ fn an_explanation_stands_on_whatever_answer_there_is() {
         let text = expected.is_some().then(|| lines.concat());
         assert_eq!(lines.len(), usize::from(expected.is_some()), "{row}: {lines:?}");
         assert!(text.as_deref().is_none_or(|text| text.contains(expected.unwrap())), "{row}: {text:?}");
-    }
-}
-
-#[test]
-fn a_request_that_the_guard_moves_is_explained_as_it_goes() {
-    let v3 = json!({"route": [{"destination": {"host": "reviews", "subset": "v3"}}]});
-    let faults = json!([{"subset": "v1", "fault": {"abort": {"httpStatus": 418, "percentage": {"value": 100}}}}]);
-    let faulty = json!({"policies": [{"hosts": ["reviews"], "fallback": ["v3", "v2", "v1"], "faults": faults}]});
-    for (row, address, more, expected) in [
-        (
-            "moved",
-            "10.20.0.7:1",
-            json!({}),
-            Some("fallback=from v3 missing-cluster, v2 unproven; cluster=outbound|9080|v1|"),
-        ),
-        ("moved and aborted", "10.20.0.7:1", faulty, Some("; abort=418")),
-        ("a stranger's", "192.0.2.1:1", json!({}), None),
-    ] {
-        let vm = start();
-        let filter = vm.plugin(config(v3.clone(), more)).unwrap();
-        let guard = vm.plugin(r#"{"role":"guard"}"#).unwrap();
-        let mut first = asked(&filter, "reviews", address, &[("x-canary-explain", b"1")]);
-        let (mut second, _) = guarded(&guard, &first, None, 0);
-        let lines = if second.local_response().is_some() { explained(&mut second) } else { explained(&mut first) };
-        assert_eq!(lines.len(), usize::from(expected.is_some()), "{row}: {lines:?}");
-        assert!(lines.iter().all(|text| text.contains(expected.unwrap())), "{row}: {lines:?}");
-        assert_eq!(
-            [first, second].iter().flat_map(|stream| stream.request_lines(CONTROL_HEADERS[3])).count(),
-            0,
-            "{row}: the wish goes upstream"
-        );
     }
 }

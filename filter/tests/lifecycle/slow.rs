@@ -3,7 +3,7 @@
 use proxy_wasm::types::Action;
 use std::time::Duration;
 
-use crate::accrual::{FAILED, OK, TICK, config, end, fail, next, sent, started};
+use crate::accrual::{FAILED, OK, TICK, config, end, fail, next, reach, sent, started};
 use crate::fixture::{document, get, reviews};
 use serde_json::json;
 
@@ -19,6 +19,7 @@ fn slow_requests_count_while_they_wait() {
         ("still being sent", &slow, Some(false), false, 5 * second, false),
         ("sent later", &slow, Some(true), false, second + 2 * TICK, true),
         ("no limit", &json!({}), None, false, 3_600 * second, false),
+        ("never sent on", &slow, None, false, 5 * second, false),
     ] {
         let vm = started();
         let filter = vm.plugin(config(settings.clone())).unwrap();
@@ -27,6 +28,9 @@ fn slow_requests_count_while_they_wait() {
             assert_eq!(stream.request_headers(get("reviews", "/", &[]), body.is_none()), Action::Continue);
             if let Some(is_last) = body {
                 assert_eq!(stream.request_body(3, is_last), Action::Continue);
+            }
+            if *row != *"never sent on" {
+                reach(stream);
             }
             if answered {
                 stream.response_headers([(":status", "200")], false);
@@ -41,7 +45,9 @@ fn slow_requests_count_while_they_wait() {
 fn a_slow_request_counts_once() {
     let vm = started();
     let filter = vm.plugin(config(json!({"slowAfter": "1s", "consecutiveFailures": 3}))).unwrap();
-    let (late_success, late_failure) = (sent(&filter), sent(&filter));
+    let (mut late_success, mut late_failure) = (sent(&filter), sent(&filter));
+    reach(&mut late_success);
+    reach(&mut late_failure);
     vm.advance(Duration::from_secs(2));
     end(late_success, OK);
     end(late_failure, FAILED);
@@ -56,6 +62,7 @@ fn trailers_end_a_request() {
     let filter = vm.plugin(config(json!({"slowAfter": "1s", "consecutiveFailures": 1}))).unwrap();
     let mut stream = filter.stream();
     stream.request_headers(get("reviews", "/", &[]), false);
+    reach(&mut stream);
     vm.advance(Duration::from_secs(5));
     assert_eq!(stream.request_trailers(1), Action::Continue);
     assert_eq!(next(&filter), reviews("v2"));
@@ -79,6 +86,7 @@ fn a_delay_is_not_the_versions() {
         let filter = vm.plugin(document(rule.clone(), json!({"policies": policies.clone()}))).unwrap();
         let mut delayed = filter.stream();
         delayed.request_headers(get("reviews", "/", &[]), sent_after.is_none());
+        reach(&mut delayed);
         if let Some(after) = sent_after {
             vm.advance(Duration::from_millis(after));
             delayed.request_body(3, true);
@@ -88,4 +96,17 @@ fn a_delay_is_not_the_versions() {
         vm.advance(Duration::from_millis(500));
         assert_eq!(next(&filter), reviews("v1"), "{row}");
     }
+}
+
+#[test]
+fn the_wait_begins_when_a_connection_takes_the_request() {
+    let vm = started();
+    let filter = vm.plugin(config(json!({"slowAfter": "1s", "consecutiveFailures": 1}))).unwrap();
+    let mut stream = sent(&filter);
+    vm.advance(Duration::from_secs(5));
+    reach(&mut stream);
+    vm.advance(Duration::from_millis(900));
+    assert_eq!(next(&filter), reviews("v2"), "it has waited 0.9 s for the version");
+    vm.advance(Duration::from_millis(400));
+    assert_eq!(next(&filter), reviews("v1"));
 }

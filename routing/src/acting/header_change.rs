@@ -142,11 +142,19 @@ impl Values<'_> {
 }
 
 /// The changes with more headers set on top.
-pub(crate) fn set_on_top(changes: &mut Vec<HeaderChange>, headers: Vec<(HeaderName, Vec<u8>)>) {
-    for (name, value) in headers {
-        changes.retain(|change| change.name != name);
-        changes.push(HeaderChange { name, operation: Operation::Set, value: value.into() });
+pub(crate) fn set_on_top(changes: HeaderChanges, headers: &[(HeaderName, Vec<u8>)]) -> HeaderChanges {
+    if headers.is_empty() {
+        return changes;
     }
+    let is_new = |change: &&HeaderChange| headers.iter().all(|(name, _)| *name != change.name);
+    let mut changes: Vec<HeaderChange> = changes.iter().filter(is_new).cloned().collect();
+    let set = |(name, value): &(HeaderName, Vec<u8>)| HeaderChange {
+        name: name.clone(),
+        operation: Operation::Set,
+        value: value.as_slice().into(),
+    };
+    changes.extend(headers.iter().map(set));
+    changes.into()
 }
 
 /// The headers of a reply after the changes.

@@ -5,18 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use canary_config::{
-    Destination as ConfigDestination, HeaderOperations, Headers, HttpRoute, MAX_MIRRORS, PathRewrite as ConfigRewrite,
-    ResolvedRule, Retries, StringMatch, host,
+    Destination as ConfigDestination, GRPC_CONDITIONS, HTTP_CONDITIONS, HeaderOperations, Headers, HttpRoute,
+    MAX_MIRRORS, MAX_NAMED_PORTS, Mode, PathRewrite as ConfigRewrite, ResolvedRule, Retries, RetryNext, StringMatch,
+    host,
 };
 
 use super::Compiler;
 use super::policy::Policies;
 use crate::acting::{CorsRules, Format, FormatPart, HeaderPolicy, HeaderSteps, Operation, PathRewrite, Step};
-use crate::destination::{ClusterNames, Destination};
+use crate::destination::{ClusterName, ClusterNames, Destination};
+use crate::limits::{Limits, RetryPolicy};
 use crate::matching::Test;
-use crate::picking::{Alternative, Ring, Split, Target, Version};
+use crate::picking::{Alternative, HostPolicy, Ring, Split, Target, TargetLimits, Version};
 use crate::regex::{RegexSet, Rewriter, Strategy};
-use crate::route::{Action, Forwarding, Kind, Limits, MirrorTarget, RetryPolicy};
+use crate::route::{Action, Forwarding, Kind, MirrorTarget};
 use crate::table::DEFAULT_PORT;
 
 /// The actions compiled last, each with its rule. Rules that do the same share one: many rules send to few versions.
@@ -25,8 +27,6 @@ pub(super) struct Recent<'c>(VecDeque<(&'c HttpRoute, &'c str, Arc<Action>)>);
 
 /// How many actions are kept; a rule is compared with each.
 const RECENT_ACTIONS: usize = 16;
-/// So many ports of a service have the names of their clusters made at load time.
-const MAX_NAMED_PORTS: usize = 16;
 
 impl Compiler<'_> {
     /// What a rule does.
@@ -68,10 +68,10 @@ impl Compiler<'_> {
             .route
             .iter()
             .map(|target| {
-                let destination = self.destination(&target.destination, namespace);
+                let destination = self.destination(&target.destination, namespace, policies);
                 let headers = Arc::new(self.header_policy(rule, target.headers.as_deref()));
                 let fault = policies.fault(&destination.host, destination.subset.as_deref());
-                Version { destination, headers, fault }
+                Version { destination: Arc::new(destination), headers, fault }
             })
             .collect();
         let for_all = Arc::new(self.header_policy(rule, None));
@@ -81,26 +81,22 @@ impl Compiler<'_> {
             .into_iter()
             .zip(weights)
             .zip(places)
-            .map(|((own, weight), (versions, order))| Target {
-                policy: policies.get(&own.destination.host).cloned(),
-                own,
-                weight,
-                versions,
-                order,
+            .map(|((own, weight), (versions, order))| {
+                let policy = policies.get(&own.destination.host).cloned();
+                let limits = self.target_limits(rule, policy.as_deref());
+                Target { policy, own, weight, versions, order, limits }
             })
             .collect();
         let mirrors = rule.mirrors.iter().flatten().take(MAX_MIRRORS).map(|mirror| MirrorTarget {
-            destination: self.destination(&mirror.destination, namespace),
+            destination: self.destination(&mirror.destination, namespace, policies),
             percentage: mirror.percentage,
         });
         let mirrors = mirrors.collect();
-        let retries = rule.retries.as_deref().filter(|retries| retries.attempts > 0);
         Forwarding {
             split: Split::new(targets.iter().map(|target| target.weight.into())),
             ring: Ring::compile(&targets),
             targets,
             path: rule.rewrite.as_ref().and_then(|rewrite| Some(self.path_rewrite(rewrite.path.as_ref()?))),
-            limits: self.limits(rule.timeout, retries),
             mirrors,
             cors: rule.cors_policy.as_deref().map(|policy| Box::new(self.cors(policy))),
         }
@@ -129,8 +125,8 @@ impl Compiler<'_> {
         for subset in &policy.versions {
             if !names.contains(subset) {
                 let (headers, fault) = (Arc::clone(for_all), policies.fault(&destination.host, Some(subset)));
-                let bare = self.located(&destination.host, Some(subset), destination.port);
-                versions.push(Alternative::Bare(Version { destination: bare, headers, fault }));
+                let bare = self.located(&destination.host, Some(subset), destination.port, policies);
+                versions.push(Alternative::Bare(Version { destination: Arc::new(bare), headers, fault }));
                 names.push(Arc::clone(subset));
             }
         }
@@ -202,11 +198,11 @@ impl Compiler<'_> {
         Format { parts: parts.collect() }
     }
 
-    fn destination(&mut self, destination: &ConfigDestination, namespace: &str) -> Destination {
+    fn destination(&mut self, destination: &ConfigDestination, namespace: &str, policies: &Policies) -> Destination {
         let host = self.text(&host::qualify(&destination.host, namespace));
         let subset = destination.subset.as_deref().map(|subset| self.text(subset));
         let port = destination.port.or_else(|| self.only_port(&host));
-        self.located(&host, subset.as_ref(), port)
+        self.located(&host, subset.as_ref(), port, policies)
     }
 
     /// The port of a host that `services` lists with one.
@@ -215,22 +211,32 @@ impl Compiler<'_> {
     }
 
     /// A version of a host on a port; without one on the request's.
-    fn located(&mut self, host: &Arc<str>, subset: Option<&Arc<str>>, port: Option<u16>) -> Destination {
+    fn located(
+        &mut self,
+        host: &Arc<str>,
+        subset: Option<&Arc<str>>,
+        port: Option<u16>,
+        policies: &Policies,
+    ) -> Destination {
         let (config, version) = (self.config, subset.map(AsRef::as_ref));
+        let policy = policies.get(host).filter(|_| config.clusters.failover);
+        let fails_over = policy.is_some_and(|policy| policy.has_other(version));
         let name = |port: u16| config.clusters.name(host, version, port);
         let clusters = match port {
             None if config.clusters.needs_port(host, version) => {
-                let ports = self.ports.get(&**host).copied().unwrap_or_default();
-                let ports = ports.iter().copied().chain([DEFAULT_PORT]);
+                let ports = self.ports.get(&**host).copied().unwrap_or_default().iter();
+                let named = ports.map(|port| (*port, ClusterName::new(&name(*port), fails_over)));
+                let default = (DEFAULT_PORT, ClusterName::new(&name(DEFAULT_PORT), false));
                 ClusterNames::ByPort {
-                    known: ports.take(MAX_NAMED_PORTS).map(|port| (port, name(port).into())).collect(),
+                    known: named.take(MAX_NAMED_PORTS).chain([default]).collect(),
                     around_port: config.clusters.around_port(host, version).into(),
                 }
             }
-            port => ClusterNames::Fixed(name(port.unwrap_or(DEFAULT_PORT)).into()),
+            port => ClusterNames::Fixed(ClusterName::new(&name(port.unwrap_or(DEFAULT_PORT)), fails_over)),
         };
-        let id = self.destination_id(host, subset);
-        Destination { id, host: Arc::clone(host), subset: subset.cloned(), port, clusters }
+        let revision = version.filter(|_| policy.is_some()).and_then(|version| policies.revision(host, version));
+        let (id, revision) = (self.destination_id(host, subset), revision.map(|revision| self.text(revision)));
+        Destination { id, host: Arc::clone(host), subset: subset.cloned(), port, revision, clusters }
     }
 
     fn path_rewrite(&self, rewrite: &ConfigRewrite) -> PathRewrite {
@@ -240,21 +246,43 @@ impl Compiler<'_> {
         }
     }
 
-    fn limits(&mut self, timeout: Option<Duration>, retries: Option<&Retries>) -> Limits {
+    /// The limits of a target's requests: the rule's, and where a policy says that some may be repeated, those with its own.
+    fn target_limits(&mut self, rule: &HttpRoute, policy: Option<&HostPolicy>) -> TargetLimits {
+        let is_followed = self.config.mode == Mode::Cluster;
+        let fails_over = policy.filter(|policy| self.config.clusters.failover && !policy.order.is_empty());
+        let of_rule = rule.retries.as_deref().filter(|retries| retries.attempts > 0).map(retry_policy);
+        let longest = fails_over.map_or(0, |policy| u32::try_from(policy.order.len()).unwrap_or(u32::MAX));
+        let at_least = |policy: RetryPolicy| RetryPolicy { attempts: policy.attempts.max(longest), ..policy };
+        let timeout = rule.timeout.filter(|_| is_followed);
+        let repeatable = fails_over.and_then(|policy| policy.retry_next.as_ref()).map(|next| {
+            let retries = with_retry_next(of_rule.clone(), next);
+            (next.clone(), self.limits(timeout, Some(retries)))
+        });
+        let all = is_followed.then(|| self.limits(timeout, of_rule.map(at_least)));
+        TargetLimits { all, repeatable }
+    }
+
+    fn limits(&mut self, timeout: Option<Duration>, retries: Option<RetryPolicy>) -> Limits {
         let millis = |duration: Duration| duration.as_millis().to_string();
-        let codes = |retries: &Retries| join(retries.status_codes.iter().map(u16::to_string));
+        let of_retries = |text: fn(&RetryPolicy) -> String| retries.as_ref().map(text);
         let headers = [
             ("x-envoy-upstream-rq-timeout-ms", timeout.map(millis)),
-            ("x-envoy-max-retries", retries.map(|retries| retries.attempts.to_string())),
-            ("x-envoy-upstream-rq-per-try-timeout-ms", retries.and_then(|retries| retries.per_try_timeout).map(millis)),
-            ("x-envoy-retry-on", retries.map(|retries| join(retries.http_conditions()))),
-            ("x-envoy-retry-grpc-on", retries.map(|retries| join(retries.grpc_conditions()))),
-            ("x-envoy-retriable-status-codes", retries.map(codes)),
+            ("x-envoy-max-retries", of_retries(|retries| retries.attempts.to_string())),
+            (
+                "x-envoy-upstream-rq-per-try-timeout-ms",
+                retries.as_ref().and_then(|retries| retries.per_try_timeout).map(millis),
+            ),
+            ("x-envoy-retry-on", of_retries(|retries| conditions(retries, &HTTP_CONDITIONS))),
+            ("x-envoy-retry-grpc-on", of_retries(|retries| conditions(retries, &GRPC_CONDITIONS))),
+            (
+                "x-envoy-retriable-status-codes",
+                of_retries(|retries| join(retries.status_codes.iter().map(u16::to_string))),
+            ),
         ];
         let given =
             headers.into_iter().filter_map(|(name, value)| Some((name, value.filter(|text| !text.is_empty())?)));
         let headers = given.map(|(name, value)| (self.headers.header(name), value.into_bytes().into())).collect();
-        Limits { timeout, retries: retries.map(retry_policy), headers }
+        Limits { timeout, retries, headers }
     }
 
     fn cors(&mut self, policy: &canary_config::CorsPolicy) -> CorsRules {
@@ -295,6 +323,36 @@ fn retry_policy(retries: &Retries) -> RetryPolicy {
         retry_on: retries.retry_on.join(","),
         status_codes: retries.status_codes.clone(),
     }
+}
+
+/// A rule's retries, if it has any, with what a policy adds for requests that may be repeated. Envoy has one count for both.
+fn with_retry_next(of_rule: Option<RetryPolicy>, next: &RetryNext) -> RetryPolicy {
+    let Some(of_rule) = of_rule else {
+        return RetryPolicy {
+            attempts: next.attempts,
+            per_try_timeout: next.per_try_timeout,
+            retry_on: next.on.join(","),
+            status_codes: next.status_codes.clone(),
+        };
+    };
+    let named: Vec<&str> = of_rule.retry_on.split(',').collect();
+    let new = next.on.iter().map(String::as_str).filter(|condition| !named.contains(condition));
+    let retry_on = join(named.iter().copied().chain(new));
+    let mut status_codes = of_rule.status_codes;
+    status_codes.extend(&next.status_codes);
+    status_codes.sort_unstable();
+    status_codes.dedup();
+    RetryPolicy {
+        attempts: of_rule.attempts.max(next.attempts),
+        per_try_timeout: of_rule.per_try_timeout.or(next.per_try_timeout),
+        retry_on,
+        status_codes,
+    }
+}
+
+/// The conditions of which Envoy's header for these is told.
+fn conditions(retries: &RetryPolicy, known: &[&str]) -> String {
+    join(retries.retry_on.split(',').filter(|condition| known.contains(condition)))
 }
 
 fn join(list: impl Iterator<Item = impl AsRef<str>>) -> String {

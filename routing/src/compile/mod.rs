@@ -38,9 +38,9 @@ impl RouteTable {
             settings: Settings {
                 mode: config.mode,
                 faults: config.faults,
-                guard: config.guard,
                 metrics: config.metrics,
                 filter_state: config.filter_state,
+                failover: config.clusters.failover,
                 has_fallback: config.policies.iter().any(|policy| !policy.fallback.is_empty()),
                 has_accrual: config
                     .policies

@@ -22,6 +22,10 @@ const FAULT_HEADERS: [&str; 8] = [
     "x-envoy-fault-throughput-response-percentage",
 ];
 
+/// The headers by which a client limits the time of its request, or of a try.
+const TIME_LIMITS: [&str; 3] =
+    ["grpc-timeout", "x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms"];
+
 impl Compiler<'_> {
     /// Numbers the own headers, before any other: those that are hidden from rules come first.
     pub(super) fn own_headers(&mut self) -> OwnHeaders {
@@ -44,6 +48,7 @@ impl Compiler<'_> {
     }
 
     pub(super) fn steering(&mut self) -> Steering {
+        let limited = self.config.policies.iter().any(|policy| policy.failure_accrual.is_some());
         let (names, headers) = (&self.config.headers, &mut self.headers);
         let mut header = |name: &str| headers.header(name);
         Steering {
@@ -58,6 +63,7 @@ impl Compiler<'_> {
             abort_grpc_request: header(ABORT_GRPC_REQUEST),
             delay_request: header(DELAY_REQUEST),
             set_cookie: header("set-cookie"),
+            time_limits: if limited { TIME_LIMITS.map(header).to_vec() } else { Vec::new() },
         }
     }
 }

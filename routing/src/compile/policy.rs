@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use canary_config::{DestinationRules, IssueCookie, Policy, SameSite, StickyKey as ConfigKey, host};
+use canary_config::{DestinationRules, IssueCookie, Policy, SameSite, StickyKey as ConfigKey, VersionFault, host};
 
 use super::Compiler;
 use crate::host_index::HostIndex;
@@ -14,28 +14,46 @@ use crate::picking::{HostPolicy, VersionHeader};
 #[derive(Debug, Default)]
 pub(super) struct Policies {
     hosts: HostIndex,
-    all: Vec<(Arc<HostPolicy>, Vec<canary_config::VersionFault>)>,
+    all: Vec<Entry>,
+}
+
+/// What holds for one host.
+#[derive(Debug)]
+struct Entry {
+    policy: Arc<HostPolicy>,
+    faults: Vec<VersionFault>,
+    /// Versions, and the revisions by which Istio's endpoints name them.
+    revisions: Vec<(String, String)>,
 }
 
 impl Policies {
     pub(super) fn get(&self, host: &str) -> Option<&Arc<HostPolicy>> {
-        self.entry(host).map(|(policy, _)| policy)
+        self.entry(host).map(|entry| &entry.policy)
     }
 
     /// The fault of a version of a host.
     pub(super) fn fault(&self, host: &str, subset: Option<&str>) -> canary_config::Fault {
-        let faults = self.entry(host).map(|(_, faults)| faults.as_slice()).unwrap_or_default();
+        let faults = self.entry(host).map(|entry| entry.faults.as_slice()).unwrap_or_default();
         let fault = faults.iter().find(|fault| Some(fault.subset.as_str()) == subset);
         fault.map(|fault| fault.fault.clone()).unwrap_or_default()
     }
 
-    fn entry(&self, host: &str) -> Option<&(Arc<HostPolicy>, Vec<canary_config::VersionFault>)> {
+    /// The revision by which Istio's endpoints name the workloads of a version.
+    pub(super) fn revision(&self, host: &str, version: &str) -> Option<&str> {
+        let revisions = &self.entry(host)?.revisions;
+        revisions.iter().find_map(|(known, revision)| (known == version).then_some(revision.as_str()))
+    }
+
+    fn entry(&self, host: &str) -> Option<&Entry> {
         self.all.get(self.hosts.find_exactly(host)?)
     }
 
-    fn add(&mut self, policy: HostPolicy, faults: Vec<canary_config::VersionFault>) {
-        self.hosts.insert(policy.host.as_ref().to_owned(), self.all.len());
-        self.all.push((policy.into(), faults));
+    fn add(&mut self, policy: HostPolicy, faults: Vec<VersionFault>, rules: &DestinationRules<'_>) {
+        let host = policy.host.as_ref();
+        let revision = |version: &str| Some((version.to_owned(), rules.revision_of(host, version)?.to_owned()));
+        let revisions = rules.subsets_of(host).into_iter().filter_map(revision).collect();
+        self.hosts.insert(host.to_owned(), self.all.len());
+        self.all.push(Entry { policy: policy.into(), faults, revisions });
     }
 }
 
@@ -46,7 +64,7 @@ impl Compiler<'_> {
         let (mut policies, rules) = (Policies::default(), DestinationRules::of(config));
         for policy in &config.policies {
             for host in &policy.hosts {
-                policies.add(self.host_policy(policy, host, &rules), policy.faults.clone());
+                policies.add(self.host_policy(policy, host, &rules), policy.faults.clone(), &rules);
             }
         }
         if let Some(policy) = config.policy_of_others() {
@@ -54,7 +72,7 @@ impl Compiler<'_> {
                 for destination in resolved.destinations() {
                     let host = host::qualify(&destination.host, resolved.namespace);
                     if policies.get(&host).is_none() {
-                        policies.add(self.host_policy(&policy, &host, &rules), Vec::new());
+                        policies.add(self.host_policy(&policy, &host, &rules), Vec::new(), &rules);
                     }
                 }
             }
@@ -80,6 +98,7 @@ impl Compiler<'_> {
             header,
             faults: policy.faults.iter().map(|fault| fault.fault.clone()).collect(),
             accrual: policy.failure_accrual.clone().map(Arc::new),
+            retry_next: policy.retry_next.clone(),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::route::{Action, Route};
 /// A rule under one entry of its `match`, before its conditions are compiled.
 #[derive(Clone)]
 pub(super) struct Draft {
-    pub(super) name: Box<str>,
+    pub(super) name: Arc<str>,
     pub(super) rule: Pointer,
     pub(super) entry: Option<Arc<HttpMatch>>,
     pub(super) action: Arc<Action>,
@@ -81,7 +81,7 @@ impl Compiler<'_> {
     }
 }
 
-fn route_name(rule: &HttpRoute, entry: Option<&HttpMatch>) -> Box<str> {
+fn route_name(rule: &HttpRoute, entry: Option<&HttpMatch>) -> Arc<str> {
     match entry.and_then(|entry| entry.name.as_deref()).filter(|name| !name.is_empty()) {
         Some(matched) => format!("{}.{matched}", rule.name).into(),
         None => rule.name.as_str().into(),

@@ -15,10 +15,8 @@ use crate::route::Forwarding;
 /// What is to be expected of a version that may serve in the place of another, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Prospect {
-    /// It has shown that it can serve, or is the default.
+    /// Nothing says that it cannot serve.
     Able,
-    /// Nothing is known of it.
-    Unproven,
     /// It serves where nothing else can.
     Ejected,
     /// It cannot serve.
@@ -31,16 +29,10 @@ impl<'t> Resolver<'t, '_> {
     pub(super) fn fall_back(&self, forwarding: &'t Forwarding, pick: Pick<'t>) -> Pick<'t> {
         let Some(policy) = pick.policy() else { return pick };
         let Some(reason) = self.unavailable(&pick.version.destination, policy) else { return pick };
-        let others: Vec<(&'t Target, &'t Version)> = pick
-            .target
-            .order
-            .iter()
-            .filter_map(|place| forwarding.alternative(pick.target, *place))
-            .filter(|(_, version)| version.destination.subset != pick.version.destination.subset)
-            .collect();
+        let others: Vec<(&'t Target, &'t Version)> = pick.others(forwarding).collect();
         let prospects = others.iter().map(|other| (self.prospect(&other.1.destination, policy), other));
         let best = match prospects.min_by_key(|(prospect, _)| *prospect) {
-            Some((Prospect::Able | Prospect::Unproven, able)) => Some(able),
+            Some((Prospect::Able, able)) => Some(able),
             Some(_) | None if reason == FallbackReason::Ejected => None,
             Some((Prospect::Ejected, ejected)) => Some(ejected),
             Some((Prospect::Out, _)) => others.last(),
@@ -48,11 +40,11 @@ impl<'t> Resolver<'t, '_> {
         };
         let Some((target, version)) = best.copied() else { return pick };
         let tried =
-            others.iter().map(|(_, other)| &other.destination).take_while(|other| **other != version.destination);
+            others.iter().map(|(_, other)| &*other.destination).take_while(|other| **other != *version.destination);
         // What the client asked for stays the version that the fallback is from.
-        let picked = pick.fallback.is_some().then_some(&pick.version.destination);
+        let picked = pick.fallback.is_some().then_some(&*pick.version.destination);
         let skipped = picked.into_iter().chain(tried).filter_map(|other| {
-            let reason = self.unavailable(other, policy).unwrap_or(FallbackReason::Unproven);
+            let reason = self.unavailable(other, policy)?;
             Some(Skipped { version: Cow::Borrowed(other.subset.as_deref()?), reason })
         });
         let skipped = skipped.take(MAX_SKIPPED).collect();
@@ -65,10 +57,8 @@ impl<'t> Resolver<'t, '_> {
     }
 
     fn prospect(&self, destination: &Destination, policy: &HostPolicy) -> Prospect {
-        let is_default = || destination.subset.as_deref() == policy.default_subset();
         match self.unavailable(destination, policy) {
-            None if is_default() || self.input.health.is_proven(&destination.cluster(self.port)) => Prospect::Able,
-            None => Prospect::Unproven,
+            None => Prospect::Able,
             Some(FallbackReason::Ejected) => Prospect::Ejected,
             Some(_) => Prospect::Out,
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use canary_config::{FailureAccrual, Fault, Protocol, Ramp};
+use canary_config::{FailureAccrual, Fault, Protocol, Ramp, RetryNext};
 
 use super::sticky::Sticky;
 use crate::head::RequestHead;
@@ -30,6 +30,8 @@ pub(crate) struct HostPolicy {
     pub(crate) faults: Box<[Fault]>,
     /// What failures do to a version.
     pub(crate) accrual: Option<Arc<FailureAccrual>>,
+    /// Which requests may be repeated on the next version.
+    pub(crate) retry_next: Option<RetryNext>,
 }
 
 /// A header in which clients name a version.
@@ -60,14 +62,9 @@ impl HostPolicy {
         self.order.last().map(AsRef::as_ref)
     }
 
-    /// Whether a version has a delay of its own.
-    pub(crate) fn has_delays(&self) -> bool {
-        self.faults.iter().any(|fault| fault.delay.is_some())
-    }
-
-    /// Whether a version has an abort of its own.
-    pub(crate) fn has_aborts(&self) -> bool {
-        self.faults.iter().any(|fault| fault.abort.is_some())
+    /// Whether the fallback order has another version than this one.
+    pub(crate) fn has_other(&self, version: Option<&str>) -> bool {
+        self.order.iter().any(|other| Some(&**other) != version)
     }
 
     /// The version header, if it counts for the request.

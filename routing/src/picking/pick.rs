@@ -136,8 +136,20 @@ impl<'t> Pick<'t> {
         self.policy().and_then(|policy| policy.accrual.as_ref()).filter(|_| self.has_alternative())
     }
 
+    /// The versions of the fallback order beside the one that was picked, each with the target whose policy and port count.
+    pub(super) fn others<'f>(
+        &self,
+        forwarding: &'f Forwarding,
+    ) -> impl Iterator<Item = (&'f Target, &'f Version)> + use<'f, 't>
+    where
+        't: 'f,
+    {
+        let (target, picked) = (self.target, &self.version.destination.subset);
+        let all = target.order.iter().filter_map(move |place| forwarding.alternative(target, *place));
+        all.filter(move |(_, version)| version.destination.subset != *picked)
+    }
+
     pub(super) fn has_alternative(&self) -> bool {
-        let picked = &self.version.destination.subset;
-        self.policy().is_some_and(|policy| policy.order.iter().any(|subset| Some(subset) != picked.as_ref()))
+        self.policy().is_some_and(|policy| policy.has_other(self.version.destination.subset.as_deref()))
     }
 }

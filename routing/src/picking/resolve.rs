@@ -6,24 +6,14 @@ use canary_config::{AbortStatus, FaultAbort, FaultDelay, Mode};
 
 use super::pick::Pick;
 use super::resolver::Resolver;
+use super::target::Version;
 use crate::acting::cors::Verdict;
 use crate::acting::{
     HeaderChange, HeaderChanges, HeaderSteps, LocalReply, Operation, header_change, local_reply, path,
 };
-use crate::decision::{Decision, FaultScope, Forward, Outcome, VersionValue};
+use crate::decision::{Decision, Failover, Forward, Other, Outcome, VersionValue};
 use crate::draws::Draw;
-use crate::route::{Forwarding, Kind, Limits};
-
-/// Faults that are left to a guard.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Left {
-    delay: bool,
-    abort: bool,
-}
-
-impl Left {
-    const NOTHING: Self = Self { delay: false, abort: false };
-}
+use crate::route::{Forwarding, Kind};
 
 /// The parts of a [`Forward`] that only cluster mode has, and the changes of the response.
 #[derive(Default)]
@@ -32,7 +22,7 @@ struct Way<'t> {
     authority: Option<&'t str>,
     request_headers: HeaderChanges,
     response_headers: HeaderChanges,
-    limits: Option<&'t Limits>,
+    failover: Option<Box<Failover<'t>>>,
     mirrors: Vec<Cow<'t, str>>,
 }
 
@@ -45,9 +35,7 @@ impl<'t> Resolver<'t, '_> {
             }
             Kind::Redirect(_) | Kind::DirectResponse(_) => None,
         };
-        let left = pick.as_ref().map_or(Left::NOTHING, |(forwarding, pick)| self.left_to_guard(forwarding, pick));
         let (delay, abort) = self.faults(pick.as_ref().map(|(_, pick)| pick));
-        let (delay, abort) = (delay.filter(|_| self.holds(left.delay)), abort.filter(|_| self.holds(left.abort)));
         let aborted = pick.as_ref().filter(|_| abort.is_some()).map(|(_, pick)| pick.picked());
         let outcome = match (abort, self.table.mode()) {
             (Some(status), Mode::Cluster) => {
@@ -56,11 +44,12 @@ impl<'t> Resolver<'t, '_> {
             }
             (Some(status), Mode::Version) => Outcome::LocalReply(Box::new(local_reply::abort(status))),
             (None, Mode::Cluster) => self.act(&action.kind, pick),
-            (None, Mode::Version) => pick.map_or(Outcome::Untouched, |(_, pick)| self.name_version(pick)),
+            (None, Mode::Version) => {
+                pick.map_or(Outcome::Untouched, |(forwarding, pick)| self.name_version(forwarding, pick))
+            }
         };
-        let leaves_faults = self.input.faults == FaultScope::BeforeGuard && left != Left::NOTHING;
         let permissions = self.permissions;
-        Decision { route: Some(self.route), delay, abort, aborted, leaves_faults, permissions, outcome }
+        Decision { route: Some(self.route), delay, abort, aborted, permissions, outcome }
     }
 
     /// What the rule asks for, in cluster mode.
@@ -91,50 +80,18 @@ impl<'t> Resolver<'t, '_> {
         (delay.map(|delay| delay.fixed_delay.min(self.table.faults().max_delay)), abort.map(|abort| abort.status))
     }
 
-    /// What a guard carries out where there is one: a fault that some version of the host has of its own, and an abort that
-    /// comes after such a delay.
-    fn left_to_guard(&self, forwarding: &Forwarding, pick: &Pick<'t>) -> Left {
-        let Some(policy) = pick.policy().filter(|policy| !policy.faults.is_empty()) else { return Left::NOTHING };
-        // An abort goes before a preflight's answer, but neither is for a version to give.
-        let is_answered_here = || {
-            if self.table.mode() == Mode::Version {
-                return false;
-            }
-            matches!(forwarding.cors.as_ref().map(|cors| cors.check(self.input.head)), Some(Verdict::Reply(_)))
-        };
-        let delay = policy.has_delays();
-        let abort = delay || policy.has_aborts();
-        // At the guard the version that serves may be the last of the order.
-        let may_move = self.input.faults == FaultScope::AtGuard || pick.has_alternative();
-        if !abort || !may_move || is_answered_here() {
-            return Left::NOTHING;
-        }
-        Left { delay, abort }
-    }
-
-    /// Whether the decision is to hold a fault that is left to a guard or not.
-    fn holds(&self, left: bool) -> bool {
-        match self.input.faults {
-            FaultScope::All => true,
-            FaultScope::BeforeGuard => !left,
-            FaultScope::AtGuard => left,
-            FaultScope::Nothing => false,
-        }
-    }
-
     fn forward(&self, forwarding: &'t Forwarding, mut pick: Pick<'t>) -> Outcome<'t> {
         let (name, headers) = (&self.route.name, &pick.version.headers);
-        let mut response_headers = headers.response.changes(self.view, name);
-        match forwarding.cors.as_ref().map_or(Verdict::None, |cors| cors.check(self.input.head)) {
+        let allowed = match forwarding.cors.as_ref().map_or(Verdict::None, |cors| cors.check(self.input.head)) {
             Verdict::Reply(reply) => return Outcome::LocalReply(Box::new(reply)),
-            Verdict::Allow(more) => {
-                let mut changes = response_headers.to_vec();
-                header_change::set_on_top(&mut changes, more);
-                response_headers = changes.into();
-            }
-            Verdict::None => {}
-        }
+            Verdict::Allow(more) => more,
+            Verdict::None => Vec::new(),
+        };
         let cookie = pick.cookie.take();
+        let response_headers = |version: &Version| {
+            let changes = version.headers.response.changes(self.view, name);
+            self.with_cookie(header_change::set_on_top(changes, &allowed), cookie.as_deref())
+        };
         let mirrors =
             forwarding.mirrors.iter().enumerate().filter(|(position, mirror)| {
                 self.input.chance.draw(Draw::Mirror(*position)).is_within(mirror.percentage)
@@ -143,18 +100,35 @@ impl<'t> Resolver<'t, '_> {
             path: forwarding.path.as_ref().map(|path| path::rewrite(self.input.head, self.route.matched_path, path)),
             authority: headers.authority.as_deref(),
             request_headers: headers.request.changes(self.view, name),
-            response_headers: self.with_cookie(response_headers, cookie),
-            limits: Some(&forwarding.limits),
+            response_headers: response_headers(pick.version),
+            failover: self.failover(forwarding, &pick, response_headers),
             mirrors: mirrors.map(|(_, mirror)| mirror.destination.cluster(self.port)).collect(),
         };
         self.to_version(pick, way)
     }
 
     /// Version mode: the version and the cookie that keeps it, nothing else.
-    fn name_version(&self, mut pick: Pick<'t>) -> Outcome<'t> {
+    fn name_version(&self, forwarding: &'t Forwarding, mut pick: Pick<'t>) -> Outcome<'t> {
         let cookie = pick.cookie.take();
-        let response_headers = self.with_cookie(HeaderChanges::default(), cookie);
-        self.to_version(pick, Way { response_headers, ..Way::default() })
+        let response_headers = self.with_cookie(HeaderChanges::default(), cookie.as_deref());
+        let failover = self.failover(forwarding, &pick, |_| response_headers.clone());
+        self.to_version(pick, Way { response_headers, failover, ..Way::default() })
+    }
+
+    /// The versions that Envoy tries after the one that was picked, each with the changes of its responses.
+    fn failover(
+        &self,
+        forwarding: &'t Forwarding,
+        pick: &Pick<'t>,
+        response_headers: impl Fn(&Version) -> HeaderChanges,
+    ) -> Option<Box<Failover<'t>>> {
+        let cluster = pick.version.destination.named(self.port)?.failover()?;
+        let others = pick.others(forwarding).filter_map(|(_, version)| {
+            let destination = &version.destination;
+            let cluster = destination.named(self.port)?.own();
+            Some(Other { destination, cluster, response_headers: response_headers(version) })
+        });
+        Some(Box::new(Failover { cluster, others: others.collect() }))
     }
 
     /// The way to the version that was picked.
@@ -171,7 +145,8 @@ impl<'t> Resolver<'t, '_> {
             request_headers: way.request_headers,
             version_value: self.version_value(&pick),
             response_headers: way.response_headers,
-            limits: way.limits,
+            limits: pick.target.limits.of(self.input.head.method()),
+            failover: way.failover,
             mirrors: way.mirrors,
             has_alternative: pick.has_alternative(),
             accrual: pick.accrual(),
@@ -187,11 +162,11 @@ impl<'t> Resolver<'t, '_> {
     }
 
     /// What makes a new user keep the version.
-    fn with_cookie(&self, changes: HeaderChanges, cookie: Option<String>) -> HeaderChanges {
+    fn with_cookie(&self, changes: HeaderChanges, cookie: Option<&str>) -> HeaderChanges {
         let Some(cookie) = cookie else { return changes };
         let name = self.table.set_cookie().clone();
         let mut changes = changes.to_vec();
-        changes.push(HeaderChange { name, operation: Operation::Add, value: cookie.into_bytes().into() });
+        changes.push(HeaderChange { name, operation: Operation::Add, value: cookie.as_bytes().into() });
         changes.into()
     }
 

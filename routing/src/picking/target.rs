@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use canary_config::Fault;
+use canary_config::{Fault, RetryNext};
 
 use super::host_policy::HostPolicy;
 use crate::acting::HeaderPolicy;
 use crate::destination::Destination;
+use crate::limits::Limits;
 
 /// A destination of a rule.
 #[derive(Debug)]
@@ -20,6 +21,24 @@ pub(crate) struct Target {
     pub(crate) versions: Box<[Alternative]>,
     /// The fallback order, as places in `versions`.
     pub(crate) order: Box<[usize]>,
+    pub(crate) limits: TargetLimits,
+}
+
+/// How long the requests of a target may take, and when they are tried again.
+#[derive(Debug, Default)]
+pub(crate) struct TargetLimits {
+    /// `None` in version mode.
+    pub(crate) all: Option<Limits>,
+    /// In their place for requests that may be repeated on the next version: their methods.
+    pub(crate) repeatable: Option<(RetryNext, Limits)>,
+}
+
+impl TargetLimits {
+    /// The limits of a request by its method.
+    pub(crate) fn of(&self, method: &[u8]) -> Option<&Limits> {
+        let repeatable = self.repeatable.as_ref().filter(|(next, _)| next.repeats(method));
+        repeatable.map(|(_, limits)| limits).or(self.all.as_ref())
+    }
 }
 
 /// A version that may be picked in the place of a target.
@@ -34,7 +53,7 @@ pub(crate) enum Alternative {
 /// A version with what a rule does to its requests and their responses.
 #[derive(Debug)]
 pub(crate) struct Version {
-    pub(crate) destination: Destination,
+    pub(crate) destination: Arc<Destination>,
     pub(crate) headers: Arc<HeaderPolicy>,
     /// The fault of this version alone, which replaces the rule's of the same kind.
     pub(crate) fault: Fault,

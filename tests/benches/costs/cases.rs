@@ -2,16 +2,18 @@
 
 use std::{fs, path::Path};
 
+use canary_config::failover_name;
 use e2e::{
     bench::{Bench, Case},
     binaries::{self, workspace},
-    bootstrap::{guard, inline_filter, inline_module, native_route, refresher, steered_route},
+    bootstrap::{inline_filter, inline_module, native_route, steered_route},
     canary::cluster_name,
     client::Request,
     costs::{
         budget::{Budget, Large},
         case::{self, REPEATS, SIZES},
     },
+    failover::Failover,
     host_calls::Module,
     workload::{
         self,
@@ -50,11 +52,6 @@ pub(crate) fn all(folder: &Path, effort: &Effort) -> Vec<Row> {
         [native, filter(&case::filter(count), &rules::document(&rules), "v2").ask(user("jason")).others(&others)]
     };
     let [_, third_article, bookinfo] = jobs::all();
-    let behind = |name, behind: Vec<Value>| {
-        let mut row = filter(name, &third_article.document, third_article.version);
-        row.case.filters.extend(behind);
-        row
-    };
     let elsewhere = document_of(&[("elsewhere".to_owned(), vec![json!({"route": to("v2")})])]);
     let (own, values) = (rules::own_headers(effort.many(many)), rules::users(effort.many(100_000)));
     let own_last = rules::own_header(effort.many(many) - 1);
@@ -65,7 +62,10 @@ pub(crate) fn all(folder: &Path, effort: &Effort) -> Vec<Row> {
     let mut rows = vec![
         row(case::NO_FILTER, [], direct(), "v1"),
         row(case::CONTROL, [], direct(), "v1"),
-        row(case::STEERED, [], steered(), "v1").ask(anyone().header("x-canary-cluster", cluster_name("v1"))),
+        row(case::STEERED, [], steered().into(), "v1").ask(anyone().header("x-canary-cluster", cluster_name("v1"))),
+        row(case::STEERED_FAILOVER, [], vec![with_retries(), native_route()], "v1")
+            .ask(anyone().header("x-canary-cluster", failover_name(&cluster_name("v1"))))
+            .over(case::STEERED),
         row(case::LUA, [lua()], by_version(), "v1").others(BY_VERSION),
     ];
     rows.extend(jobs::all().iter().map(|job| floor(job, &budget, folder)));
@@ -75,8 +75,9 @@ pub(crate) fn all(folder: &Path, effort: &Effort) -> Vec<Row> {
             .routed(vec![steered_route(), native_route()])
             .others(OF_BOOKINFO),
         filter(case::UNKNOWN_HOST, &elsewhere, "native"),
-        behind(case::REFRESHER, vec![refresher()]),
-        behind(case::GUARD, vec![refresher(), guard("learned")]),
+        filter(case::FAILOVER, &failing_over(), third_article.version)
+            .routed(vec![with_retries(), native_route()])
+            .others(BY_VERSION),
     ]);
     rows.extend([few, some, many].into_iter().flat_map(size));
     rows.extend([
@@ -107,7 +108,7 @@ pub(crate) fn all(folder: &Path, effort: &Effort) -> Vec<Row> {
 
 /// The filter with a document, and everything else as little as it can be.
 pub(crate) fn filter(name: &str, document: &Value, served_by: &'static str) -> Row {
-    row(name, [inline_filter(&binaries::wasm(), document)], steered(), served_by)
+    row(name, [inline_filter(&binaries::wasm(), document)], steered().into(), served_by)
 }
 
 fn row<const N: usize>(name: &str, filters: [Value; N], routes: Vec<Value>, served_by: &'static str) -> Row {
@@ -162,7 +163,7 @@ fn five() -> Request {
 /// A module that makes the host calls of a job.
 fn floor(job: &jobs::Job, budget: &Budget, folder: &Path) -> Row {
     let calls = budget.jobs.get(job.name).unwrap_or_else(|| panic!("budget.json has no host calls of {}", job.name));
-    row(job.floor, [module(&Module::floor(calls), job.floor, folder)], steered(), job.version)
+    row(job.floor, [module(&Module::floor(calls), job.floor, folder)], steered().into(), job.version)
 }
 
 /// The request that takes the most instructions, and a harmless one of its size, under the same document.
@@ -182,13 +183,34 @@ fn direct() -> Vec<Value> {
 }
 
 /// As little as cluster mode needs.
-fn steered() -> Vec<Value> {
+fn steered() -> [Value; 2] {
     let steered = json!({
         "match": {"prefix": "/", "headers": [{"name": "x-canary-cluster", "present_match": true}]},
         "route": {"cluster_header": "x-canary-cluster", "timeout": "0s"},
         "request_headers_to_remove": ["x-canary-cluster"],
     });
-    vec![steered, native_route()]
+    [steered, native_route()]
+}
+
+/// The third article's job, whose versions follow one another.
+fn failing_over() -> Value {
+    let [_, third_article, _] = jobs::all();
+    let mut document = third_article.document;
+    document["policies"] = json!([{"hosts": ["reviews"], "defaultSubset": "v1", "fallback": ["v2", "v1"]}]);
+    document["clusters"]["failover"] = json!(true);
+    document
+}
+
+/// The clusters by which they do, of the kind that every Envoy has.
+pub(crate) fn failover_clusters() -> Vec<Value> {
+    Failover::Aggregate.clusters(&failing_over())
+}
+
+/// The steered route with the retries by which requests go on.
+fn with_retries() -> Value {
+    let [mut route, _] = steered();
+    route["route"]["retry_policy"] = Failover::Aggregate.retry_policy(2);
+    route
 }
 
 /// By the header that the Lua script puts right.

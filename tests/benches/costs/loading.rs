@@ -94,7 +94,7 @@ impl Proxy {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = PushedFile::new(folder.path().join("filter.json"), &[resource(document)]);
         let case = Case { filters: vec![discovered_filter(&file)], ..filter("rules", document, "v1").case };
-        let bench = Bench::start(binary, cores, &UPSTREAMS, &[case]).await;
+        let bench = Bench::start(binary, cores, &UPSTREAMS, &[], &[case]).await;
         Self { bench, file, _folder: folder }
     }
 }

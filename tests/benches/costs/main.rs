@@ -39,7 +39,7 @@ async fn requests(binary: &EnvoyBinary, cores: Cores, effort: &Effort) -> Reques
     let rows = cases::all(folder.path(), effort);
     eprintln!("what a request costs, {} cases", rows.len());
     let cases: Vec<_> = rows.iter().map(|row| row.case.clone()).collect();
-    let mut bench = Bench::start(binary, cores, &UPSTREAMS, &cases).await;
+    let mut bench = Bench::start(binary, cores, &UPSTREAMS, &cases::failover_clusters(), &cases).await;
     for (index, row) in rows.iter().enumerate() {
         row.check(&mut bench);
         bench.saturate(index, effort.warm_up);

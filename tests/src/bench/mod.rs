@@ -89,16 +89,17 @@ struct Lane {
 }
 
 impl Bench {
-    /// Starts Envoy on its core, with one worker, a listener for each case, and upstreams of these names. The calling thread
-    /// must be on the other core: it is the event loop.
+    /// Starts Envoy on its core, with one worker, a listener for each case, upstreams of these names, and more clusters. The
+    /// calling thread must be on the other core: it is the event loop.
     ///
     /// # Panics
     /// If Envoy does not start.
-    pub async fn start(binary: &EnvoyBinary, cores: Cores, upstreams: &[&str], cases: &[Case]) -> Self {
+    pub async fn start(binary: &EnvoyBinary, cores: Cores, upstreams: &[&str], more: &[Value], cases: &[Case]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut event_loop = EventLoop::new();
         let mut cluster = |name: &&str| bootstrap::cluster(&cluster_name(name), event_loop.listen(name));
-        let clusters: Vec<_> = upstreams.iter().map(&mut cluster).collect();
+        let mut clusters: Vec<_> = upstreams.iter().map(&mut cluster).collect();
+        clusters.extend_from_slice(more);
         let clusters = PushedFile::new(folder.path().join("cds.json"), &clusters);
         let listeners: Vec<_> = cases.iter().map(listener).collect();
         let bootstrap = bootstrap::bootstrap(&clusters, &Listeners::Static(&listeners), &Value::Null);

@@ -10,16 +10,16 @@ pub const CONTROL: &str = "no filter, again";
 pub const NO_FILTER_FIVE: &str = "no filter, five headers more";
 /// The route whose cluster a header names, here from the client.
 pub const STEERED: &str = "no filter, the steered route";
+/// The same to a failover cluster, with the retries by which requests go on.
+pub const STEERED_FAILOVER: &str = "no filter, the steered route, a failover cluster";
 /// The third article's script.
 pub const LUA: &str = "Lua script";
 /// A request for a host that the configuration does not know.
 pub const UNKNOWN_HOST: &str = "filter, unknown host";
 /// Bookinfo with the shipped route and its three mirrors.
 pub const BOOKINFO_SHIPPED_ROUTE: &str = "filter, Bookinfo, the shipped route";
-/// The third article's job, and a native filter that makes Envoy choose the route again.
-pub const REFRESHER: &str = "filter, the third article's job, RBAC behind it";
-/// The same, and the guard.
-pub const GUARD: &str = "filter, the third article's job, RBAC and the guard behind it";
+/// The third article's job where each version's requests go on to the others.
+pub const FAILOVER: &str = "filter, the third article's job, failover clusters";
 /// Many hosts.
 pub const HOSTS: &str = "filter, 1,000 hosts of 10 rules";
 /// Many values of one header.

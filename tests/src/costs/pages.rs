@@ -151,6 +151,11 @@ fn parts(results: &Results) -> String {
 const LAYERS: [(&str, &str, &str); 10] = [
     ("natively: a route whose cluster a header names, over a plain one", case::STEERED, case::NO_FILTER),
     (
+        "natively: a failover cluster with its retries and upstream filter, over a version's own cluster",
+        case::STEERED_FAILOVER,
+        case::STEERED,
+    ),
+    (
         "the host calls of the third article's job, metrics and filter state off (its floor)",
         jobs::FLOORS[0],
         case::STEERED,
@@ -163,18 +168,13 @@ const LAYERS: [(&str, &str, &str); 10] = [
         jobs::FLOORS[0],
     ),
     ("the same, metrics and filter state on", jobs::THIRD_ARTICLE, jobs::FLOORS[1]),
+    ("the third article's job to failover clusters, over the versions' own", case::FAILOVER, jobs::THIRD_ARTICLE),
     ("Bookinfo over its floor", jobs::BOOKINFO, jobs::FLOORS[2]),
     (
         "the shipped route with its mirrors and host rewrite, over the plainest",
         case::BOOKINFO_SHIPPED_ROUTE,
         jobs::BOOKINFO,
     ),
-    (
-        "a native filter that makes Envoy choose the route again, behind the filter",
-        case::REFRESHER,
-        jobs::THIRD_ARTICLE,
-    ),
-    ("the guard behind both", case::GUARD, case::REFRESHER),
 ];
 
 #[cfg(test)]

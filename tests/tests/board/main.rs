@@ -42,7 +42,7 @@ fn document(v1: u64, v2: u64) -> Value {
 }
 
 async fn start(binary: &EnvoyBinary, delivery: Delivery, document: &Value) -> Canary {
-    let surroundings = e2e::bootstrap::Surroundings::guarded("trusted");
+    let surroundings = e2e::bootstrap::Surroundings::failing_over(e2e::failover::Failover::Composite, 1);
     let backends = ["v1", "v2", e2e::canary::NATIVE].map(Backend::of);
     Canary::start_in(binary, delivery, surroundings, document, &backends).await
 }

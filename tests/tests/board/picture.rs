@@ -41,7 +41,7 @@ fn rules(v1: u64, v2: u64) -> Value {
 pub(crate) fn take(runtime: &Handle, envoy: &EnvoyBinary, chromium: &Path, file: &Path) {
     let _inside = runtime.enter();
     let backends = ["v1", "v2", NATIVE].map(Backend::of);
-    let surroundings = Surroundings::guarded("trusted");
+    let surroundings = Surroundings::failing_over(e2e::failover::Failover::Composite, 1);
     let canary = runtime.block_on(Canary::start_in(envoy, Delivery::Ecds, surroundings, &rules(100, 0), &backends));
     let board = Server::board(canary.envoy.admin_address(), &[]);
     let reviews = |path: &str| Request::new("reviews", path);

@@ -66,9 +66,9 @@ impl Copy {
     }
 }
 
-pub(crate) async fn for_readers_has_a_guard(subject: &Subject) {
+pub(crate) async fn for_readers_fails_over(subject: &Subject) {
     let without_v3 = |bootstrap: String| {
-        let (written, wanted) = ("- name: reviews-v3\n", "- name: reviews-v3-that-comes-later\n");
+        let (written, wanted) = ("  - name: reviews-v3\n", "  - name: reviews-v3-that-comes-later\n");
         assert_eq!(bootstrap.matches(written).count(), 1, "{written} in bootstrap.yaml");
         bootstrap.replace(written, wanted)
     };
@@ -77,13 +77,15 @@ pub(crate) async fn for_readers_has_a_guard(subject: &Subject) {
     let get = Request::new("reviews", "/").header("end-user", "test-1");
     let answer = client::send(copy.address, PROTOCOLS[0], &get).await;
     assert_eq!((answer.status, answer.served_by.as_str()), (200, "v1"), "the first request for a missing version");
+    let [_, v2, ..] = &copy.upstreams[..] else { panic!("four upstreams") };
+    assert_eq!(v2.count(), 0);
 }
 
 pub(crate) async fn for_readers_serves_as_it_is(subject: &Subject) {
     let Copy { address, upstreams, envoy: _envoy, _folder } = Copy::start(subject, |bootstrap| bootstrap).await;
     let decided = |version: &str, route: &str| {
         let decision = format!("version={version} reason=rule route={route}");
-        [("x-canary-version", version.to_owned()), ("x-canary-decision", decision)]
+        [("x-canary-decision", decision), ("x-canary-version", version.to_owned())]
             .map(|(name, value)| (name.to_owned(), value))
             .to_vec()
     };

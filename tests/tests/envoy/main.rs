@@ -29,7 +29,9 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use e2e::{
     binaries::{self, EnvoyBinary},
     canary::{Canary, Delivery, UPSTREAMS},
-    example, scale,
+    example,
+    failover::Failover,
+    scale,
 };
 use libtest_mimic::{Arguments, Trial};
 use tokio::{
@@ -50,6 +52,16 @@ impl Subject {
     /// How much of something that takes long.
     fn share_of(&self, full: u64) -> u64 {
         if self.is_last { full } else { scale::pick(full / 10, full) }
+    }
+
+    /// The kind of failover clusters that `canaryctl run` takes for it.
+    fn failover(&self) -> Failover {
+        self.all_failover().last().copied().unwrap_or(Failover::Aggregate)
+    }
+
+    /// Every kind that it can have.
+    fn all_failover(&self) -> &'static [Failover] {
+        Failover::of_version(&self.binary.version)
     }
 
     async fn shared(&self) -> &Canary {
@@ -83,7 +95,7 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> Vec<Trial> {
         websocket::takes_delays_and_rewrites,
         websocket::closed_by_the_server_ejects_nobody,
         bootstrap::for_readers_serves_as_it_is,
-        bootstrap::for_readers_has_a_guard,
+        bootstrap::for_readers_fails_over,
         actions::redirects,
         actions::direct_responses,
         actions::rewrites,
@@ -112,7 +124,7 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> Vec<Trial> {
         course::the_circuit_breaks,
         deliver::brings_rules_and_who_is_ready,
         metrics::are_what_the_upstreams_recorded,
-        metrics::a_guards_move_counts_for_the_version_that_serves,
+        metrics::a_request_counts_for_the_version_that_serves,
         metrics::faults_and_mirrors_are_counted,
         metrics::documents_are_counted,
         metrics::series_are_bounded,
@@ -120,16 +132,19 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> Vec<Trial> {
         bootstrap::for_readers_tags_spans,
         fallback::a_cluster_that_does_not_exist,
         fallback::a_cluster_without_endpoints,
-        fallback::two_clusters_that_do_not_exist,
-        fallback::nothing_is_moved_where_the_number_is_dead,
-        fallback::nothing_is_moved_from_an_aggregate_cluster,
+        drills::failover::every_pair_of_versions_that_cannot_serve,
+        drills::failover::health_of_endpoints,
+        drills::failover::members_keep_their_own_settings,
+        drills::retries::combine_as_the_table_says,
+        drills::causes::what_a_client_brings_about_ejects_nobody,
+        drills::killed::costs_nothing_that_may_be_repeated,
         drills::absent::a_cluster_that_does_not_exist,
         drills::absent::a_cluster_without_endpoints,
         drills::absent::comes_and_goes,
         drills::absent::a_subset_before_its_cluster,
         drills::rollout::costs_nothing_in_the_wrong_order,
         drills::version_header::of_every_kind_is_served,
-        drills::version_header::guards_native_routes,
+        drills::version_header::native_routes_lose_nothing,
         drills::broken::leaves_other_versions_alone,
         drills::broken::is_ejected,
         drills::accrual::half_of_the_answers_fail,

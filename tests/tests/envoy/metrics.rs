@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use e2e::{
-    bootstrap::{Surroundings, guard, refresher},
+    bootstrap::Surroundings,
     canary::{Backend, Canary, Delivery, NATIVE, UPSTREAMS},
     client::{self, Protocol, Request},
     load::Load,
@@ -77,10 +77,10 @@ pub(crate) async fn are_what_the_upstreams_recorded(subject: &Subject) {
     assert!(samples.named("canary_").all(|sample| !sample.name.contains("__")), "labels are taken out of names");
 }
 
-pub(crate) async fn a_guards_move_counts_for_the_version_that_serves(subject: &Subject) {
+pub(crate) async fn a_request_counts_for_the_version_that_serves(subject: &Subject) {
     let mut document = all_to("v2");
     document["policies"] = json!([{"hosts": ["reviews"], "fallback": ["v2", "v1"]}]);
-    let around = Surroundings { after: vec![refresher(), guard("learned")], ..Surroundings::default() };
+    let around = Surroundings::failing_over(subject.failover(), 1);
     let backends = ["v1", NATIVE].map(Backend::of);
     let canary = Canary::start_in(&subject.binary, Delivery::Ecds, around, &document, &backends).await;
     let first =
@@ -92,7 +92,7 @@ pub(crate) async fn a_guards_move_counts_for_the_version_that_serves(subject: &S
     let samples = counted(&canary, REQUESTS + 1).await;
     assert_as_recorded(&canary, &samples);
     assert_eq!(samples.sum("canary_requests_total", &[]), REQUESTS + 1, "each once");
-    let fallback = [REVIEWS, ("from", "v2"), ("to", "v1"), ("reason", "missing-cluster")];
+    let fallback = [REVIEWS, ("from", "v2"), ("to", "v1"), ("reason", "no-endpoints")];
     assert_eq!(samples.sum("canary_fallbacks_total", &fallback), REQUESTS + 1);
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use e2e::{
-    bootstrap::{Surroundings, guard, refresher},
+    bootstrap::Surroundings,
     canary::{Backend, Canary, Delivery, UPSTREAMS},
     client::{self, Protocol, Request},
     upstream::ONCE,
@@ -56,7 +56,7 @@ pub(crate) async fn closed_by_the_server_ejects_nobody(subject: &Subject) {
     let mut document = all_to("v2");
     let accrual = json!({"consecutiveFailures": 1, "ejection": "60s"});
     document["policies"] = json!([{"hosts": ["reviews"], "fallback": ["v2", "v1"], "failureAccrual": accrual}]);
-    let surroundings = Surroundings { after: vec![refresher(), guard("learned")], ..Surroundings::default() };
+    let surroundings = Surroundings::failing_over(subject.failover(), 1);
     let backends = UPSTREAMS.map(Backend::of);
     let canary = Canary::start_in(&subject.binary, Delivery::Ecds, surroundings, &document, &backends).await;
     let _log = canary.envoy.show_log_on_panic();

@@ -143,6 +143,27 @@ pub(crate) async fn renders_what_is_recorded(mesh: &Mesh) {
     assert_eq!(shipped, EXAMPLES.len(), "an example that nobody renders");
 }
 
+/// Rules with one name, with none, with that of the chart's own rule, with names of their matches.
+const NAMES: &str = r#"rules=[
+    {"match":[{"uri":{"prefix":"/a"}}],"version":"v2"},
+    {"name":"b","match":[{"name":"e","uri":{"prefix":"/b"}},{"uri":{"prefix":"/c"}}],"weights":{"v1":1}},
+    {"name":"b","match":[{"uri":{"prefix":"/d"}}],"version":"v1"},
+    {"name":"everybody","match":[{"uri":{"prefix":"/e"}}],"version":"v3"},
+    {"name":"f@v1","match":[{"uri":{"prefix":"/f"}}],"version":"v3"},
+    {"name":"b#1","match":[{"uri":{"prefix":"/g"}}],"version":"v2"}
+]"#;
+/// Labels that say the revision of a version, or that of two.
+const REVISIONS: &str = r#"versions=[
+    {"name":"v1"},
+    {"name":"v10","labels":{"version":"1.10"}},
+    {"name":"v2","labels":{"a":"b","version":"same"}},
+    {"name":"v3","labels":{"a":"c","version":"same"}},
+    {"name":"v4","labels":{"app.kubernetes.io/version":"4.0","version":"x"}},
+    {"name":"v5","labels":{"service.istio.io/canonical-revision":"five","version":"y"}}
+]"#;
+const NO_REVISIONS: &str =
+    r#"versions=[{"name":"v1","labels":{"a":"1"}},{"name":"v2","labels":{"a":"2"}},{"name":"v3","labels":{"a":"3"}}]"#;
+
 /// The rules are written once: what the chart makes of them is what `canaryctl` makes of its document.
 pub(crate) async fn agrees_with_canaryctl(mesh: &Mesh) {
     let whole = EXAMPLES.map(|example| (example, &[][..]));
@@ -154,6 +175,23 @@ pub(crate) async fn agrees_with_canaryctl(mesh: &Mesh) {
         ("minimal", &["--set-json", r#"config={"headers":{"cluster":"","host":"","mirror":""}}"#][..]),
         ("minimal", &["--set-json", r#"config={"overrides":{"from":[{"cidr":"10.0.0.0/8"}]}}"#][..]),
         ("minimal", &["--set", "plugin.failStrategy=FAIL_CLOSE"][..]),
+        ("minimal", &["--set-json", r#"versions=[{"name":"v1","tag":"1"}]"#][..]),
+        ("gateway", &["--set", "failover=composite"][..]),
+        ("bookinfo", &["--set-json", r#"http={"retries":{"attempts":0}}"#][..]),
+        ("bookinfo", &["--set-json", r#"http={"retries":{"attempts":1}}"#][..]),
+        (
+            "bookinfo",
+            &[
+                "--set-json",
+                r#"http={"retries":{"attempts":40,"retry_on":"503,reset"}}"#,
+                "--set",
+                "failover=composite",
+            ][..],
+        ),
+        ("bookinfo", &["--set-json", r#"versionHeader={"name":"Wanted"}"#][..]),
+        ("bookinfo", &["--set-json", NAMES][..]),
+        ("bookinfo", &["--set-json", REVISIONS][..]),
+        ("bookinfo", &["--set-json", NO_REVISIONS][..]),
     ];
     for (example, flags) in whole.into_iter().chain(with_more) {
         let text = template(&mesh.tools, NAMESPACE, &[&["--values", &values(example)][..], flags].concat());
@@ -194,21 +232,29 @@ fn same_plugin(example: &str, rendered: &Rendered) {
     ] {
         flags.extend(text(value).into_iter().flat_map(|value| [flag.to_owned(), value]));
     }
+    let is_composite = rendered.objects.iter().any(|object| {
+        object.pointer("/spec/configPatches/0/patch/value/cluster_type/name")
+            == Some(&json!("envoy.clusters.composite"))
+    });
+    if is_composite {
+        flags.extend(["--failover", "composite"].map(str::to_owned));
+    }
     let labels = plugin["spec"]["selector"]["matchLabels"].as_object().into_iter().flatten();
     flags.extend(
         labels.flat_map(|(key, value)| ["--selector".to_owned(), format!("{key}={}", value.as_str().expect("text"))]),
     );
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let printed = rendered.rendered_by_canaryctl(&flags);
-    let net = |objects: &[Value]| objects.iter().find(|object| object["kind"] == "EnvoyFilter").cloned();
-    for (what, own, other) in [
-        ("the plugin", Some(plugin.clone()), printed.first().cloned()),
-        ("its net", net(&rendered.objects), net(&printed)),
-    ] {
-        let said = |object: &Option<Value>| {
-            object.as_ref().map(|object| (object["apiVersion"].clone(), object["spec"].clone()))
+    for kind in ["EnvoyFilter", "WasmPlugin", "TrafficExtension"] {
+        let said = |objects: &[Value]| -> Vec<Value> {
+            let of_kind = objects.iter().filter(|object| object["kind"] == kind);
+            let said = of_kind.map(|object| {
+                let metadata = &object["metadata"];
+                json!([object["apiVersion"], metadata["name"], metadata["namespace"], object["spec"]])
+            });
+            said.collect()
         };
-        assert_eq!(said(&own), said(&other), "{example}: {what}");
+        assert_eq!(said(&rendered.objects), said(&printed), "{example}: {kind}");
     }
 }
 
@@ -266,12 +312,17 @@ pub(crate) fn install(mesh: &Mesh, release: &str, namespace: &str, values: &Valu
     told.unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A release for versions that run, at a gateway: by header, by the version that the client names, to all others the default; and
-/// where a version cannot serve, the next one does.
 pub(crate) async fn works_at_a_gateway(mesh: &Mesh) {
-    let world = World::start(mesh, "chart", Kind::Gateway, &["v1", "v2"]).await;
+    works(mesh, "chart", Kind::Gateway).await;
+    works(mesh, "chart-sidecar", Kind::Sidecar).await;
+}
+
+/// A release for versions that run: by header, by the version that the client names, to all others the default; and where a version
+/// cannot serve, the next one does.
+async fn works(mesh: &Mesh, namespace: &str, kind: Kind) {
+    let world = World::start(mesh, namespace, kind, &["v1", "v2"]).await;
     let _log = world.proxy.envoy.show_log_on_panic();
-    let values = json!({
+    let mut values = json!({
         "deploy": false,
         "service": {"create": false, "name": world.service.name, "port": world.service.port},
         "versions": [{"name": "v1"}, {"name": "v2"}, {"name": "v3"}],
@@ -280,11 +331,13 @@ pub(crate) async fn works_at_a_gateway(mesh: &Mesh) {
             {"name": "jason", "match": [{"headers": {"end-user": {"exact": "jason"}}}], "version": "v2"},
         ],
         "versionHeader": {"name": "wanted"},
-        "workload": "gateway",
-        "gateways": [PROXY],
-        "hosts": [world.service.host()],
         "plugin": {"url": mesh.image(), "namespace": world.namespace, "selector": {"app": PROXY}},
     });
+    if kind == Kind::Gateway {
+        values["workload"] = json!("gateway");
+        values["gateways"] = json!([PROXY]);
+        values["hosts"] = json!([world.service.host()]);
+    }
     // The chart brings its own.
     mesh.delete(&world.namespace, "destinationrule", &world.service.name);
     let told = install(mesh, RELEASE, &world.namespace, &values);
@@ -302,13 +355,18 @@ pub(crate) async fn works_at_a_gateway(mesh: &Mesh) {
         let answer = world.send(&request().header(header, value)).await;
         assert_eq!((answer.status, answer.served_by.as_str()), (200, version), "{name}");
     }
-    // v3 has no endpoint, which the first failure tells. Also jason's rule has a route for what serves in its place.
+    // v3 has no endpoint: v1 serves, which no request has to find out, and is told so. Also jason's rule has a route for it.
     for (name, request) in [
         ("everybody", request().header("wanted", "v3")),
         ("jason", request().header("wanted", "v3").header("end-user", "jason")),
     ] {
-        let serves = |answer: &Answer| answer.status == 200 && answer.served_by == "v1";
-        world.proxy.until(world.port(), &format!("{name}: v1 serves for v3"), &request, serves).await;
+        let answer = world.send(&request.header(TEST_ID, name)).await;
+        assert_eq!((answer.status, answer.served_by.as_str()), (200, "v1"), "{name}: v1 serves for v3");
+        let recorded = world.service.version("v1").recorded(name);
+        assert_eq!(recorded.len(), 1, "{name}");
+        for header in ["wanted", "x-canary-version-reviews"] {
+            assert_eq!(recorded[0].texts(header), ["v1"], "{name}: {header}");
+        }
     }
     beside_another_release(mesh, &world, values).await;
     world.proxy.envoy.assert_no_crash();
@@ -319,7 +377,9 @@ async fn beside_another_release(mesh: &Mesh, world: &World<'_>, mut values: Valu
     let ratings = Service::start(&world.namespace, "ratings", &["v1", "v2"]).await;
     mesh.apply(&ratings.entry(&["v1", "v2"]));
     values["service"]["name"] = json!(ratings.name);
-    values["hosts"] = json!([ratings.host()]);
+    if world.kind == Kind::Gateway {
+        values["hosts"] = json!([ratings.host()]);
+    }
     install(mesh, "other", &world.namespace, &values);
     let of_ratings = || Request::new(&ratings.host(), "/");
     let serves = |answer: &Answer| answer.status == 200 && answer.served_by == "v2";
@@ -333,6 +393,14 @@ async fn beside_another_release(mesh: &Mesh, world: &World<'_>, mut values: Valu
         let recorded = service.version("v2").recorded(name);
         assert_eq!(recorded.len(), 1, "{name}");
         assert_eq!(recorded[0].texts(header), ["v2"], "{name}");
+    }
+    for (name, request, service) in [
+        ("the first without v3", world.request("/"), &world.service),
+        ("the second without v3", of_ratings(), &ratings),
+    ] {
+        let answer = world.send(&request.header("wanted", "v3").header(TEST_ID, name)).await;
+        assert_eq!((answer.status, answer.served_by.as_str()), (200, "v1"), "{name}");
+        assert_eq!(service.version("v1").recorded(name).len(), 1, "{name}: the release's own service");
     }
 }
 

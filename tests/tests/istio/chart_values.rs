@@ -120,6 +120,13 @@ pub(crate) async fn refuses_wrong_values(mesh: &Mesh) {
             "defaultVersion=v7",
             "defaultVersion: there is no version v7; versions: v1, v2",
         ),
+        ("another kind of failover", "--set", "failover=guard", "at '/failover': value must be one of"),
+        (
+            "a name that the chart could make",
+            "--set-json",
+            r#"rules=[{"name":"b#1@v2","match":[{"uri":{"prefix":"/b"}}],"version":"v2"}]"#,
+            "rules[0].name: \"b#1@v2\": a route that the chart makes could have this name",
+        ),
         ("a fallback that there is not", "--set", "fallback={v9}", "fallback: there is no version v9"),
         (
             "a known version that there is not",
@@ -215,6 +222,7 @@ pub(crate) async fn refuses_null_where_something_has_to_be_said(mesh: &Mesh) {
     for value in [
         "deploy",
         "workload",
+        "failover",
         "service",
         "service.create",
         "service.port",

@@ -13,7 +13,7 @@ use e2e::{
     load::{Kind as Traffic, Load, Outcome},
     wait,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const TAG: &str = "0.1.0";
 const CONNECTIONS: u64 = 4;
@@ -178,12 +178,22 @@ impl<'m> Course<'m> {
         self.tell("tag moved, object annotated", &before);
     }
 
-    /// The object is deleted: the native routes serve.
+    /// The object is deleted: the native routes serve. Then what leads to the failover clusters goes, and then they do.
     async fn removed(&self) {
         let before = self.load.so_far();
-        self.world.mesh.delete(&self.world.namespace, self.manifest.name(), "canary");
+        let (mesh, namespace, proxy) = (self.world.mesh, &self.world.namespace, &self.world.proxy);
+        mesh.delete(namespace, self.manifest.name(), "canary");
         let native = |outcome: &Outcome| outcome.served("v2") > before.served("v2");
         self.load.until("the native routes serve", native).await;
+        self.load.go_on_for(ENOUGH).await;
+        let leads_there = |dump: &str| dump.contains(r#""cluster": "failover|"#);
+        if self.manifest != Manifest::EnvoyFilter {
+            proxy.until_configured("routes to failover clusters", leads_there).await;
+            mesh.delete(namespace, "envoyfilter", "canary-failover-routes");
+            proxy.until_configured("no routes to failover clusters", |dump| !leads_there(dump)).await;
+        }
+        mesh.delete(namespace, "envoyfilter", "canary-failover");
+        proxy.until_configured("no failover clusters", |dump| !dump.contains("failover|")).await;
         self.load.go_on_for(ENOUGH).await;
         self.tell("removed", &before);
     }
@@ -209,5 +219,12 @@ impl<'m> Course<'m> {
 fn document(world: &World<'_>, manifest: Manifest, weights: [u32; 2]) -> Value {
     let mode = if manifest == Manifest::EnvoyFilter { "cluster" } else { "version" };
     let route = world.split(&[("v1", weights[0]), ("v2", weights[1])]);
-    world.document(mode, &serde_json::json!([{"route": route}]))
+    let mut document = world.document(mode, &json!([{"route": route}]));
+    document["policies"] = json!([{
+        "hosts": [world.service.name],
+        "namespace": world.namespace,
+        "fallback": ["v2", "v1"],
+        "defaultSubset": "v1",
+    }]);
+    document
 }

@@ -1,5 +1,7 @@
 //! A request that is counted when it ends.
 
+use std::borrow::Cow;
+
 use canary_config::Metrics;
 use canary_routing::{Decision, DestinationId, Outcome, Reason, RouteTable};
 
@@ -8,6 +10,8 @@ use super::destination_series::{DestinationMetric, DestinationSeries, RequestRea
 use super::registry::{Registry, logged};
 use crate::host::{Host, HostError};
 
+/// Stands for the cluster of a port that the document does not name.
+const UNKNOWN: &str = "unknown";
 /// In a millisecond.
 const NANOSECONDS: u64 = 1_000_000;
 /// The status that the client has got.
@@ -16,7 +20,7 @@ const STATUS: &str = "response\0code";
 /// A request that is counted when it ends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MeasuredRequest {
-    /// The destination that was picked for it first; `None` where a rule answers, or none takes it.
+    /// The destination that was picked, or has answered in its place; `None` where a rule answers, or none takes it.
     pub(crate) destination: Option<DestinationId>,
     reason: RequestReason,
     /// By the steady clock, in nanoseconds, if its response is measured.
@@ -44,7 +48,9 @@ impl MeasuredRequest {
         };
         if let Outcome::Forward(forward) = &decision.outcome {
             for cluster in &forward.mirrors {
-                registry.count(host, &MIRRORS, &[&forward.destination.host, cluster]);
+                // A name that is made of the port of a request is a client's to make up.
+                let known = if let Cow::Borrowed(name) = cluster { name } else { UNKNOWN };
+                registry.count(host, &MIRRORS, &[&forward.destination.host, known]);
             }
         }
         series.count_abort(host, registry, table, (destination, decision));
@@ -57,13 +63,8 @@ impl MeasuredRequest {
 
     /// Counts the request, whose stream is about to end, for the destination that has served it. The status and the duration
     /// cost a property and a reading of the clock: Envoy's own `request.duration` is a property too, which costs more.
-    pub(crate) fn end(
-        self,
-        host: &impl Host,
-        registry: &Registry,
-        (table, series): (&RouteTable, &DestinationSeries),
-        destination: Option<DestinationId>,
-    ) {
+    pub(crate) fn end(self, host: &impl Host, registry: &Registry, (table, series): (&RouteTable, &DestinationSeries)) {
+        let destination = self.destination;
         series.count(host, registry, table, (destination, DestinationMetric::Requests(self.reason)));
         if let Some(began) = self.began {
             let ended = end_response(host, registry, (table, series), (destination, began));

@@ -35,7 +35,7 @@ fn document(accrual: &Value) -> Value {
 }
 
 async fn start_watched(subject: &Subject, accrual: &Value) -> Canary {
-    start(subject, "learned", &document(accrual), &["v1", "v2", NATIVE]).await
+    start(subject, &document(accrual), &["v1", "v2", NATIVE]).await
 }
 
 async fn start_unwatched(subject: &Subject) -> Canary {

@@ -47,7 +47,7 @@ fn document(number: u64) -> Value {
 pub(crate) async fn stays_flat_while_versions_come_and_go(subject: &Subject) {
     let (requests, configurations) = (subject.share_of(scale::pick(12_000, 240_000)), subject.share_of(CONFIGURATIONS));
     let each = requests / configurations;
-    let canary = start(subject, "learned", &document(0), &["v1", NATIVE]).await;
+    let canary = start(subject, &document(0), &["v1", NATIVE]).await;
     let _log = canary.envoy.show_log_on_panic();
     let (mut all, mut warm) = (Outcome::default(), 0);
     for number in 1..=configurations {

@@ -4,13 +4,19 @@
 pub(crate) mod absent;
 pub(crate) mod accrual;
 pub(crate) mod broken;
+pub(crate) mod causes;
+pub(crate) mod failover;
+pub(crate) mod killed;
 pub(crate) mod memory;
+pub(crate) mod retries;
 pub(crate) mod rollout;
+mod tls;
 pub(crate) mod version_header;
 
 use e2e::{
     bootstrap::Surroundings,
     canary::{Backend, Canary, Delivery, cluster_name},
+    failover::Failover,
     load::Outcome,
     prometheus::Samples,
 };
@@ -18,10 +24,19 @@ use serde_json::{Value, json};
 
 use crate::Subject;
 
-/// With the filter and a guard.
-async fn start(subject: &Subject, endpoints: &str, document: &Value, upstreams: &[&str]) -> Canary {
+/// More retries than any order here is long.
+const RETRIES: u32 = 3;
+
+/// With the filter and failover clusters, of the kind that `canaryctl run` takes.
+async fn start(subject: &Subject, document: &Value, upstreams: &[&str]) -> Canary {
+    start_as(subject, subject.failover(), document, upstreams).await
+}
+
+/// With the filter and failover clusters of a kind.
+async fn start_as(subject: &Subject, failover: Failover, document: &Value, upstreams: &[&str]) -> Canary {
     let backends: Vec<_> = upstreams.iter().copied().map(Backend::of).collect();
-    Canary::start_in(&subject.binary, Delivery::Ecds, Surroundings::guarded(endpoints), document, &backends).await
+    let around = Surroundings::failing_over(failover, RETRIES);
+    Canary::start_in(&subject.binary, Delivery::Ecds, around, document, &backends).await
 }
 
 /// The control arm: native routes without the filter.

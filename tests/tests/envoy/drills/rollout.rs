@@ -132,7 +132,7 @@ async fn until_served(loads: &[Load], shares: &[(&str, u32)]) {
 }
 
 async fn costs_nothing(subject: &Subject, order: Order) {
-    let canary = start(subject, "learned", &steered(STEPS[0].shares), &VERSIONS).await;
+    let canary = start(subject, &steered(STEPS[0].shares), &VERSIONS).await;
     let _log = canary.envoy.show_log_on_panic();
     for (name, outcome) in NAMES.iter().zip(roll(subject, &canary, order, steered).await) {
         assert_none_lost(&format!("rollout in {order:?} order, {name}"), &outcome);

@@ -1,8 +1,9 @@
 //! A gRPC service whose clients name the version: whatever they write, a version that can serve gets the call, and the
 //! header says which.
 
+use canary_config::failover_name;
 use e2e::{
-    bootstrap::{Surroundings, guard, native_route, refresher},
+    bootstrap::{Surroundings, native_route},
     canary::{Backend, Canary, Delivery, NATIVE, cluster_name},
     client::{self, Protocol, Request},
     grpc,
@@ -41,7 +42,7 @@ fn call(values: &[Vec<u8>]) -> Request {
 }
 
 pub(crate) async fn of_every_kind_is_served(subject: &Subject) {
-    let canary = start(subject, "learned", &by_header(), &["v1", "v2", NATIVE]).await;
+    let canary = start(subject, &by_header(), &["v1", "v2", NATIVE]).await;
     let native = start_native(subject, &native_by_header(HEADER, &["v1", "v2", "v3"]), &["v1", "v2", NATIVE]).await;
     let _log = canary.envoy.show_log_on_panic();
     let one = |value: &[u8]| vec![value.to_vec()];
@@ -85,25 +86,39 @@ pub(crate) async fn of_every_kind_is_served(subject: &Subject) {
 }
 
 /// `mode: version`: native routes by the version header, v2's cluster missing.
-pub(crate) async fn guards_native_routes(subject: &Subject) {
-    let route = |version: &str| {
-        json!({
-            "match": {"prefix": "/", "headers": [{"name": "x-canary-version", "string_match": {"exact": version}}]},
-            "route": {"cluster": cluster_name(version), "timeout": "0s"},
-        })
-    };
+pub(crate) async fn native_routes_lose_nothing(subject: &Subject) {
+    let failover = subject.failover();
     let mut document = with_fallback(all_to("v2"), &["v2", "v1"]);
     document["mode"] = json!("version");
-    for (row, after) in [("with the guard", vec![refresher(), guard("learned")]), ("without the guard", vec![])] {
-        let is_guarded = !after.is_empty();
-        let around =
-            Surroundings { after, routes: vec![route("v1"), route("v2"), native_route()], ..Surroundings::default() };
+    for (row, goes_on) in [("to failover clusters", true), ("to versions alone", false)] {
+        let route = |version: &str| {
+            let own = cluster_name(version);
+            let cluster = if goes_on { failover_name(&own) } else { own };
+            json!({
+                "match": {"prefix": "/", "headers": [{"name": "x-canary-version", "string_match": {"exact": version}}]},
+                "route": {"cluster": cluster, "timeout": "0s", "retry_policy": failover.retry_policy(1)},
+            })
+        };
+        let around = Surroundings {
+            routes: vec![route("v1"), route("v2"), native_route()],
+            ..Surroundings::failing_over(failover, 1)
+        };
         let backends = ["v1", NATIVE].map(Backend::of);
         let canary = Canary::start_in(&subject.binary, Delivery::Ecds, around, &document, &backends).await;
         let _log = canary.envoy.show_log_on_panic();
         let get = Request::new("reviews", "/");
         let outcome = Load::start(canary.address, Protocol::Http1, &get, CONNECTIONS, REQUESTS).finish().await;
         let row = format!("mode: version {row}");
-        if is_guarded { assert_none_lost(&row, &outcome) } else { assert_some_lost(&row, &outcome) }
+        if goes_on {
+            assert_none_lost(&row, &outcome)
+        } else {
+            assert_some_lost(&row, &outcome)
+        }
+        if goes_on {
+            let served = client::send(canary.address, Protocol::Http1, &get.header(TEST_ID, "served")).await;
+            assert_eq!(served.served_by, "v1");
+            let seen = &canary.upstream("v1").recorded("served")[0];
+            assert_eq!(seen.texts("x-canary-version"), ["v1"], "the upstream is told that it is another");
+        }
     }
 }

@@ -1,0 +1,216 @@
+//! Requests that Envoy has sent to another version than the picked one: what the answer, the counts and the versions' health
+//! are then.
+
+use crate::accrual::{End, FAILED, OK, TICK, cluster, end_at, next, started};
+use crate::fixture::{document, get, response_lines, reviews, start};
+use sdk_shims::host::LogLevel;
+use sdk_shims::test_host::{Plugin, Stream, Vm};
+use serde_json::{Value, json};
+
+const HOST: &str = "reviews.default.svc.cluster.local";
+const METADATA: [&str; 3] = ["xds", "upstream_host_metadata", "filter_metadata"];
+
+/// All to v3, and on to v2 and v1; each names itself in the response.
+fn config(policy: Value, more: Value) -> String {
+    let to = |subset: &str, weight: u32| {
+        json!({"destination": {"host": "reviews", "subset": subset}, "weight": weight,
+               "headers": {"response": {"set": {"x-answer": subset}}}})
+    };
+    let mut of_policy = json!({"hosts": ["reviews"], "fallback": ["v3", "v2", "v1"]});
+    of_policy.as_object_mut().unwrap().extend(policy.as_object().unwrap().clone());
+    let subset = |name: &str| json!({"name": name, "labels": {"version": name.replace('v', "r")}});
+    let subsets = ["v1", "v2", "v3"].map(subset);
+    let mut fields = json!({
+        "clusters": {"failover": true},
+        "destinationRules": [{"host": "reviews", "subsets": subsets}],
+        "policies": [of_policy]});
+    fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    document(json!({"name": "all", "route": [to("v3", 100), to("v1", 0)]}), fields)
+}
+
+fn failover(subset: &str) -> String {
+    format!("failover|{}", reviews(subset))
+}
+
+fn asked<'vm>(plugin: &Plugin<'vm>, headers: &[(&str, &[u8])]) -> Stream<'vm> {
+    let mut stream = plugin.stream();
+    stream.set_property(&["source", "address"], "127.0.0.1:1");
+    stream.request_headers(get("reviews", "/", headers), true);
+    stream
+}
+
+/// Who has answered by the metadata of endpoints, and after how many tries.
+fn serve(stream: &mut Stream<'_>, namespace: &str, key: &str, value: &str, attempts: u64) {
+    stream.set_property(&[&METADATA[..], &[namespace, key]].concat(), value);
+    stream.set_property(&["upstream", "request_attempt_count"], attempts.to_le_bytes());
+}
+
+fn fallbacks(vm: &Vm, to: &str, reason: &str) -> u64 {
+    let name = format!("host=.={HOST};.;from=.=v3;.;to=.={to};.;reason=.={reason};.;canary_fallbacks_total");
+    vm.metric(&name).unwrap_or_default()
+}
+
+#[test]
+fn what_is_told_is_that_of_the_version_that_has_answered() {
+    let workload = |revision: &str| format!("reviews-0;default;reviews;{revision};Kubernetes");
+    // Who serves by the endpoint's metadata, after how many tries; the version that is told, and why it is another.
+    for (row, (namespace, key, value), attempts, served, reason) in [
+        ("the picked one", ("canary", "version", "v3".to_owned()), 1, "v3", None),
+        (
+            "the next, the picked one has no endpoint",
+            ("canary", "version", "v2".to_owned()),
+            1,
+            "v2",
+            Some("no-endpoints"),
+        ),
+        ("the next, the picked one has failed", ("canary", "version", "v2".to_owned()), 2, "v2", Some("failed")),
+        ("the last", ("canary", "version", "v1".to_owned()), 3, "v1", Some("failed")),
+        ("a version that is none of the order", ("canary", "version", "v9".to_owned()), 2, "v3", None),
+        ("the picked one by Istio's revision", ("istio", "workload", workload("r3")), 1, "v3", None),
+        ("the next by Istio's revision", ("istio", "workload", workload("r2")), 2, "v2", Some("failed")),
+        ("an unknown revision", ("istio", "workload", workload("latest")), 2, "v3", None),
+        ("a workload that is none", ("istio", "workload", "x".to_owned()), 2, "v3", None),
+        ("bytes", ("canary", "version", "\u{fffd}".to_owned()), 2, "v3", None),
+    ] {
+        let vm = start();
+        let filter = vm.plugin(config(json!({}), json!({"overrides": {"from": [{"cidr": "127.0.0.0/8"}]}}))).unwrap();
+        let mut stream = asked(&filter, &[("x-canary-explain", b"1")]);
+        assert_eq!(cluster(&stream), failover("v3"), "{row}");
+        assert_eq!(stream.property(&["canary"]).unwrap(), b"version=v3 reason=weight route=all", "{row}");
+        serve(&mut stream, namespace, key, &value, attempts);
+        stream.response_headers([(":status", "200")], true);
+        // What the rule does not name has no operations of its own.
+        let answer = if served == "v2" { vec![] } else { vec![served.to_owned()] };
+        assert_eq!(response_lines(&stream, "x-answer"), answer, "{row}");
+        let told = response_lines(&stream, "x-canary-explain").concat();
+        let end = format!("; served={served}");
+        assert_eq!(told.ends_with(&end), reason.is_some(), "{row}: {told}");
+        let text = format!("version={served} reason=weight route=all");
+        assert_eq!(stream.property(&["canary"]).unwrap(), text.as_bytes(), "{row}");
+        drop(stream);
+        let requests = format!("host=.={HOST};.;version=.={served};.;reason=.=weight;.;canary_requests_total");
+        assert_eq!(vm.metric(&requests), Some(1), "{row}");
+        let all: u64 = ["v2", "v1"]
+            .iter()
+            .flat_map(|to| ["no-endpoints", "failed"].map(|reason| fallbacks(&vm, to, reason)))
+            .sum();
+        assert_eq!(all, u64::from(reason.is_some()), "{row}");
+        assert_eq!(reason.map_or(0, |reason| fallbacks(&vm, served, reason)), all, "{row}");
+        assert!(vm.logged(LogLevel::Error).is_empty(), "{row}: {:?}", vm.log());
+    }
+}
+
+#[test]
+fn a_client_that_goes_before_the_answer_is_counted_where_it_was() {
+    let vm = start();
+    let filter = vm.plugin(config(json!({}), json!({}))).unwrap();
+    let mut stream = asked(&filter, &[]);
+    serve(&mut stream, "canary", "version", "v1", 3);
+    drop(stream);
+    let requests = format!("host=.={HOST};.;version=.=v1;.;reason=.=weight;.;canary_requests_total");
+    assert_eq!((vm.metric(&requests), fallbacks(&vm, "v1", "failed")), (Some(1), 1));
+}
+
+#[test]
+fn each_version_is_judged_by_what_it_did() {
+    let accrual = json!({"failureAccrual": {"consecutiveFailures": 2, "ejection": "10s"}});
+    let unreachable = End { flags: 1 << 5, status: 503, ..OK };
+    let empty = End { flags: 1 << 1, status: 503, reached: false, ..OK };
+    // Two requests: who has answered, after how many tries, and how; the version that the next one goes to.
+    for (row, served, attempts, result, headers, expected) in [
+        ("it has answered", "v3", 1, OK, vec![], "v3"),
+        ("it fails and is not replaced", "v3", 1, FAILED, vec![], "v2"),
+        ("it was tried in vain", "v2", 2, OK, vec![], "v2"),
+        ("it had no endpoint", "v2", 1, OK, vec![], "v3"),
+        ("the next fails, it had no endpoint", "v2", 1, FAILED, vec![], "v3"),
+        ("both were tried in vain", "v1", 3, OK, vec![], "v1"),
+        ("one of the two was", "v1", 2, OK, vec![], "v3"),
+        ("all were, and none can be left out", "v1", 3, unreachable, vec![], "v3"),
+        ("none has an endpoint", "", 1, empty, vec![], "v3"),
+        ("the client limits each try", "v2", 2, OK, vec![("x-envoy-upstream-rq-per-try-timeout-ms", &b"1"[..])], "v3"),
+    ] {
+        let vm = started();
+        let filter = vm.plugin(config(accrual.clone(), json!({}))).unwrap();
+        for _ in 0..2 {
+            let mut stream = asked(&filter, &headers);
+            if !served.is_empty() {
+                serve(&mut stream, "canary", "version", served, attempts);
+            }
+            let resolved = cluster(&stream);
+            stream.response_headers([(":status", "200")], true);
+            end_at(&mut stream, result, &resolved);
+        }
+        assert_eq!(next(&filter), failover(expected), "{row}");
+        vm.advance(TICK);
+        assert_eq!(next(&filter), failover(expected), "{row}, after a tick");
+    }
+}
+
+#[test]
+fn nothing_is_learned_of_clusters_that_the_proxy_goes_on_from() {
+    for (row, failover, expected) in [("failover clusters", true, "v3"), ("none", false, "v2")] {
+        let vm = started();
+        let filter = vm.plugin(config(json!({}), json!({"clusters": {"failover": failover}}))).unwrap();
+        let mut stream = asked(&filter, &[]);
+        let resolved = cluster(&stream);
+        end_at(&mut stream, End { flags: 1 << 24, status: 503, reached: false, ..OK }, &resolved);
+        drop(stream);
+        assert!(next(&filter).ends_with(&reviews(expected)), "{row}");
+        vm.advance(TICK);
+        assert_eq!(vm.shared_data("canary_clusters").is_some(), !failover, "{row}");
+    }
+}
+
+/// A client's session may name an endpoint that has gone: the cluster has others.
+#[test]
+fn an_endpoint_that_a_client_asks_for_empties_no_cluster() {
+    for (row, endpoints, expected) in [("others are there", 3_u64, "v3"), ("none is", 0, "v2")] {
+        let vm = started();
+        let filter = vm.plugin(config(json!({}), json!({"clusters": {}}))).unwrap();
+        let mut stream = asked(&filter, &[]);
+        stream.set_property(&["upstream", "num_endpoints"], endpoints.to_le_bytes());
+        end_at(&mut stream, End { flags: 1 << 1, status: 503, reached: false, ..OK }, &reviews("v3"));
+        drop(stream);
+        assert_eq!(next(&filter), reviews(expected), "{row}");
+    }
+}
+
+/// Ports are for clients to make up: a table by them would be full for everybody.
+#[test]
+fn ports_that_only_requests_name_are_forgotten() {
+    let services = json!([{"host": "reviews", "ports": [9080, 9081]}]);
+    let accrual = json!({"failureAccrual": {"consecutiveFailures": 1}});
+    let mirror = json!({"host": "reviews", "subset": "v2"});
+    for failover in [true, false] {
+        let vm = started();
+        let more = json!({"clusters": {"failover": failover}, "services": services});
+        let mut text: Value = serde_json::from_str(&config(accrual.clone(), more)).unwrap();
+        text["virtualServices"][0]["spec"]["http"][0]["mirror"] = mirror.clone();
+        let filter = vm.plugin(text.to_string()).unwrap();
+        let ask = |port: u32, end: End| {
+            let mut stream = filter.stream();
+            stream.request_headers(get(&format!("reviews:{port}"), "/", &[]), true);
+            let resolved = cluster(&stream);
+            end_at(&mut stream, end, &resolved);
+            resolved
+        };
+        for port in 20_000..21_100 {
+            let own = format!("outbound|{port}|v3|{HOST}");
+            assert_eq!(ask(port, FAILED), own, "no cluster goes on from a port that nobody has named");
+            assert_eq!(
+                ask(port, End { flags: 1 << 24, reached: false, ..FAILED }),
+                own,
+                "and nothing is learned of it"
+            );
+        }
+        vm.advance(TICK);
+        for key in ["canary_accruals", "canary_clusters"] {
+            assert!(vm.shared_data(key).is_none_or(|shared| shared == [0; 4]), "{failover}: {key}");
+        }
+        let mirrors: Vec<_> = vm.metrics().into_iter().filter(|name| name.contains("mirrors")).collect();
+        assert_eq!(mirrors.len(), 1, "{failover}: {mirrors:?}");
+        let known = ask(9_081, FAILED);
+        assert!(known.ends_with(&format!("outbound|9081|v3|{HOST}")), "{known}");
+        assert!(ask(9_081, OK).ends_with(&format!("outbound|9081|v2|{HOST}")), "{failover}: a port of the document");
+    }
+}

@@ -1,0 +1,120 @@
+//! Failover clusters in an Envoy of the tests, and the routes that go through them, as `canaryctl` writes them.
+
+use canary_config::{Config, FailoverCluster};
+use serde_json::{Value, json};
+
+/// The kind of the clusters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failover {
+    /// Every Envoy has them.
+    Aggregate,
+    /// From Envoy 1.40 on.
+    Composite,
+}
+
+/// Entries of a composite cluster: as many as a request may have tries.
+const TRIES: usize = 8;
+
+impl Failover {
+    /// What an Envoy of this version, such as `1.40.0`, can have; the last is what `canaryctl run` takes.
+    #[must_use]
+    pub fn of_version(version: &str) -> &'static [Self] {
+        let minor: u32 = version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or_default();
+        if minor >= 40 { &[Self::Aggregate, Self::Composite] } else { &[Self::Aggregate] }
+    }
+
+    /// The failover clusters of a document; in each try the upstream is told which version it is, by every header that the
+    /// document names.
+    ///
+    /// # Panics
+    /// If it is refused.
+    #[must_use]
+    pub fn clusters(self, document: &Value) -> Vec<Value> {
+        let (config, _) = Config::read(document).unwrap_or_else(|errors| panic!("{errors}"));
+        let clusters = config.failover_clusters();
+        clusters.iter().map(|cluster| self.cluster(cluster, &filters(config.version_headers(&cluster.host)))).collect()
+    }
+
+    fn cluster(self, cluster: &FailoverCluster, filters: &Value) -> Value {
+        let (kind, entries): (_, Vec<Value>) = match self {
+            Self::Aggregate => ("aggregate", cluster.members.iter().map(|name| json!(name)).collect()),
+            Self::Composite => {
+                let names = cluster.members.iter().cycle().take(TRIES);
+                ("composite", names.map(|name| json!({"name": name})).collect())
+            }
+        };
+        json!({
+            "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+            "name": cluster.name,
+            "lb_policy": "CLUSTER_PROVIDED",
+            "circuit_breakers": {"thresholds": [{"max_retries": u32::MAX}]},
+            "cluster_type": {
+                "name": format!("envoy.clusters.{kind}"),
+                "typed_config": {
+                    "@type": format!("type.googleapis.com/envoy.extensions.clusters.{kind}.v3.ClusterConfig"),
+                    "clusters": entries,
+                },
+            },
+            "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http_protocol_options": {}},
+                "http_filters": filters,
+            }},
+        })
+    }
+
+    /// Retries of what no upstream has got, each on the next member.
+    #[must_use]
+    pub fn retry_policy(self, retries: u32) -> Value {
+        let mut policy =
+            json!({"retry_on": "connect-failure,refused-stream,reset-before-request", "num_retries": retries});
+        if self == Self::Aggregate {
+            policy["retry_priority"] = json!({
+                "name": "envoy.retry_priorities.previous_priorities",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+                    "update_frequency": 1,
+                },
+            });
+        }
+        policy
+    }
+}
+
+/// The filters of a cluster that tell upstreams which version they are.
+fn filters<'h>(headers: impl Iterator<Item = &'h str>) -> Value {
+    let mutation = |header: &str| {
+        json!({"append": {
+            "header": {"key": header, "value": "%UPSTREAM_METADATA(canary:version)%"},
+            "append_action": "OVERWRITE_IF_EXISTS",
+        }})
+    };
+    let mutations: Vec<_> = headers.map(mutation).collect();
+    json!([
+        {
+            "name": "canary-served",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+                "mutations": {"request_mutations": mutations},
+            },
+        },
+        upstream_codec(),
+    ])
+}
+
+/// What an endpoint of a cluster with one of Istio's names says of itself.
+#[must_use]
+pub fn metadata(cluster: &str) -> Value {
+    match cluster.split('|').nth(2) {
+        Some(version) if !version.is_empty() => json!({"filter_metadata": {"canary": {"version": version}}}),
+        _ => json!({}),
+    }
+}
+
+/// The last of them.
+fn upstream_codec() -> Value {
+    json!({
+        "name": "envoy.filters.http.upstream_codec",
+        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"},
+    })
+}

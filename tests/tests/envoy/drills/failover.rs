@@ -1,0 +1,297 @@
+//! Versions that cannot serve, alone and in pairs, from the first request on: nothing is lost, and who has served is told.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use e2e::{
+    bootstrap::{cluster, empty_cluster},
+    canary::{Canary, NATIVE, cluster_name},
+    client::{self, Protocol, Request},
+    failover::Failover,
+    load::{Kind, Load},
+    prometheus::Samples,
+    upstream::{TEST_ID, Upstream},
+    wait,
+};
+use serde_json::{Value, json};
+use tokio::net::TcpSocket;
+
+use super::{assert_none_lost, assert_some_lost, native_split, start_as, start_native};
+use crate::{Subject, documents::document, steering::PROTOCOLS};
+
+const HOST: &str = "reviews";
+const CONNECTIONS: u64 = 2;
+/// Requests of each kind of client, from the first on.
+const REQUESTS: u64 = 60;
+
+/// Why a version cannot serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Refuses,
+    Empty,
+    Missing,
+}
+
+const STATES: [State; 3] = [State::Refuses, State::Empty, State::Missing];
+
+/// A port that refuses connections, and that nobody else takes while this lives.
+pub(super) struct ClosedPort {
+    pub(super) address: SocketAddr,
+    _socket: TcpSocket,
+}
+
+impl ClosedPort {
+    pub(super) fn new() -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
+        Self { address: socket.local_addr().expect("a bound socket has an address"), _socket: socket }
+    }
+}
+
+impl State {
+    /// The cluster of a version in this state.
+    fn cluster(self, version: &str, closed: &ClosedPort) -> Option<Value> {
+        match self {
+            Self::Refuses => Some(cluster(&cluster_name(version), closed.address)),
+            Self::Empty => Some(empty_cluster(&cluster_name(version))),
+            Self::Missing => None,
+        }
+    }
+}
+
+/// All to v3, and on to v2 and v1; each names itself in the response.
+pub(super) fn to_v3() -> Value {
+    let to = |version: &str, weight: u32| {
+        json!({"destination": {"host": HOST, "subset": version}, "weight": weight,
+               "headers": {"response": {"set": {"x-answer": version}}}})
+    };
+    let mut document =
+        document(&[(HOST, json!([{"name": "all", "route": [to("v3", 100), to("v2", 0), to("v1", 0)]}]))]);
+    document["policies"] = json!([{"hosts": [HOST], "fallback": ["v2", "v1"]}]);
+    document
+}
+
+fn kinds() -> [(&'static str, Kind); 4] {
+    let post = Request::new(HOST, "/").method("POST").body(vec![b'x'; 50_000]);
+    [
+        ("HTTP/1.1", Kind::Http(Protocol::Http1, Request::new(HOST, "/"))),
+        ("HTTP/2, with a body", Kind::Http(Protocol::Http2, post)),
+        ("gRPC unary", Kind::Unary(HOST.to_owned())),
+        ("gRPC server streaming", Kind::Stream(HOST.to_owned())),
+    ]
+}
+
+/// Every state of v3 before a v2 that is well, and every pair of states.
+pub(crate) async fn every_pair_of_versions_that_cannot_serve(subject: &Subject) {
+    let closed = ClosedPort::new();
+    for failover in subject.all_failover() {
+        for v3 in STATES {
+            for v2 in STATES.map(Some).into_iter().chain([None]) {
+                let row =
+                    format!("v3 {v3:?}, v2 {}, {failover:?}", v2.map_or("well".to_owned(), |v2| format!("{v2:?}")));
+                drill(subject, *failover, &closed, (v3, v2), &row).await;
+            }
+        }
+    }
+}
+
+async fn drill(
+    subject: &Subject,
+    failover: Failover,
+    closed: &ClosedPort,
+    (v3, v2): (State, Option<State>),
+    row: &str,
+) {
+    let upstreams = if v2.is_some() { vec!["v1", NATIVE] } else { vec!["v1", "v2", NATIVE] };
+    let serves = if v2.is_some() { "v1" } else { "v2" };
+    let extra: Vec<Value> =
+        v3.cluster("v3", closed).into_iter().chain(v2.and_then(|state| state.cluster("v2", closed))).collect();
+    let canary = start_as(subject, failover, &to_v3(), &upstreams).await;
+    let native = start_native(subject, &native_split(&[("v3", 1)]), &upstreams).await;
+    let _log = canary.envoy.show_log_on_panic();
+    for proxy in [&canary, &native] {
+        proxy.bring_clusters(&extra).await;
+    }
+    let requests = subject.share_of(REQUESTS).max(20);
+    let load = |proxy: &Canary, kind: &Kind| Load::of(proxy.address, kind, CONNECTIONS, requests);
+    let loads = kinds().map(|(name, kind)| (name, load(&canary, &kind)));
+    let mut served = 0;
+    for (name, load) in loads {
+        let outcome = load.finish().await;
+        assert_none_lost(&format!("{row}, {name}"), &outcome);
+        assert_eq!(outcome.served(serves), outcome.all(), "{row}, {name}: {:?}", outcome.served_by);
+        served += outcome.all();
+    }
+    assert_told(&canary, serves, row).await;
+    let samples = wait::until(&format!("{row}: the counts"), async || {
+        let samples = Samples::of(&canary.envoy).await;
+        let told = samples.sum("canary_requests_total", &[]);
+        (told == served + PROTOCOLS.len() as u64).then_some(samples)
+    })
+    .await;
+    let all = served + PROTOCOLS.len() as u64;
+    assert_eq!(samples.sum("canary_requests_total", &[("version", serves)]), all, "{row}: the version that has served");
+    let moved = samples.sum("canary_fallbacks_total", &[("from", "v3"), ("to", serves)]);
+    assert_eq!(moved, all, "{row}: each was another's");
+    let reason = if v3 == State::Refuses || v2 == Some(State::Refuses) { "failed" } else { "no-endpoints" };
+    assert_eq!(samples.sum("canary_fallbacks_total", &[("reason", reason)]), all, "{row}: {reason}");
+    let (_, kind) = &kinds()[0];
+    assert_some_lost(row, &Load::of(native.address, kind, CONNECTIONS, 20).finish().await);
+    canary.envoy.assert_no_crash();
+}
+
+/// Client, upstream and access log are told the same version, request by request.
+async fn assert_told(canary: &Canary, serves: &str, row: &str) {
+    for protocol in PROTOCOLS {
+        let id = format!("{row}, {protocol:?}");
+        let answer = client::send(canary.address, protocol, &Request::new(HOST, "/").header(TEST_ID, &id)).await;
+        assert_eq!((answer.status, answer.served_by.as_str()), (200, serves), "{id}");
+        assert_eq!(answer.values("x-answer"), [serves], "{id}: the operations on the response");
+        let seen = canary.upstream(serves).recorded(&id);
+        assert_eq!(seen[0].texts("x-canary-version"), [serves], "{id}: what the upstream is told");
+        let entry = canary.access_log(&id).await;
+        assert_eq!(entry["canary"], format!("version={serves} reason=weight route=all"), "{id}: {entry}");
+    }
+}
+
+/// A version's cluster with endpoints of this health.
+fn with_health(version: &str, endpoints: &[(SocketAddr, &str)]) -> Value {
+    let name = cluster_name(version);
+    let mut whole = cluster(&name, endpoints[0].0);
+    let first = whole["load_assignment"]["endpoints"][0]["lb_endpoints"][0].clone();
+    let endpoint = |(address, health): &(SocketAddr, &str)| {
+        let mut endpoint = first.clone();
+        endpoint["endpoint"]["address"]["socket_address"]["port_value"] = json!(address.port());
+        endpoint["health_status"] = json!(health);
+        endpoint
+    };
+    whole["load_assignment"]["endpoints"][0]["lb_endpoints"] = endpoints.iter().map(endpoint).collect();
+    whole
+}
+
+pub(crate) async fn health_of_endpoints(subject: &Subject) {
+    let closed = ClosedPort::new();
+    let v3 = Upstream::start("v3").await;
+    let (well, down) = ((v3.address(), "HEALTHY"), (closed.address, "UNHEALTHY"));
+    for failover in subject.all_failover() {
+        for (row, endpoints, serves) in [
+            ("all unhealthy", vec![down, down], "v2"),
+            ("one of three healthy: nothing spills over", vec![down, well, down], "v3"),
+        ] {
+            let row = format!("{row}, {failover:?}");
+            let canary = start_as(subject, *failover, &to_v3(), &["v1", "v2", NATIVE]).await;
+            canary.bring_clusters(&[with_health("v3", &endpoints)]).await;
+            let _log = canary.envoy.show_log_on_panic();
+            for (name, kind) in kinds() {
+                let outcome =
+                    Load::of(canary.address, &kind, CONNECTIONS, subject.share_of(REQUESTS).max(20)).finish().await;
+                assert_none_lost(&format!("{row}, {name}"), &outcome);
+                assert_eq!(outcome.served(serves), outcome.all(), "{row}, {name}: {:?}", outcome.served_by);
+            }
+        }
+    }
+}
+
+/// What a DestinationRule says of a version holds for it as a member, first or next.
+pub(crate) async fn members_keep_their_own_settings(subject: &Subject) {
+    for failover in subject.all_failover() {
+        limits_hold(subject, *failover).await;
+        outliers_are_ejected(subject, *failover).await;
+        loads_are_balanced(subject, *failover).await;
+        protocols_differ(subject, *failover).await;
+    }
+}
+
+async fn started(subject: &Subject, failover: Failover, v3: Value) -> Canary {
+    let canary = start_as(subject, failover, &to_v3(), &["v1", "v2", NATIVE]).await;
+    canary.bring_clusters(&[v3]).await;
+    canary
+}
+
+fn stat(version: &str, name: &str) -> String {
+    format!("cluster.{}.{name}", cluster_name(version))
+}
+
+/// A version that is full is not left: its limit is there on purpose.
+async fn limits_hold(subject: &Subject, failover: Failover) {
+    let upstream = Upstream::start("v3").await;
+    let mut v3 = cluster(&cluster_name("v3"), upstream.address());
+    v3["circuit_breakers"]["thresholds"][0]["max_requests"] = json!(1);
+    v3["circuit_breakers"]["thresholds"][0]["max_pending_requests"] = json!(1);
+    let canary = started(subject, failover, v3).await;
+    let slow = Request::new(HOST, "/delay/300ms");
+    let answers = e2e::load::burst(canary.address, Protocol::Http2, &slow, 8).await;
+    let full = answers.iter().filter(|(_, answer)| answer.status == 503).count();
+    let served: Vec<_> =
+        answers.iter().filter(|(_, answer)| answer.status == 200).map(|(_, answer)| &answer.served_by).collect();
+    assert!(full > 0, "{failover:?}: more than the limit at a time");
+    assert!(served.iter().all(|name| *name == "v3"), "{failover:?}: {served:?}");
+    assert!(canary.envoy.stat(&stat("v3", "upstream_rq_pending_overflow")).await > 0, "{failover:?}");
+}
+
+/// When the last endpoint is ejected the next version serves.
+async fn outliers_are_ejected(subject: &Subject, failover: Failover) {
+    let upstream = Upstream::start("v3").await;
+    let mut v3 = cluster(&cluster_name("v3"), upstream.address());
+    v3["outlier_detection"] = json!({"consecutive_5xx": 3, "enforcing_consecutive_5xx": 100, "base_ejection_time": "60s",
+                                     "max_ejection_percent": 100, "interval": "1s"});
+    v3["common_lb_config"] = json!({"healthy_panic_threshold": {"value": 0}});
+    let canary = started(subject, failover, v3).await;
+    let get = |path: &str| Request::new(HOST, path);
+    for _ in 0..3 {
+        let answer = client::send(canary.address, Protocol::Http1, &get("/status/503")).await;
+        assert_eq!((answer.status, answer.served_by.as_str()), (503, "v3"), "{failover:?}");
+    }
+    wait::until(&format!("{failover:?}: v3's endpoint is ejected"), async || {
+        let answer = client::send(canary.address, Protocol::Http1, &get("/")).await;
+        assert_eq!(answer.status, 200, "{failover:?}");
+        (answer.served_by == "v2").then_some(())
+    })
+    .await;
+}
+
+async fn loads_are_balanced(subject: &Subject, failover: Failover) {
+    const EACH: u64 = 40;
+    let both = [Upstream::start("v3-a").await, Upstream::start("v3-b").await];
+    let endpoints: Vec<_> = both.iter().map(|upstream| (upstream.address(), "HEALTHY")).collect();
+    let mut v3 = with_health("v3", &endpoints);
+    v3["lb_policy"] = json!("ROUND_ROBIN");
+    let canary = started(subject, failover, v3).await;
+    let get = Kind::Http(Protocol::Http1, Request::new(HOST, "/"));
+    let outcome = Load::of(canary.address, &get, CONNECTIONS, 2 * EACH).finish().await;
+    assert_none_lost(&format!("round robin, {failover:?}"), &outcome);
+    for upstream in &both {
+        // Each worker begins where it likes.
+        assert!(outcome.served(upstream.name()).abs_diff(EACH) <= 2, "{failover:?}: {:?}", outcome.served_by);
+    }
+}
+
+/// v3 refuses connections of HTTP/1.1, v2 is spoken to by HTTP/2 and TLS.
+async fn protocols_differ(subject: &Subject, failover: Failover) {
+    let closed = ClosedPort::new();
+    let tls = super::tls::Terminator::start(subject, "v2").await;
+    let only = |mut cluster: Value, options: Value| {
+        let kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+        let fields = cluster["typed_extension_protocol_options"][kind].as_object_mut().expect("protocol options");
+        fields.remove("use_downstream_protocol_config");
+        fields.insert("explicit_http_config".to_owned(), options);
+        cluster
+    };
+    let v3 = only(cluster(&cluster_name("v3"), closed.address), json!({"http_protocol_options": {}}));
+    let mut v2 = only(cluster(&cluster_name("v2"), tls.address), json!({"http2_protocol_options": {}}));
+    v2["transport_socket"] = json!({
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"},
+    });
+    let canary = start_as(subject, failover, &to_v3(), &["v1", NATIVE]).await;
+    canary.bring_clusters(&[v3, v2]).await;
+    let _log = canary.envoy.show_log_on_panic();
+    for protocol in PROTOCOLS {
+        let answer = client::send(canary.address, protocol, &Request::new(HOST, "/")).await;
+        assert_eq!((answer.status, answer.served_by.as_str()), (200, "v2"), "{protocol:?}, {failover:?}");
+    }
+    let counted = BTreeMap::from_iter([
+        ("HTTP/2", canary.envoy.stat(&stat("v2", "upstream_cx_http2_total")).await),
+        ("TLS", canary.envoy.stat(&stat("v2", "ssl.handshake")).await),
+    ]);
+    assert!(counted.values().all(|count| *count > 0), "{failover:?}: {counted:?}");
+}
