@@ -47,14 +47,18 @@ mod flag {
         bits(&[0, 1, 7, 8, 10, 11, 12, 13, 14, 17, 18, 20, 21, 22, 24, 25, 26, 27, 28, 29]);
 }
 
-/// Learns from the request that is ending. Costs one property where nothing is learned.
+/// Learns from the request that is ending. Costs one property where nothing is learned, and none where there is nothing to learn.
 pub(crate) fn learn(
     host: &impl Host,
     (health, ticker): (&KnownHealth, &Ticker),
     request: &TrackedRequest,
 ) -> Result<(), HostError> {
+    let learns_of_cluster = request.failover.is_none();
+    if !learns_of_cluster && request.in_flight.is_none() {
+        return Ok(());
+    }
     let Some(flags) = number(host, FLAGS)? else { return Ok(()) };
-    if request.failover.is_none() {
+    if learns_of_cluster {
         learn_of_cluster(host, (health, ticker), request, flags)?;
     }
     let Some(in_flight) = &request.in_flight else { return Ok(()) };
