@@ -87,6 +87,8 @@ pub(crate) fn cases() -> Vec<Case> {
     let user = |name| request("reviews:9080", "/reviews/1", &[("end-user", name)]);
     let mut fallback = header_to_version(Value::Null);
     fallback["policies"] = json!([{"hosts": ["reviews"], "fallback": ["v2", "v1"]}]);
+    let mut failover = fallback.clone();
+    failover["clusters"]["failover"] = json!(true);
     let mut version = header_to_version(off());
     version["mode"] = json!("version");
     let row = |name, document, request, version| Case { name, document, request, version, has_floor: false };
@@ -106,6 +108,7 @@ pub(crate) fn cases() -> Vec<Case> {
         row("no header to the default, no metrics", header_to_version(off()), request("reviews", "/", &[]), Some("v1")),
         row("one header to a version, version mode", version, jason(), Some("v2")),
         row("one header to a version, fallback", fallback, jason(), Some("v2")),
+        row("one header to a version, failover cluster", failover, jason(), Some("v2")),
         row(
             "Bookinfo",
             bookinfo(),

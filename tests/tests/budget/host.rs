@@ -205,6 +205,7 @@ fn header(host: &Host, name: &[u8]) -> Option<Vec<u8>> {
 
 fn property(path: &[u8]) -> Option<Vec<u8>> {
     let number = match path {
+        b"xds\0upstream_host_metadata\0filter_metadata\0canary\0version" => return Some(b"v2".to_vec()),
         b"response\0code" => 200_u64,
         b"response\0flags" => 0,
         _ => return None,
