@@ -83,7 +83,7 @@ pub struct Canary {
 }
 
 /// The clusters of an Envoy.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Pushed {
     versions: Vec<Value>,
     failover: Vec<Value>,
@@ -151,7 +151,7 @@ impl Canary {
     /// # Panics
     /// If its failover clusters would be others: [`take`](Self::take) brings them before it.
     pub fn configure(&self, document: &Value) {
-        let mut next = Pushed::default();
+        let mut next = self.pushed().clone();
         let document = with_failover(&self.surroundings, document, &mut next);
         assert_eq!(next.failover, self.pushed().failover, "other failover clusters");
         self.configuration.push(&[resource(self.delivery, &self.surroundings, &self.folder, &document)]);
@@ -173,7 +173,7 @@ impl Canary {
     /// Pushes the failover clusters of a document beside the others, if they are new, and waits until Envoy has them. Those of the
     /// document before stay for who is still on the way to them.
     async fn bring_failover(&self, document: &Value) {
-        let mut next = Pushed::default();
+        let mut next = self.pushed().clone();
         with_failover(&self.surroundings, document, &mut next);
         if next.failover == self.pushed().failover {
             return;
@@ -288,7 +288,8 @@ fn clusters<'u>(upstreams: impl IntoIterator<Item = &'u (Upstream, Vec<String>)>
 fn with_failover(surroundings: &Surroundings, document: &Value, pushed: &mut Pushed) -> Value {
     let mut document = document.clone();
     if let Some(failover) = surroundings.failover {
-        pushed.failover = failover.clusters(&document);
+        // What is refused is not in force: the clusters stay.
+        pushed.failover = failover.clusters(&document).unwrap_or_else(|| std::mem::take(&mut pushed.failover));
         document["clusters"]["failover"] = json!(true);
     }
     document

@@ -16,23 +16,27 @@ pub enum Failover {
 const TRIES: usize = 8;
 
 impl Failover {
-    /// What an Envoy of this version, such as `1.40.0`, can have; the last is what `canaryctl run` takes.
+    /// What an Envoy of this version, such as `1.40.0`, can have.
     #[must_use]
     pub fn of_version(version: &str) -> &'static [Self] {
         let minor: u32 = version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or_default();
         if minor >= 40 { &[Self::Aggregate, Self::Composite] } else { &[Self::Aggregate] }
     }
 
-    /// The failover clusters of a document; in each try the upstream is told which version it is, by every header that the
-    /// document names.
-    ///
-    /// # Panics
-    /// If it is refused.
+    /// What `canaryctl run` takes for an Envoy of this version.
     #[must_use]
-    pub fn clusters(self, document: &Value) -> Vec<Value> {
-        let (config, _) = Config::read(document).unwrap_or_else(|errors| panic!("{errors}"));
+    pub fn newest(version: &str) -> Self {
+        Self::of_version(version).last().copied().unwrap_or(Self::Aggregate)
+    }
+
+    /// The failover clusters of a document; in each try the upstream is told which version it is, by every header that the
+    /// document names. `None` where it is refused.
+    #[must_use]
+    pub fn clusters(self, document: &Value) -> Option<Vec<Value>> {
+        let (config, _) = Config::read(document).ok()?;
         let clusters = config.failover_clusters();
-        clusters.iter().map(|cluster| self.cluster(cluster, &filters(config.version_headers(&cluster.host)))).collect()
+        let cluster = |cluster| self.cluster(cluster, &filters(config.version_headers(&cluster.host)));
+        Some(clusters.iter().map(cluster).collect())
     }
 
     fn cluster(self, cluster: &FailoverCluster, filters: &Value) -> Value {

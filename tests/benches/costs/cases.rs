@@ -203,7 +203,7 @@ fn failing_over() -> Value {
 
 /// The clusters by which they do, of the kind that every Envoy has.
 pub(crate) fn failover_clusters() -> Vec<Value> {
-    Failover::Aggregate.clusters(&failing_over())
+    Failover::Aggregate.clusters(&failing_over()).expect("a right document")
 }
 
 /// The steered route with the retries by which requests go on.

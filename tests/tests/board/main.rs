@@ -11,10 +11,12 @@ use std::{process::ExitCode, time::Duration};
 
 use e2e::{
     binaries::{self, EnvoyBinary},
+    bootstrap::Surroundings,
     browser,
     canary::{Backend, Canary, Delivery},
     canaryctl::Server,
     client::{self, Protocol, Request},
+    failover::Failover,
     load::Load,
     wait,
 };
@@ -42,7 +44,7 @@ fn document(v1: u64, v2: u64) -> Value {
 }
 
 async fn start(binary: &EnvoyBinary, delivery: Delivery, document: &Value) -> Canary {
-    let surroundings = e2e::bootstrap::Surroundings::failing_over(e2e::failover::Failover::Composite, 1);
+    let surroundings = Surroundings::failing_over(Failover::newest(&binary.version), 2);
     let backends = ["v1", "v2", e2e::canary::NATIVE].map(Backend::of);
     Canary::start_in(binary, delivery, surroundings, document, &backends).await
 }

@@ -14,6 +14,7 @@ use e2e::{
     canary::{Backend, Canary, Delivery, NATIVE},
     canaryctl::Server,
     client::{Protocol, Request},
+    failover::Failover,
     load::{Kind, Load},
 };
 use serde_json::{Value, json};
@@ -41,7 +42,7 @@ fn rules(v1: u64, v2: u64) -> Value {
 pub(crate) fn take(runtime: &Handle, envoy: &EnvoyBinary, chromium: &Path, file: &Path) {
     let _inside = runtime.enter();
     let backends = ["v1", "v2", NATIVE].map(Backend::of);
-    let surroundings = Surroundings::failing_over(e2e::failover::Failover::Composite, 1);
+    let surroundings = Surroundings::failing_over(Failover::newest(&envoy.version), 2);
     let canary = runtime.block_on(Canary::start_in(envoy, Delivery::Ecds, surroundings, &rules(100, 0), &backends));
     let board = Server::board(canary.envoy.admin_address(), &[]);
     let reviews = |path: &str| Request::new("reviews", path);

@@ -56,7 +56,7 @@ impl Subject {
 
     /// The kind of failover clusters that `canaryctl run` takes for it.
     fn failover(&self) -> Failover {
-        self.all_failover().last().copied().unwrap_or(Failover::Aggregate)
+        Failover::newest(&self.binary.version)
     }
 
     /// Every kind that it can have.
