@@ -70,7 +70,7 @@ impl Plugin {
 
     fn keep_up(&self, host: &impl Host) {
         let table = &self.plan.table.routes;
-        if learns_of_clusters(table) {
+        if table.has_fallback() {
             self.state.health.exchange_clusters(host);
         }
         if table.has_accrual() {
@@ -83,7 +83,7 @@ impl Plugin {
         let table = &self.plan.table.routes;
         match self.state.delays.is_idle() {
             false => FAST,
-            true if learns_of_clusters(table) || table.has_accrual() => SLOW,
+            true if table.has_fallback() || table.has_accrual() => SLOW,
             true => OFF,
         }
     }
@@ -116,12 +116,6 @@ fn filter_plan(state: &Rc<VmState>, ticker: &Rc<Ticker>, config: &Config) -> Rc<
         table: FilterTable::new(RouteTable::compile(config)),
         ticker: Rc::clone(ticker),
     })
-}
-
-/// Whether clusters that cannot serve have to be found out by failing requests: the proxy passes over the members of failover
-/// clusters by itself.
-fn learns_of_clusters(table: &RouteTable) -> bool {
-    table.has_fallback() && !table.has_failover()
 }
 
 /// Lets Envoy's node metadata say who the proxy is where the document does not.

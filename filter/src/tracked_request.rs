@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use canary_routing::accrual::Verdict;
-use canary_routing::{Destination, FallbackReason, Forward, HeaderChanges, Other, Reason, RequestHead, Route};
+use canary_routing::{
+    Destination, FallbackReason, Forward, HeaderChanges, Other, Reason, RequestHead, RetryPolicy, Route,
+};
 
 use crate::health::{InFlight, KnownHealth, Sending};
 use crate::host::{Host, HostError, Pairs};
@@ -16,6 +18,7 @@ const VERSION: &str = "xds\0upstream_host_metadata\0filter_metadata\0canary\0ver
 const WORKLOAD: &str = "xds\0upstream_host_metadata\0filter_metadata\0istio\0workload";
 /// The place of the revision in it.
 const REVISION: usize = 3;
+const CLUSTER_NAME: &str = "xds\0cluster_name";
 /// How often the router has tried.
 const ATTEMPTS: &str = "upstream\0request_attempt_count";
 
@@ -29,6 +32,8 @@ pub(crate) struct TrackedRequest {
     pub(crate) failover: Option<Box<str>>,
     /// The versions that Envoy tries after the picked one, each with the changes of its responses.
     others: Vec<(Version, HeaderChanges)>,
+    /// Whether the rule has it tried again only on what no version can answer: then a version that was left has failed.
+    repeats_nothing: bool,
     /// Why the picked version was picked, and by which route.
     pub(crate) reason: Reason,
     pub(crate) route: Arc<str>,
@@ -49,7 +54,7 @@ pub(crate) struct Version {
 pub(crate) struct ClientPart {
     /// Whether a response's gRPC status is one.
     pub(crate) is_grpc: bool,
-    /// The client has set a time limit of its own.
+    /// The client has set limits of its own: of time, or what is to be tried again.
     pub(crate) has_deadline: bool,
     /// Its headers are more than some servers take.
     pub(crate) is_large: bool,
@@ -94,6 +99,7 @@ impl TrackedRequest {
             began: health.last_tick(),
             failover: forward.failover.as_ref().map(|failover| failover.cluster.into()),
             others: others.map(other).collect(),
+            repeats_nothing: forward.limits.and_then(|limits| limits.retries.as_ref()).is_none_or(repeats_nothing),
             reason: forward.reason,
             route: Arc::clone(&route.name),
             client: in_flight.as_ref().map(|_| client()).unwrap_or_default(),
@@ -117,6 +123,11 @@ impl TrackedRequest {
             in_flight.answered();
         }
         let Some(place) = self.find_served(host)? else { return Ok(None) };
+        // A native route that does not follow the filter has sent it elsewhere.
+        let cluster = host.property(CLUSTER_NAME)?;
+        if cluster.is_some_and(|name| self.failover.as_deref().map(str::as_bytes) != Some(&name)) {
+            return Ok(None);
+        }
         let attempts = host.property(ATTEMPTS)?.and_then(|count| count.try_into().ok()).map_or(1, u64::from_le_bytes);
         let attempts = usize::try_from(attempts).unwrap_or(usize::MAX);
         let reason = if attempts > 1 { FallbackReason::Failed } else { FallbackReason::NoEndpoints };
@@ -124,7 +135,8 @@ impl TrackedRequest {
         others.truncate(place.saturating_add(1));
         let Some((version, response)) = others.pop() else { return Ok(None) };
         let from = std::mem::replace(&mut self.version, version);
-        // With as many tries as there are versions up to this one each of them was tried once; with fewer, some had no endpoint.
+        // With as many tries as there are versions up to this one each of them was tried once, where nobody answers a try in vain;
+        // with fewer, some had no endpoint.
         let is_tried = attempts == place.saturating_add(2);
         self.judge_left(host, health, others.iter().map(|(version, _)| version), is_tried);
         Ok(Some(Served { from: from.destination, reason, response }))
@@ -132,7 +144,8 @@ impl TrackedRequest {
 
     /// The place of the version that has answered among the others.
     fn find_served(&self, host: &impl Host) -> Result<Option<usize>, HostError> {
-        if self.others.is_empty() {
+        // Where the service as a whole was picked, each of its versions may answer.
+        if self.others.is_empty() || self.version.destination.subset.is_none() {
             return Ok(None);
         }
         let find = |is_it: &dyn Fn(&Destination) -> bool| {
@@ -165,8 +178,9 @@ impl TrackedRequest {
             let in_flight = health.requests.send(sending, 0, Duration::ZERO);
             in_flight.inspect(InFlight::answered)
         };
-        // A client's own limit for a try may have ended it.
-        if are_tried && !self.client.has_deadline {
+        // A client's own limit for a try may have ended it, or the size of its headers.
+        let is_theirs = self.repeats_nothing && !self.client.has_deadline && !self.client.is_large;
+        if are_tried && is_theirs {
             let fail = |in_flight: &InFlight| {
                 if in_flight.wants(Verdict::Failure) {
                     in_flight.record(host, Verdict::Failure);
@@ -177,6 +191,13 @@ impl TrackedRequest {
         }
         self.in_flight = send(&self.version);
     }
+}
+
+/// The conditions that hold before a version has the request.
+const BEFORE_IT_HAS: [&str; 3] = ["connect-failure", "refused-stream", "reset-before-request"];
+
+fn repeats_nothing(retries: &RetryPolicy) -> bool {
+    retries.retry_on.split(',').all(|condition| BEFORE_IT_HAS.contains(&condition))
 }
 
 /// Headers of more bytes than this are more than some servers take: 8 KiB is the limit of Apache, nginx and Tomcat.

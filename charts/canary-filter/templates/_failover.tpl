@@ -53,9 +53,9 @@
 {{- $members = append $members (include "canary.cluster" (dict "root" $.root "version" .)) -}}
 {{- end -}}
 {{- if eq .root.Values.failover "composite" -}}
-{{- $retries := (.root.Values.http).retries | default dict -}}
+{{- $attempts := (include "canary.tries" .root | fromJson).attempts -}}
 {{- $longest := len (include "canary.fallback" .root | fromJsonArray) -}}
-{{- $tries := add1 (max ($retries.attempts | default 0 | int) $longest) -}}
+{{- $tries := add1 (max (int $attempts) $longest) -}}
 {{- $count := int (max (len $members) (min $tries 32)) -}}
 {{- $entries := list -}}
 {{- range $entry := until $count -}}

@@ -21,6 +21,7 @@ use crate::{
 const WORKLOAD: &str = "xds.upstream_host_metadata.filter_metadata['istio']['workload']";
 /// What istiod gives a route without retries of its own (Istio 1.31).
 const ISTIO_RETRIES: u32 = 2;
+const ISTIO_TRIES: usize = 3;
 const ISTIO_RETRY_ON: &str = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
 
 /// The object with the clusters; `None` where no policy has a version to go on to.
@@ -29,7 +30,10 @@ const ISTIO_RETRY_ON: &str = "connect-failure,refused-stream,unavailable,cancell
 /// one that another EnvoyFilter's is appended to. `consumed` is a header that is not for upstreams.
 pub(super) fn clusters(plugin: &Plugin, consumed: Option<&str>) -> Option<Manifest> {
     let (config, rules) = (&plugin.config, DestinationRules::of(&plugin.config));
-    let (tries, all) = (tries(config), config.failover_clusters());
+    let mut written = config.virtual_services.iter().flat_map(|service| &service.http);
+    let has_istios = written.any(|rule| rule.retries.is_none());
+    let tries = tries(config).max(if has_istios { ISTIO_TRIES } else { 0 });
+    let all = config.failover_clusters();
     let patch = |cluster: &FailoverCluster| {
         let format = served_version(config, &rules, cluster);
         let headers = config.version_headers(&cluster.host).filter(|_| format.is_some());

@@ -298,7 +298,7 @@ impl PluginArgs {
         document.notes.iter().chain(&warnings).for_each(console::complain);
         for host in config.hosts_without_failover() {
             let text = format!(
-                "note: {host} has a fallback order, but its port is not known: list it here, else a version that cannot serve costs the requests that find it out"
+                "note: {host} has a fallback order, but its port is not known: list it here, else a version that cannot serve costs its requests"
             );
             console::complain(format_args!("{}: {text}", document.origin("/services")));
         }

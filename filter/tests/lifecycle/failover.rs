@@ -128,6 +128,8 @@ fn each_version_is_judged_by_what_it_did() {
         ("all were, and none can be left out", "v1", 3, unreachable, vec![], "v3"),
         ("none has an endpoint", "", 1, empty, vec![], "v3"),
         ("the client limits each try", "v2", 2, OK, vec![("x-envoy-upstream-rq-per-try-timeout-ms", &b"1"[..])], "v3"),
+        ("the client says what is repeated", "v2", 2, OK, vec![("x-envoy-retry-on", &b"5xx"[..])], "v3"),
+        ("the client sends large headers", "v2", 2, OK, vec![("x-large", &[b'a'; 9_000][..])], "v3"),
     ] {
         let vm = started();
         let filter = vm.plugin(config(accrual.clone(), json!({}))).unwrap();
@@ -144,6 +146,64 @@ fn each_version_is_judged_by_what_it_did() {
         vm.advance(TICK);
         assert_eq!(next(&filter), failover(expected), "{row}, after a tick");
     }
+}
+
+/// An answer may have been repeated, which is no failure, and one version may have been tried twice.
+#[test]
+fn what_is_repeated_after_an_answer_says_nothing_of_who_was_left() {
+    let vm = started();
+    let policy = json!({
+        "retryNext": {"statuses": [404]},
+        "failureAccrual": {"consecutiveFailures": 1, "ejection": "10s"},
+    });
+    let filter = vm.plugin(config(policy, json!({}))).unwrap();
+    let mut stream = asked(&filter, &[]);
+    serve(&mut stream, "canary", "version", "v2", 2);
+    let resolved = cluster(&stream);
+    stream.response_headers([(":status", "200")], true);
+    end_at(&mut stream, OK, &resolved);
+    drop(stream);
+    assert_eq!(next(&filter), failover("v3"));
+}
+
+#[test]
+fn no_other_version_has_answered_where_none_was_picked_or_another_route_was_taken() {
+    let everything = json!({"virtualServices": [{"hosts": ["reviews"], "http": [{"name": "all",
+        "route": [{"destination": {"host": "reviews"}, "headers": {"response": {"set": {"x-answer": "all"}}}}]}]}]});
+    for (row, more, elsewhere) in [
+        ("the service as a whole", everything, None),
+        ("a native route that does not follow the filter", json!({}), Some(reviews("v1"))),
+    ] {
+        let vm = start();
+        let filter = vm.plugin(config(json!({}), more)).unwrap();
+        let mut stream = asked(&filter, &[]);
+        serve(&mut stream, "canary", "version", "v1", 1);
+        if let Some(cluster) = elsewhere {
+            stream.set_property(&["xds", "cluster_name"], cluster);
+        }
+        stream.response_headers([(":status", "200")], true);
+        assert_eq!(response_lines(&stream, "x-answer").len(), 1, "{row}");
+        drop(stream);
+        let counted = vm.metrics().into_iter().filter(|name| name.contains("canary_fallbacks_total"));
+        assert_eq!(counted.collect::<Vec<_>>(), [""; 0], "{row}");
+    }
+}
+
+#[test]
+fn what_was_learned_before_there_were_failover_clusters_is_forgotten_in_time() {
+    let vm = started();
+    let filter = vm.plugin(config(json!({}), json!({"clusters": {}}))).unwrap();
+    let mut stream = asked(&filter, &[]);
+    let missing = End { flags: 1 << 24, status: 503, reached: false, ..OK };
+    end_at(&mut stream, missing, &reviews("v3"));
+    drop(stream);
+    assert_eq!(next(&filter), reviews("v2"));
+    filter.configure(config(json!({}), json!({}))).unwrap();
+    assert_eq!(next(&filter), failover("v2"));
+    for _ in 0..60 {
+        vm.advance(TICK);
+    }
+    assert_eq!(next(&filter), failover("v3"));
 }
 
 #[test]

@@ -22,9 +22,17 @@ const FAULT_HEADERS: [&str; 8] = [
     "x-envoy-fault-throughput-response-percentage",
 ];
 
-/// The headers by which a client limits the time of its request, or of a try.
-const TIME_LIMITS: [&str; 3] =
-    ["grpc-timeout", "x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms"];
+/// The headers by which a client limits the time of its request, or of a try, or says what Envoy is to take for a failure.
+const CLIENT_LIMITS: [&str; 8] = [
+    "grpc-timeout",
+    "x-envoy-upstream-rq-timeout-ms",
+    "x-envoy-upstream-rq-per-try-timeout-ms",
+    "x-envoy-upstream-stream-duration-ms",
+    "x-envoy-retry-on",
+    "x-envoy-retry-grpc-on",
+    "x-envoy-retriable-status-codes",
+    "x-envoy-retriable-header-names",
+];
 
 impl Compiler<'_> {
     /// Numbers the own headers, before any other: those that are hidden from rules come first.
@@ -63,7 +71,7 @@ impl Compiler<'_> {
             abort_grpc_request: header(ABORT_GRPC_REQUEST),
             delay_request: header(DELAY_REQUEST),
             set_cookie: header("set-cookie"),
-            time_limits: if limited { TIME_LIMITS.map(header).to_vec() } else { Vec::new() },
+            time_limits: if limited { CLIENT_LIMITS.map(header).to_vec() } else { Vec::new() },
         }
     }
 }
