@@ -96,7 +96,7 @@ pub use policy::{Policy, Protocol, VersionFault, VersionHeader};
 pub use proxy::Proxy;
 pub use ramp::Ramp;
 pub use redirect::{DirectResponse, Redirect, RedirectPath, RedirectPort};
-pub use retries::{GRPC_CONDITIONS, HTTP_CONDITIONS, Retries};
+pub use retries::{DEFAULT_RETRY_ON, GRPC_CONDITIONS, HTTP_CONDITIONS, REPEATS_NOTHING, Retries};
 pub use retry_next::RetryNext;
 pub use rewrite::{PathRewrite, Rewrite};
 pub use service::Service;

@@ -18,9 +18,12 @@ pub struct Retries {
     pub status_codes: Vec<u16>,
 }
 
-/// What istiod puts in where a policy names no conditions.
-const DEFAULT_RETRY_ON: [&str; 5] =
+/// What istiod puts in where a policy names no conditions, or a rule has no policy.
+pub const DEFAULT_RETRY_ON: [&str; 5] =
     ["connect-failure", "refused-stream", "unavailable", "cancelled", "retriable-status-codes"];
+
+/// The conditions that hold before an upstream has the request: nothing is sent twice.
+pub const REPEATS_NOTHING: [&str; 3] = ["connect-failure", "refused-stream", "reset-before-request"];
 
 /// The conditions of `retryOn` that Envoy's `x-envoy-retry-on` takes.
 pub const HTTP_CONDITIONS: [&str; 11] = [

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use canary_config::REPEATS_NOTHING;
 use canary_routing::accrual::Verdict;
 use canary_routing::{
     Destination, FallbackReason, Forward, HeaderChanges, Other, Reason, RequestHead, RetryPolicy, Route,
@@ -193,11 +194,8 @@ impl TrackedRequest {
     }
 }
 
-/// The conditions that hold before a version has the request.
-const BEFORE_IT_HAS: [&str; 3] = ["connect-failure", "refused-stream", "reset-before-request"];
-
 fn repeats_nothing(retries: &RetryPolicy) -> bool {
-    retries.retry_on.split(',').all(|condition| BEFORE_IT_HAS.contains(&condition))
+    retries.retry_on.split(',').all(|condition| REPEATS_NOTHING.contains(&condition))
 }
 
 /// Headers of more bytes than this are more than some servers take: 8 KiB is the limit of Apache, nginx and Tomcat.

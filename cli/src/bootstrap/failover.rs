@@ -1,6 +1,6 @@
 //! Failover clusters in Envoy's words, and the retries by which a request goes through one.
 
-use canary_config::{Config, FailoverCluster};
+use canary_config::{Config, FailoverCluster, REPEATS_NOTHING};
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
@@ -15,8 +15,6 @@ pub(crate) enum Failover {
     Composite,
 }
 
-/// Failures before the upstream has the request: nothing is sent twice.
-pub(crate) const REPEATS_NOTHING: &str = "connect-failure,refused-stream,reset-before-request";
 /// The first version of Envoy whose composite clusters pass over members without endpoints.
 const COMPOSITE_SINCE: (u32, u32) = (1, 40);
 /// The most tries that a composite cluster has an entry for.
@@ -96,7 +94,7 @@ impl Failover {
         let retries = config.longest_fallback();
         (retries > 0).then(|| {
             let mut fields = self.retry_fields();
-            fields.insert("retry_on".to_owned(), json!(REPEATS_NOTHING));
+            fields.insert("retry_on".to_owned(), json!(REPEATS_NOTHING.join(",")));
             fields.insert("num_retries".to_owned(), json!(retries));
             Value::Object(fields)
         })

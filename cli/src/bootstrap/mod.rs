@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 
 pub(crate) use clusters::cluster;
 pub(crate) use discovery::{cluster_discovery, route_discovery};
-pub(crate) use failover::{Failover, REPEATS_NOTHING, tries};
+pub(crate) use failover::{Failover, tries};
 pub(crate) use filter::{NAME as FILTER_NAME, discovery_response as filter_discovery};
 pub(crate) use names::{NATIVE_CLUSTER, ROUTES_STATISTICS};
 pub(crate) use native::NativePart;

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use canary_config::{Config, DestinationRules, FailoverCluster, HttpRoute, ResolvedRule, VirtualService, host};
+use canary_config::{
+    Config, DEFAULT_RETRY_ON, DestinationRules, FailoverCluster, HttpRoute, REPEATS_NOTHING, ResolvedRule,
+    VirtualService, host,
+};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -13,7 +16,7 @@ use super::{
     virtual_services,
 };
 use crate::{
-    bootstrap::{Failover, REPEATS_NOTHING, Remark, TrafficPolicy, served_filters, tries},
+    bootstrap::{Failover, Remark, TrafficPolicy, served_filters, tries},
     documents::set,
 };
 
@@ -21,8 +24,7 @@ use crate::{
 const WORKLOAD: &str = "xds.upstream_host_metadata.filter_metadata['istio']['workload']";
 /// What istiod gives a route without retries of its own (Istio 1.31).
 const ISTIO_RETRIES: u32 = 2;
-const ISTIO_TRIES: usize = 3;
-const ISTIO_RETRY_ON: &str = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
+const ISTIO_TRIES: usize = ISTIO_RETRIES as usize + 1;
 
 /// The object with the clusters; `None` where no policy has a version to go on to.
 ///
@@ -100,7 +102,7 @@ impl Tries {
         match rule.and_then(|rule| rule.retries.as_deref()) {
             Some(retries) if retries.attempts == 0 => Self::BY_HEADERS,
             Some(retries) => Self { attempts: retries.attempts, conditions: retries.retry_on.join(",") },
-            None => Self { attempts: ISTIO_RETRIES, conditions: ISTIO_RETRY_ON.to_owned() },
+            None => Self { attempts: ISTIO_RETRIES, conditions: DEFAULT_RETRY_ON.join(",") },
         }
     }
 }
@@ -110,7 +112,7 @@ pub(super) fn retry_policy(plugin: &Plugin, tries: &Tries) -> Value {
     let longest = u32::try_from(plugin.config.longest_fallback()).unwrap_or(u32::MAX);
     let fails_over = longest > 0;
     let mut fields = if fails_over { plugin.failover.retry_fields() } else { Map::new() };
-    let conditions = union(&tries.conditions, if fails_over { REPEATS_NOTHING } else { "" });
+    let conditions = union(&tries.conditions, if fails_over { &REPEATS_NOTHING } else { &[] });
     if !conditions.is_empty() {
         fields.insert("num_retries".to_owned(), json!(tries.attempts.max(longest)));
         fields.insert("retry_on".to_owned(), json!(conditions));
@@ -119,9 +121,9 @@ pub(super) fn retry_policy(plugin: &Plugin, tries: &Tries) -> Value {
 }
 
 /// The conditions of two lists, each once.
-fn union(one: &str, other: &str) -> String {
+fn union(one: &str, others: &[&str]) -> String {
     let mut all: Vec<&str> = Vec::new();
-    for condition in one.split(',').chain(other.split(',')).filter(|condition| !condition.is_empty()) {
+    for condition in one.split(',').chain(others.iter().copied()).filter(|condition| !condition.is_empty()) {
         if !all.contains(&condition) {
             all.push(condition);
         }

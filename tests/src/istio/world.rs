@@ -164,6 +164,20 @@ impl<'m> World<'m> {
         })
     }
 
+    /// The document of a manifest's mode with these rules, and v1 after v2 where that cannot serve.
+    #[must_use]
+    pub fn falling_back(&self, manifest: Manifest, http: &Value) -> Value {
+        let mode = if manifest == Manifest::EnvoyFilter { "cluster" } else { "version" };
+        let mut document = self.document(mode, http);
+        document["policies"] = json!([{
+            "hosts": [self.service.name],
+            "namespace": self.namespace,
+            "fallback": ["v2", "v1"],
+            "defaultSubset": "v1",
+        }]);
+        document
+    }
+
     /// Destinations `(subset, weight)` of the service.
     #[must_use]
     pub fn split(&self, weights: &[(&str, u32)]) -> Value {

@@ -88,7 +88,7 @@ async fn check(mesh: &Mesh, namespace: &str, kind: Kind, manifest: Manifest, lac
     eprintln!("{case}: {REQUESTS} requests, natively {} failed", native.failures.len());
     assert_eq!(native.failures.len() as u64, REQUESTS, "{case}: the control arm loses less");
 
-    world.deploy(manifest, &document(&world, manifest, &rules));
+    world.deploy(manifest, &world.falling_back(manifest, &rules));
     world.until_picked("v1", &world.request("/v1")).await;
     let until = |answer: &Answer| answer.status == 200;
     world.proxy.until(world.port(), "the failover of v2", &world.request("/"), until).await;
@@ -114,16 +114,4 @@ fn rules(world: &World<'_>) -> Value {
         // Natively a version is reached by rules that name it, if only with a weight of 0.
         {"name": "v2", "route": world.split(&[("v1", 0), ("v2", 100)])},
     ])
-}
-
-fn document(world: &World<'_>, manifest: Manifest, rules: &Value) -> Value {
-    let mode = if manifest == Manifest::EnvoyFilter { "cluster" } else { "version" };
-    let mut document = world.document(mode, rules);
-    document["policies"] = json!([{
-        "hosts": [world.service.name],
-        "namespace": world.namespace,
-        "fallback": ["v2", "v1"],
-        "defaultSubset": "v1",
-    }]);
-    document
 }

@@ -217,14 +217,6 @@ impl<'m> Course<'m> {
 }
 
 fn document(world: &World<'_>, manifest: Manifest, weights: [u32; 2]) -> Value {
-    let mode = if manifest == Manifest::EnvoyFilter { "cluster" } else { "version" };
     let route = world.split(&[("v1", weights[0]), ("v2", weights[1])]);
-    let mut document = world.document(mode, &json!([{"route": route}]));
-    document["policies"] = json!([{
-        "hosts": [world.service.name],
-        "namespace": world.namespace,
-        "fallback": ["v2", "v1"],
-        "defaultSubset": "v1",
-    }]);
-    document
+    world.falling_back(manifest, &json!([{"route": route}]))
 }

@@ -21,7 +21,7 @@ use e2e::{
     load::{Kind as Traffic, Load, Outcome},
     wait,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::starting::news;
 
@@ -277,18 +277,6 @@ async fn route(world: &World<'_>, manifest: Option<Manifest>, shares: &[(&str, u
         return world.proxy.until_configured(&what, |dump| dump.contains(&cluster(world, "v2")) == named).await;
     };
     let before = news(&world.proxy).await;
-    world.deploy(manifest, &document(world, manifest, &rules));
+    world.deploy(manifest, &world.falling_back(manifest, &rules));
     wait::until("another configuration", async || (news(&world.proxy).await > before).then_some(())).await;
-}
-
-fn document(world: &World<'_>, manifest: Manifest, rules: &Value) -> Value {
-    let mode = if manifest == Manifest::EnvoyFilter { "cluster" } else { "version" };
-    let mut document = world.document(mode, rules);
-    document["policies"] = json!([{
-        "hosts": [world.service.name],
-        "namespace": world.namespace,
-        "defaultSubset": "v1",
-        "fallback": ["v2", "v1"],
-    }]);
-    document
 }
