@@ -106,8 +106,8 @@ impl<'c> DestinationRules<'c> {
         subsets.map(|subset| subset.name.as_str()).collect()
     }
 
-    /// The revision by which Istio's endpoints name the workloads of a version. `None` where its labels do not say it, or
-    /// another version of the host has the same.
+    /// The revision by which Istio's endpoints name the workloads of a version. `None` where another version of the host has the
+    /// same, or the labels of any do not say theirs: its workloads may have every revision.
     #[must_use]
     pub fn revision_of(&self, host: &str, version: &str) -> Option<&'c str> {
         let mut subsets: Vec<&Subset> = Vec::new();
@@ -117,8 +117,8 @@ impl<'c> DestinationRules<'c> {
             }
         }
         let revision = subsets.iter().find(|subset| subset.name == version)?.revision()?;
-        let is_other = |subset: &&&Subset| subset.name != version && subset.revision() == Some(revision);
-        (!subsets.iter().any(|subset| is_other(&subset))).then_some(revision)
+        let mut others = subsets.iter().filter(|subset| subset.name != version);
+        others.all(|other| other.revision().is_some_and(|other| other != revision)).then_some(revision)
     }
 }
 
@@ -210,6 +210,11 @@ mod tests {
             (
                 "another version's, too",
                 json!([{"name": "v1", "labels": version()}, {"name": "v2", "labels": version()}]),
+                None,
+            ),
+            (
+                "another version's labels do not say theirs",
+                json!([{"name": "v1", "labels": version()}, {"name": "v2", "labels": {"track": "canary"}}]),
                 None,
             ),
             ("no such version", json!([{"name": "v2", "labels": version()}]), None),

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::policy::Policy;
+use crate::policy::{Policy, Protocol};
 use crate::{Config, DestinationKey};
 
 /// The port in the name of a cluster for which the port does not matter.
@@ -91,10 +91,12 @@ impl Config {
         keys.filter(|key| self.named_ports(key, key.subset.as_deref()).is_empty()).map(|key| key.host).collect()
     }
 
-    /// The headers that tell upstreams which version of a host they are: the filter's own, and that in which clients name one.
-    pub fn version_headers(&self, host: &str) -> impl Iterator<Item = &str> {
+    /// The headers that tell upstreams which version of a host they are, and in requests of which protocol: the filter's own, and
+    /// that in which clients name one.
+    pub fn version_headers(&self, host: &str) -> impl Iterator<Item = (&str, Protocol)> {
+        let own = self.headers.version().map(|name| (name, Protocol::Any));
         let of_policy = self.policy_of(host).and_then(|policy| policy.version_header.as_ref());
-        self.headers.version().into_iter().chain(of_policy.map(|header| header.name.as_str()))
+        own.into_iter().chain(of_policy.map(|header| (header.name.as_str(), header.protocol)))
     }
 
     /// The most versions that may be tried after the one that was picked, over all policies.

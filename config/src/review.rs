@@ -19,6 +19,7 @@ pub(super) fn review(config: &Config, rules: &DestinationRules<'_>, node: &Node<
         warn_of_unreachable_rules(service, node);
         warn_of_undefined_subsets(config.mode, rules, service, node);
         warn_of_long_delays(config, service, node);
+        warn_of_several_ports(config, service, node);
     }
     if config.proxy.in_mesh() {
         warn_of_taken_hosts(config, node);
@@ -120,6 +121,28 @@ fn warn_of_long_delays(config: &Config, service: &VirtualService, node: &Node<'_
     }
 }
 
+/// The other members of a failover cluster have the port of the version that was picked.
+fn warn_of_several_ports(config: &Config, service: &VirtualService, node: &Node<'_>) {
+    for rule in &service.http {
+        let mut ports = WordMap::<String, Option<u16>>::default();
+        for (index, target) in rule.route.iter().enumerate() {
+            let Destination { host, port, .. } = &target.destination;
+            let host = host::qualify(host, &service.metadata.namespace);
+            if *ports.entry(host.clone()).or_insert(*port) != *port
+                && config.policy_of(&host).is_some_and(|policy| !policy.fallback.is_empty())
+            {
+                node.warn_at(
+                    format!("{}/route/{index}/destination/port", rule.at),
+                    format!(
+                        "versions of {host} have different ports here; when one cannot serve, its port is asked of the versions that \
+                         its policy's fallback order names: give each port a rule of its own, or another host"
+                    ),
+                );
+            }
+        }
+    }
+}
+
 /// In a mesh the oldest object takes a host, and the others do nothing for it.
 fn warn_of_taken_hosts(config: &Config, node: &Node<'_>) {
     let services = config.services_in_order();
@@ -138,6 +161,40 @@ fn warn_of_taken_hosts(config: &Config, node: &Node<'_>) {
                     taken.insert(host, index);
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn versions_on_different_ports_fall_back_to_one() {
+        let to = |host: &str, subset: &str, port: Value| json!({"weight": 1, "destination": {"host": host, "subset": subset, "port": port}});
+        let on = |port: u16| json!({"number": port});
+        let order = || json!([{"hosts": ["reviews"], "fallback": ["v2", "v1"]}]);
+        for (row, route, policies, warned) in [
+            ("one port", [to("reviews", "v1", on(80)), to("reviews", "v2", on(80))], order(), false),
+            ("two", [to("reviews", "v1", on(80)), to("reviews", "v2", on(81))], order(), true),
+            ("one, and the request's", [to("reviews", "v1", on(80)), to("reviews", "v2", Value::Null)], order(), true),
+            ("two services", [to("reviews", "v1", on(80)), to("ratings", "v2", on(81))], order(), false),
+            ("no order", [to("reviews", "v1", on(80)), to("reviews", "v2", on(81))], json!([]), false),
+        ] {
+            let subsets = json!([{"name": "v1"}, {"name": "v2"}]);
+            let rules = ["reviews", "ratings"].map(|host| json!({"host": host, "subsets": subsets}));
+            let document = json!({
+                "virtualServices": [{"hosts": ["reviews"], "http": [{"route": route}]}],
+                "destinationRules": rules,
+                "policies": policies,
+            });
+            let (_, warnings) = Config::read(&document).expect(row);
+            let found: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+            let expected = "/virtualServices/0/http/0/route/1/destination/port: versions of reviews.default.svc.cluster.local have different";
+            assert_eq!(found.len(), usize::from(warned), "{row}: {found:?}");
+            assert!(found.iter().all(|warning| warning.starts_with(expected)), "{row}: {found:?}");
         }
     }
 }

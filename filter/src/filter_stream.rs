@@ -162,7 +162,7 @@ impl FilterStream {
         let FilterPlan { state, table, .. } = &*self.plan;
         let Some(tracked) = &mut self.tracked else { return };
         let served = tracked.answered(host, &state.health).unwrap_or_else(|error| {
-            log::error!("{error}: the version that was picked is taken for the one that has answered");
+            log::error!("{error}: the request counts for the version that was picked");
             None
         });
         let Some(Served { from, reason, response }) = served else { return };

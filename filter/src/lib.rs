@@ -8,6 +8,7 @@
 mod apply;
 mod delays;
 mod end_of_request;
+mod endpoint;
 mod filter_stream;
 mod filter_table;
 mod health;

@@ -9,16 +9,11 @@ use canary_routing::{
     Destination, FallbackReason, Forward, HeaderChanges, Other, Reason, RequestHead, RetryPolicy, Route,
 };
 
+use crate::endpoint::EndpointVersion;
 use crate::health::{InFlight, KnownHealth, Sending};
 use crate::host::{Host, HostError, Pairs};
 use crate::ticker::Ticker;
 
-/// The version that `canaryctl` writes into the metadata of endpoints.
-const VERSION: &str = "xds\0upstream_host_metadata\0filter_metadata\0canary\0version";
-/// What istiod writes there: `WORKLOAD;NAMESPACE;CANONICAL-NAME;CANONICAL-REVISION;CLUSTER`.
-const WORKLOAD: &str = "xds\0upstream_host_metadata\0filter_metadata\0istio\0workload";
-/// The place of the revision in it.
-const REVISION: usize = 3;
 const CLUSTER_NAME: &str = "xds\0cluster_name";
 /// How often the router has tried.
 const ATTEMPTS: &str = "upstream\0request_attempt_count";
@@ -93,7 +88,9 @@ impl TrackedRequest {
         };
         let settings = forward.accrual.filter(|_| ticker.is_running());
         let in_flight = settings.and_then(|settings| {
-            let sending = Sending { cluster, destination: forward.destination, settings };
+            let is_known = settings.slow_after.is_some() && forward.destination.subset.is_some();
+            let others = others.clone().filter(|_| is_known).map(|other| Arc::clone(other.destination)).collect();
+            let sending = Sending { cluster, destination: forward.destination, settings, others };
             health.requests.send(sending, stream, delay.unwrap_or_default())
         });
         Some(Self {
@@ -149,18 +146,11 @@ impl TrackedRequest {
         if self.others.is_empty() || self.version.destination.subset.is_none() {
             return Ok(None);
         }
-        let find = |is_it: &dyn Fn(&Destination) -> bool| {
-            if is_it(&self.version.destination) {
-                return None;
-            }
-            self.others.iter().position(|(version, _)| is_it(&version.destination))
-        };
-        if let Some(version) = host.property(VERSION)? {
-            return Ok(find(&|destination| destination.subset.as_deref().map(str::as_bytes) == Some(&version)));
+        let Some(endpoint) = EndpointVersion::of_stream(host)? else { return Ok(None) };
+        if endpoint.is(&self.version.destination) {
+            return Ok(None);
         }
-        let Some(workload) = host.property(WORKLOAD)? else { return Ok(None) };
-        let Some(revision) = workload.split(|byte| *byte == b';').nth(REVISION) else { return Ok(None) };
-        Ok(find(&|destination| destination.revision.as_deref().map(str::as_bytes) == Some(revision)))
+        Ok(self.others.iter().position(|(version, _)| endpoint.is(&version.destination)))
     }
 
     /// Counts the failures of the versions that were tried in vain; from now on the request says something of the version that
@@ -175,7 +165,9 @@ impl TrackedRequest {
         let Some(in_flight) = self.in_flight.take() else { return };
         let settings = in_flight.settings();
         let send = |version: &Version| {
-            let sending = Sending { cluster: &version.cluster, destination: &version.destination, settings: &settings };
+            let Version { cluster, destination } = version;
+            // It has answered or failed: nothing waits.
+            let sending = Sending { cluster, destination, settings: &settings, others: Box::default() };
             let in_flight = health.requests.send(sending, 0, Duration::ZERO);
             in_flight.inspect(InFlight::answered)
         };

@@ -1,6 +1,6 @@
 //! Failover clusters in an Envoy of the tests, and the routes that go through them, as `canaryctl` writes them.
 
-use canary_config::{Config, FailoverCluster};
+use canary_config::{Config, FailoverCluster, Protocol};
 use serde_json::{Value, json};
 
 /// The kind of the clusters.
@@ -85,13 +85,17 @@ impl Failover {
     }
 }
 
-/// The filters of a cluster that tell upstreams which version they are.
-fn filters<'h>(headers: impl Iterator<Item = &'h str>) -> Value {
-    let mutation = |header: &str| {
-        json!({"append": {
-            "header": {"key": header, "value": "%UPSTREAM_METADATA(canary:version)%"},
-            "append_action": "OVERWRITE_IF_EXISTS",
-        }})
+/// The filters of a cluster that tell upstreams which version they are, in requests of each header's protocol.
+fn filters<'h>(headers: impl Iterator<Item = (&'h str, Protocol)>) -> Value {
+    let version = "xds.upstream_host_metadata.filter_metadata['canary']['version']";
+    let is_grpc = "'content-type' in request.headers && request.headers['content-type'].startsWith('application/grpc')";
+    let mutation = |(header, protocol): (&str, Protocol)| {
+        let value = match protocol {
+            Protocol::Any => "%UPSTREAM_METADATA(canary:version)%".to_owned(),
+            Protocol::Grpc => format!("%CEL({is_grpc} ? {version} : '')%"),
+            Protocol::Http => format!("%CEL({is_grpc} ? '' : {version})%"),
+        };
+        json!({"append": {"header": {"key": header, "value": value}, "append_action": "OVERWRITE_IF_EXISTS"}})
     };
     let mutations: Vec<_> = headers.map(mutation).collect();
     json!([

@@ -9,7 +9,7 @@ use tonic::{
     Status,
     client::Grpc as ClientGrpc,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-    metadata::MetadataValue,
+    metadata::{MetadataMap, MetadataValue},
     server::{Grpc as ServerGrpc, ServerStreamingService, UnaryService},
     transport::{Channel, Endpoint},
 };
@@ -44,32 +44,47 @@ impl Client {
     /// # Errors
     /// The status of the call.
     pub async fn call(&mut self, path: &'static str, metadata: &[(&'static str, &str)]) -> Result<String, Status> {
+        self.unary(path, metadata).await.map(|called| called.messages.concat())
+    }
+
+    /// The same with the metadata of the answer.
+    ///
+    /// # Errors
+    /// The status of the call.
+    pub async fn unary(&mut self, path: &'static str, metadata: &[(&'static str, &str)]) -> Result<Called, Status> {
         self.ready().await?;
         let answer = self.0.unary(request(metadata), path.parse().expect("a path"), Text).await?;
-        Ok(answer.into_inner())
+        let metadata = answer.metadata().clone();
+        Ok(Called { messages: vec![answer.into_inner()], metadata })
     }
 
     /// A server-streaming call: every message of the answer.
     ///
     /// # Errors
     /// The status of the call.
-    pub async fn stream(
-        &mut self,
-        path: &'static str,
-        metadata: &[(&'static str, &str)],
-    ) -> Result<Vec<String>, Status> {
+    pub async fn stream(&mut self, path: &'static str, metadata: &[(&'static str, &str)]) -> Result<Called, Status> {
         self.ready().await?;
         let answer = self.0.server_streaming(request(metadata), path.parse().expect("a path"), Text).await?;
+        let metadata = answer.metadata().clone();
         let (mut stream, mut messages) = (answer.into_inner(), Vec::new());
         while let Some(message) = stream.message().await? {
             messages.push(message);
         }
-        Ok(messages)
+        Ok(Called { messages, metadata })
     }
 
     async fn ready(&mut self) -> Result<(), Status> {
         self.0.ready().await.map_err(|error| Status::unavailable(format!("connection lost: {error}")))
     }
+}
+
+/// The answer to a call.
+#[derive(Debug)]
+pub struct Called {
+    /// Every message.
+    pub messages: Vec<String>,
+    /// What came before them.
+    pub metadata: MetadataMap,
 }
 
 fn request(metadata: &[(&'static str, &str)]) -> tonic::Request<String> {

@@ -14,7 +14,9 @@ use tokio::{task::JoinSet, time};
 
 use crate::{
     client::{Answer, Connection, Protocol, Request, SendError},
-    grpc, wait,
+    grpc::{self, Called},
+    upstream::{ECHO, ECHOED},
+    wait,
 };
 
 /// Requests that end within [`wait::PATIENCE`] unless something hangs.
@@ -22,6 +24,12 @@ const STEP: usize = 500;
 
 /// Requests at the same time on one HTTP/2 connection.
 const STREAMS: usize = 100;
+
+/// The response header in which documents tell a client which version has answered. An answer that tells another one counts as a
+/// failure, and so does one whose upstream was told another one.
+pub const TOLD: &str = "x-answer";
+/// What tells an upstream its version, and is sent back with every gRPC call's answer.
+const VERSION: &str = "x-canary-version";
 
 /// What is sent over and over.
 #[derive(Debug, Clone)]
@@ -52,7 +60,10 @@ pub struct Outcome {
 impl Outcome {
     fn take(&mut self, answer: Answer, took: Duration) {
         if answer.status == 200 {
-            self.serve(answer.served_by, took);
+            match told_wrong(&answer.served_by, |name| answer.values(name)) {
+                None => self.serve(answer.served_by, took),
+                Some(wrong) => self.failures.push(wrong),
+            }
         } else {
             *self.refused.entry(answer.status).or_default() += 1;
             self.failures.push(format!("{answer:?}"));
@@ -98,6 +109,21 @@ impl Outcome {
     pub fn successes(&self) -> u64 {
         self.served_by.values().sum()
     }
+}
+
+/// Upstreams of version v3 are named `v3`, or `v3-a`, `v3-b` if there are several.
+fn is_of_version(upstream: &str, version: &str) -> bool {
+    upstream.strip_prefix(version).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
+/// What client or upstream were told of another version than the one that has answered.
+fn told_wrong(served_by: &str, values: impl Fn(&str) -> Vec<String>) -> Option<String> {
+    [TOLD, ECHOED].into_iter().find_map(|name| {
+        let told = values(name);
+        told.iter()
+            .any(|told| !is_of_version(served_by, told))
+            .then(|| format!("{served_by} has answered, {name} is {told:?}"))
+    })
 }
 
 /// Requests under way. They end when this is dropped.
@@ -220,13 +246,19 @@ impl Client {
             note(outcome, |outcome| outcome.connections += 1);
         }
         let Some(channel) = &mut self.channel else { return Err("no connection".to_owned()) };
-        if !streams {
-            return channel.call(grpc::GET, &[]).await.map_err(|status| status.to_string());
-        }
-        let names = channel.stream(grpc::LIST, &[]).await.map_err(|status| status.to_string())?;
-        let first =
-            names.first().filter(|first| names.len() == grpc::MESSAGES && names.iter().all(|name| name == *first));
-        first.cloned().ok_or_else(|| format!("messages of a stream: {names:?}"))
+        let echo = [(ECHO, VERSION)];
+        let called =
+            if streams { channel.stream(grpc::LIST, &echo).await } else { channel.unary(grpc::GET, &echo).await };
+        let Called { messages, metadata } = called.map_err(|status| status.to_string())?;
+        let count = if streams { grpc::MESSAGES } else { 1 };
+        let name =
+            messages.first().filter(|name| messages.len() == count && messages.iter().all(|other| other == *name));
+        let Some(name) = name else { return Err(format!("messages of a call: {messages:?}")) };
+        let values = |name: &str| {
+            let values = metadata.get_all(name).iter();
+            values.map(|value| value.to_str().unwrap_or_default().to_owned()).collect()
+        };
+        told_wrong(name, values).map_or_else(|| Ok(name.clone()), Err)
     }
 }
 

@@ -40,6 +40,10 @@ pub const SERVED_BY: &str = "x-served-by";
 pub const TEST_ID: &str = "x-test-id";
 /// A request header `x-reply-NAME: VALUE` makes a response header `NAME: VALUE`.
 pub const REPLY_PREFIX: &str = "x-reply-";
+/// A request header that names another one, whose value the upstream sends back in [`ECHOED`].
+pub const ECHO: &str = "x-echo";
+/// The response header for that value.
+pub const ECHOED: &str = "x-echoed";
 /// The end of a path whose upgraded connection the upstream closes.
 pub const ONCE: &str = "/once";
 
@@ -228,6 +232,9 @@ async fn answer(request: Request<Incoming>, state: &State) -> Response<ResponseB
             let name = HeaderName::from_bytes(name.as_bytes()).expect("the rest of a header name");
             response.headers_mut().append(name, value.clone());
         }
+    }
+    if let Some(value) = head.headers.get(ECHO).and_then(|name| head.headers.get(name.to_str().ok()?)) {
+        response.headers_mut().insert(ECHOED, value.clone());
     }
     response.headers_mut().insert(SERVED_BY, state.name_value());
     response

@@ -116,24 +116,25 @@ retry_priority:
 {{- $routes | toJson -}}
 {{- end -}}
 
-{{/* The canonical revision of each version, where its labels say one that no other version has. */}}
+{{/* The canonical revision of each version that no other version has; none where the labels of any version do not say theirs. */}}
 {{- define "canary.revisions" -}}
 {{- $revisions := dict -}}
-{{- $all := list -}}
-{{- range $version := include "canary.versions" . | fromJsonArray -}}
+{{- $versions := include "canary.versions" . | fromJsonArray -}}
+{{- range $version := $versions -}}
 {{- range $label := list "version" "app.kubernetes.io/version" "service.istio.io/canonical-revision" -}}
 {{- if hasKey $version.labels $label -}}{{- $_ := set $revisions $version.name (get $version.labels $label) -}}{{- end -}}
 {{- end -}}
-{{- if hasKey $revisions $version.name -}}{{- $all = append $all (get $revisions $version.name) -}}{{- end -}}
 {{- end -}}
 {{- $own := dict -}}
+{{- if eq (len $versions) (len $revisions) -}}
 {{- range $version, $revision := $revisions -}}
-{{- if eq (len $all) (len (without $all $revision) | add1 | int) -}}{{- $_ := set $own $version $revision -}}{{- end -}}
+{{- if eq (len $versions) (len (without (values $revisions) $revision) | add1 | int) -}}{{- $_ := set $own $version $revision -}}{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- $own | toJson -}}
 {{- end -}}
 
-{{/* A format of Envoy's: which of these versions serves a try, by the revision that istiod writes into the metadata of its endpoint. */}}
+{{/* An expression of CEL: which of these versions serves a try, by the revision that istiod writes into the metadata of its endpoint. */}}
 {{- define "canary.servedVersion" -}}
 {{- $choices := "" -}}
 {{- $revisions := include "canary.revisions" .root | fromJson -}}
@@ -144,11 +145,24 @@ retry_priority:
 {{- end -}}
 {{- end -}}
 {{- with $choices -}}
-%CEL({{ . }}'')%
+{{ . }}''
 {{- end -}}
 {{- end -}}
 
-{{/* The headers that tell upstreams which version they are: the filter's own, and that in which clients name one. */}}
+{{/* The headers that tell upstreams which of these versions they are, each with Envoy's format for it: the filter's own, and that in
+     which clients name one, in requests of its protocol. */}}
 {{- define "canary.servedHeaders" -}}
-{{- list (include "canary.header" .) (lower ((.Values.versionHeader).name | default "")) | compact | toJson -}}
+{{- $headers := list -}}
+{{- with $served := include "canary.servedVersion" . -}}
+{{- $format := printf "%%CEL(%s)%%" $served -}}
+{{- with include "canary.header" $.root -}}{{- $headers = append $headers (dict "key" . "value" $format) -}}{{- end -}}
+{{- with $.root.Values.versionHeader -}}
+{{- $isGrpc := "('content-type' in request.headers && request.headers['content-type'].startsWith('application/grpc'))" -}}
+{{- $protocols := .protocols | default (list "grpc" "http") -}}
+{{- if not (has "http" $protocols) -}}{{- $format = printf "%%CEL(%s ? (%s) : '')%%" $isGrpc $served -}}{{- end -}}
+{{- if not (has "grpc" $protocols) -}}{{- $format = printf "%%CEL(%s ? '' : (%s))%%" $isGrpc $served -}}{{- end -}}
+{{- $headers = append $headers (dict "key" (lower .name) "value" $format) -}}
+{{- end -}}
+{{- end -}}
+{{- $headers | toJson -}}
 {{- end -}}

@@ -162,6 +162,7 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- $rules := include "canary.rules" . | fromJsonArray -}}
 {{- $virtualService := include "canary.virtualService" (dict "root" . "rules" $rules) | fromJson -}}
 {{- $destinationRule := dict "host" $name "subsets" (include "canary.subsets" . | fromJsonArray) -}}
+{{- with (.Values.destinationRule).trafficPolicy }}{{- $_ := set $destinationRule "trafficPolicy" . -}}{{- end -}}
 {{- $policy := dict "hosts" (list $name) "namespace" .Release.Namespace -}}
 {{- $_ := set $policy "defaultSubset" (include "canary.defaultVersion" .) -}}
 {{- $_ := set $policy "fallback" (include "canary.fallback" . | fromJsonArray) -}}

@@ -29,9 +29,9 @@ pub(crate) use names::{NATIVE_CLUSTER, ROUTES_STATISTICS};
 pub(crate) use native::NativePart;
 pub(crate) use ports::Ports;
 pub(crate) use remark::Remark;
-pub(crate) use served::served_filters;
+pub(crate) use served::{ServedVersion, served_filters};
 pub(crate) use statistics::LABELS;
-pub(crate) use traffic_policy::TrafficPolicy;
+pub(crate) use traffic_policy::{Reading, TrafficPolicy};
 pub(crate) use upstream::Upstream;
 pub(crate) use upstream::{Serving, addresses as upstream_addresses, check as check_upstreams, serving};
 pub(crate) use versions::Version;
@@ -97,9 +97,12 @@ impl Plan {
         let cluster = |cluster: FailoverCluster| {
             let is_first = |version: &&Version| version.host == cluster.host && version.subset == cluster.subset;
             let policy = self.versions.iter().find(is_first).map(|version| version.policy.clone()).unwrap_or_default();
-            let format = format!("%UPSTREAM_METADATA({METADATA}:{VERSION})%");
+            let served = ServedVersion {
+                format: format!("%UPSTREAM_METADATA({METADATA}:{VERSION})%"),
+                expression: format!("xds.upstream_host_metadata.filter_metadata['{METADATA}']['{VERSION}']"),
+            };
             let headers = self.config.version_headers(&cluster.host);
-            let filters = served_filters(headers, &format, self.native.headers.host());
+            let filters = served_filters(headers, Some(&served), self.native.headers.host());
             (cluster.name.clone(), self.failover.cluster(&cluster, tries, &policy, filters.as_ref()))
         };
         self.config.failover_clusters().into_iter().map(cluster).collect()

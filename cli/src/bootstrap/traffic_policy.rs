@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use canary_config::duration;
+use canary_config::{Config, duration};
 use serde_json::Value;
 
 use super::remark::Remark;
@@ -70,6 +70,23 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
+    /// The policy of a version of a host, by a document: that of its DestinationRule, then its subset's.
+    pub(crate) fn of_version(config: &Config, document: &Value, host: &str, subset: Option<&str>) -> Self {
+        let mut reading = Self::default();
+        let rules = config.destination_rules_for(host);
+        let of_host = rules.iter().find_map(|rule| rule.traffic_policy.as_ref());
+        let own = rules.iter().find_map(|rule| {
+            let subset = rule.subsets.iter().find(|defined| Some(defined.name.as_str()) == subset)?;
+            subset.traffic_policy.as_ref()
+        });
+        for at in [of_host, own].into_iter().flatten() {
+            if let Some(policy) = document.pointer(at) {
+                reading.apply(at, policy);
+            }
+        }
+        reading
+    }
+
     /// Reads a `trafficPolicy` that stands at JSON pointer `at`; its sections replace those read before.
     pub(crate) fn apply(&mut self, at: &str, policy: &Value) {
         let mut fields = self.fields(at, policy);

@@ -119,18 +119,7 @@ impl Versions {
     }
 
     fn policy(&mut self, config: &Config, document: &Value, host: &str, subset: Option<&str>) -> TrafficPolicy {
-        let mut reading = Reading::default();
-        let rules = config.destination_rules_for(host);
-        let of_host = rules.iter().find_map(|rule| rule.traffic_policy.as_ref());
-        let own = rules.iter().find_map(|rule| {
-            let subset = rule.subsets.iter().find(|defined| Some(defined.name.as_str()) == subset)?;
-            subset.traffic_policy.as_ref()
-        });
-        for at in [of_host, own].into_iter().flatten() {
-            if let Some(policy) = document.pointer(at) {
-                reading.apply(at, policy);
-            }
-        }
+        let reading = Reading::of_version(config, document, host, subset);
         // What stands at the rule is found once for each of its subsets.
         for (found, all) in [(reading.ignored, &mut self.notes), (reading.errors, &mut self.errors)] {
             for remark in found {

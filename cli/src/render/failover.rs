@@ -16,7 +16,7 @@ use super::{
     virtual_services,
 };
 use crate::{
-    bootstrap::{Failover, Remark, TrafficPolicy, served_filters, tries},
+    bootstrap::{Failover, Reading, Remark, ServedVersion, served_filters, tries},
     documents::set,
 };
 
@@ -37,10 +37,10 @@ pub(super) fn clusters(plugin: &Plugin, consumed: Option<&str>) -> Option<Manife
     let tries = tries(config).max(if has_istios { ISTIO_TRIES } else { 0 });
     let all = config.failover_clusters();
     let patch = |cluster: &FailoverCluster| {
-        let format = served_version(config, &rules, cluster);
-        let headers = config.version_headers(&cluster.host).filter(|_| format.is_some());
-        let filters = served_filters(headers, format.as_deref().unwrap_or_default(), consumed);
-        let mut value = plugin.failover.cluster(cluster, tries, &TrafficPolicy::default(), filters.as_ref());
+        let served = served_version(config, &rules, cluster);
+        let filters = served_filters(config.version_headers(&cluster.host), served.as_ref(), consumed);
+        let policy = Reading::of_version(config, &plugin.document, &cluster.host, cluster.subset.as_deref()).policy;
+        let mut value = plugin.failover.cluster(cluster, tries, &policy, filters.as_ref());
         if let Some(fields) = value.as_object_mut() {
             fields.insert("metadata".to_owned(), telemetry(&cluster.host));
         }
@@ -131,9 +131,8 @@ fn union(one: &str, others: &[&str]) -> String {
     all.join(",")
 }
 
-/// A format of Envoy's that is the version of the endpoint of a try, by the revision that istiod writes into its metadata; empty where
-/// that tells nothing.
-fn served_version(config: &Config, rules: &DestinationRules<'_>, cluster: &FailoverCluster) -> Option<String> {
+/// The version of the endpoint of a try, by the revision that istiod writes into its metadata. `None` where that tells none.
+fn served_version(config: &Config, rules: &DestinationRules<'_>, cluster: &FailoverCluster) -> Option<ServedVersion> {
     let others = config.policy_of(&cluster.host)?.after(cluster.subset.as_deref());
     let versions: BTreeSet<&str> = others.chain(cluster.subset.as_deref()).collect();
     let choices = versions.into_iter().filter_map(|version| {
@@ -141,7 +140,10 @@ fn served_version(config: &Config, rules: &DestinationRules<'_>, cluster: &Failo
         Some(format!("{WORKLOAD}.matches('^[^;]*;[^;]*;[^;]*;{revision};') ? '{version}' : "))
     });
     let choices: String = choices.collect();
-    (!choices.is_empty()).then(|| format!("%CEL({choices}'')%"))
+    (!choices.is_empty()).then(|| {
+        let expression = format!("{choices}''");
+        ServedVersion { format: format!("%CEL({expression})%"), expression }
+    })
 }
 
 /// The routes of the VirtualServices that `canaryctl render virtualservice` prints, each led on from its version to others. `None`

@@ -10,6 +10,7 @@ use canary_config::FailureAccrual;
 use canary_routing::accrual::Verdict;
 use canary_routing::{Destination, Fraction};
 
+use crate::endpoint::EndpointVersion;
 use crate::health::accruals::{Accruals, Sent};
 use crate::host::{Host, HostError};
 
@@ -23,8 +24,9 @@ struct Waiting {
     stream: u32,
     /// No earlier than this its wait begins, in nanoseconds of the steady clock.
     begin: u64,
-    /// When it is slow, by the same clock; `None` before it has reached an endpoint.
+    /// When it is slow, by the same clock; `None` where it waits for no endpoint of its version.
     deadline: Option<u64>,
+    others: Box<[Arc<Destination>]>,
     sent: Rc<RefCell<Sent>>,
 }
 
@@ -33,6 +35,8 @@ pub(crate) struct Sending<'s> {
     pub(crate) cluster: &'s str,
     pub(crate) destination: &'s Destination,
     pub(crate) settings: &'s Arc<FailureAccrual>,
+    /// The versions whose endpoints may take it in its place.
+    pub(crate) others: Box<[Arc<Destination>]>,
 }
 
 /// The requests of a VM that policies watch, and what is known of the failures of versions.
@@ -51,6 +55,7 @@ pub(crate) struct Requests {
 pub(crate) struct InFlight {
     requests: Rc<Requests>,
     stream: u32,
+    others: Box<[Arc<Destination>]>,
     sent: Rc<RefCell<Sent>>,
     /// The steady clock when the injected delays are over: they are not the version's.
     undelayed: u64,
@@ -72,25 +77,30 @@ enum Stage {
 impl Requests {
     /// A request of a stream goes to a version after this injected delay; `None` where too many versions are watched already.
     pub(crate) fn send(self: &Rc<Self>, sending: Sending<'_>, stream: u32, delay: Duration) -> Option<InFlight> {
-        let Sending { cluster, destination, settings } = sending;
+        let Sending { cluster, destination, settings, others } = sending;
         let sent = self.accruals.borrow_mut().send(cluster, destination, settings)?;
         let sent = Rc::new(RefCell::new(sent));
         let undelayed = self.now.get().saturating_add(nanoseconds(delay));
-        Some(InFlight { requests: Rc::clone(self), stream, sent, undelayed, stage: Cell::new(Stage::Sending) })
+        Some(InFlight { requests: Rc::clone(self), stream, others, sent, undelayed, stage: Cell::new(Stage::Sending) })
     }
 
-    /// Counts every request that has waited too long for the answer of an endpoint. Called in ticks; enters the streams that wait.
+    /// Counts every request that has waited too long for the answer of its version's endpoint. Called in ticks; enters the streams
+    /// whose wait begins or is over.
     pub(crate) fn judge_waiting(&self, host: &impl Host) -> Result<(), HostError> {
         let now = host.steady_nanoseconds()?;
         self.now.set(now);
         let mut waiting = self.waiting.take();
-        for request in waiting.values_mut().filter(|request| request.deadline.is_none() && request.begin <= now) {
-            if has_endpoint(host, request.stream) {
-                let limit = request.sent.borrow().settings().slow_after.unwrap_or_default();
-                request.deadline = Some(now.saturating_add(nanoseconds(limit)));
+        let is_slow = |_: &u64, request: &mut Waiting| {
+            if request.begin > now || request.deadline.is_some_and(|deadline| deadline > now) {
+                return false;
             }
-        }
-        let is_slow = |_: &u64, request: &mut Waiting| request.deadline.is_some_and(|deadline| deadline <= now);
+            // Between two ticks it may have been tried again: then it waits for another version.
+            let is_own = waits_for_version(host, request);
+            let is_over = is_own && request.deadline.is_some();
+            let limit = request.sent.borrow().settings().slow_after.unwrap_or_default();
+            request.deadline = is_own.then(|| now.saturating_add(nanoseconds(limit)));
+            is_over
+        };
         let slow: Vec<_> = waiting.extract_if(is_slow).collect();
         self.waiting.replace(waiting);
         slow.iter().for_each(|(_, request)| self.record(host, &request.sent.borrow(), Verdict::Failure));
@@ -110,7 +120,8 @@ impl InFlight {
             let number = self.requests.last_number.get().wrapping_add(1);
             self.requests.last_number.set(number);
             let (stream, begin, sent) = (self.stream, self.undelayed, Rc::clone(&self.sent));
-            self.requests.waiting.borrow_mut().insert(number, Waiting { stream, begin, deadline: None, sent });
+            let waiting = Waiting { stream, begin, deadline: None, others: self.others.clone(), sent };
+            self.requests.waiting.borrow_mut().insert(number, waiting);
             self.stage.set(Stage::Waiting(number));
         }
     }
@@ -163,10 +174,16 @@ fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Whether the router has found an endpoint for a stream's request, and a connection to it.
-fn has_endpoint(host: &impl Host, stream: u32) -> bool {
-    let has_endpoint = || Ok::<_, HostError>(host.enter_stream(stream)? && host.property(ADDRESS)?.is_some());
-    has_endpoint().unwrap_or_else(|error| {
+/// Whether the router has found an endpoint for a request, and a connection to it, and the endpoint is not another version's.
+fn waits_for_version(host: &impl Host, request: &Waiting) -> bool {
+    let waits = || {
+        if !host.enter_stream(request.stream)? || host.property(ADDRESS)?.is_none() {
+            return Ok(false);
+        }
+        let endpoint = EndpointVersion::of_stream(host)?;
+        Ok::<_, HostError>(endpoint.is_none_or(|endpoint| !request.others.iter().any(|other| endpoint.is(other))))
+    };
+    waits().unwrap_or_else(|error| {
         log::error!("{error}: nobody knows whether a request has reached its version");
         false
     })

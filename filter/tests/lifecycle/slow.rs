@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::accrual::{FAILED, OK, TICK, config, end, fail, next, reach, sent, started};
 use crate::fixture::{document, get, reviews};
+use sdk_shims::test_host::Stream;
 use serde_json::json;
 
 #[test]
@@ -54,6 +55,50 @@ fn a_slow_request_counts_once() {
     assert_eq!(next(&filter), reviews("v2"), "two failures: neither undone nor counted twice");
     fail(&filter, 1);
     assert_eq!(next(&filter), reviews("v1"), "the third");
+}
+
+#[test]
+fn only_the_wait_for_the_picked_version_counts() {
+    const METADATA: [&str; 3] = ["xds", "upstream_host_metadata", "filter_metadata"];
+    let workload = |revision: &str| format!("reviews-0;default;reviews;{revision};Kubernetes");
+    let serve = |stream: &mut Stream<'_>, (namespace, key, value): &(&str, &str, String)| {
+        stream.set_property(&[&METADATA[..], &[namespace, key]].concat(), value.as_str());
+    };
+    let version = |name: &str| ("canary", "version", name.to_owned());
+    let istios = |revision: &str| ("istio", "workload", workload(revision));
+    // Whose endpoint has the request first, and after half the limit; the version that the next request goes to.
+    for (row, first, then, expected) in [
+        ("the picked one's", version("v2"), None, "v1"),
+        ("another's", version("v1"), None, "v2"),
+        ("another's after a try", version("v2"), Some(version("v1")), "v2"),
+        ("the picked one's after another's", version("v1"), Some(version("v2")), "v2"),
+        ("the picked one's by Istio's revision", istios("r2"), None, "v1"),
+        ("another's by Istio's revision", istios("r1"), None, "v2"),
+        ("an unknown revision", istios("latest"), None, "v1"),
+        ("one that says nothing", ("other", "key", String::new()), None, "v1"),
+    ] {
+        let vm = started();
+        let defined = |name: &str| json!({"name": name, "labels": {"version": name.replace('v', "r")}});
+        let subsets = ["v1", "v2"].map(defined);
+        let accrual = json!({"slowAfter": "2s", "consecutiveFailures": 1});
+        let fields = json!({
+            "clusters": {"failover": true},
+            "destinationRules": [{"host": "reviews", "subsets": subsets}],
+            "policies": [{"hosts": ["reviews"], "fallback": ["v2", "v1"], "failureAccrual": accrual}]});
+        let rule = json!({"route": [{"destination": {"host": "reviews", "subset": "v2"}}]});
+        let filter = vm.plugin(document(rule, fields)).unwrap();
+        let mut stream = sent(&filter);
+        reach(&mut stream);
+        serve(&mut stream, &first);
+        vm.advance(Duration::from_secs(1));
+        if let Some(then) = then {
+            serve(&mut stream, &then);
+        }
+        vm.advance(Duration::from_millis(1_500));
+        let next = next(&filter);
+        let name = next.trim_start_matches("failover|").to_owned();
+        assert_eq!(name, reviews(expected), "{row}");
+    }
 }
 
 #[test]

@@ -144,6 +144,7 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> Vec<Trial> {
         drills::absent::a_subset_before_its_cluster,
         drills::rollout::costs_nothing_in_the_wrong_order,
         drills::version_header::of_every_kind_is_served,
+        drills::version_header::counts_for_its_protocol,
         drills::version_header::native_routes_lose_nothing,
         drills::broken::leaves_other_versions_alone,
         drills::broken::is_ejected,

@@ -189,6 +189,7 @@ pub(crate) async fn agrees_with_canaryctl(mesh: &Mesh) {
             ][..],
         ),
         ("bookinfo", &["--set-json", r#"versionHeader={"name":"Wanted"}"#][..]),
+        ("bookinfo", &["--set-json", r#"versionHeader={"name":"Wanted","protocols":["http"]}"#][..]),
         ("bookinfo", &["--set-json", NAMES][..]),
         ("bookinfo", &["--set-json", REVISIONS][..]),
         ("bookinfo", &["--set-json", NO_REVISIONS][..]),

@@ -8,12 +8,11 @@ use e2e::{
     client::{Protocol, Request},
     load::{Kind, Load, Outcome},
     pushed::PushedFile,
-    scale,
-    upstream::Upstream,
+    upstream::{ECHO, Upstream},
 };
 use serde_json::{Value, json};
 
-use super::{assert_none_lost, assert_some_lost, native_split, start, start_native, with_fallback};
+use super::{assert_none_lost, assert_some_lost, kinds, native_split, start, start_native, telling, with_fallback};
 use crate::{
     Subject,
     documents::{all_to, document, split},
@@ -27,16 +26,20 @@ const CONTROL: u64 = 200;
 const CONNECTIONS: u64 = 4;
 /// Requests that show a change to be in force.
 const ENOUGH: u64 = 200;
+/// How often a cluster comes and goes, and then its endpoints.
+const CYCLES: u64 = 50;
+/// Requests of each kind of client between two of these.
+const BETWEEN: u64 = 20;
 const PAUSE: Duration = Duration::from_millis(4);
 /// For so long a version is passed over before one request finds out whether it is still missing.
 const PASSED_OVER: Duration = Duration::from_secs(5);
 
 fn to_v2() -> Value {
-    with_fallback(all_to("v2"), &["v2", "v1"])
+    telling(&["v2", "v1"], &["v2", "v1"])
 }
 
 fn get() -> Request {
-    Request::new("reviews", "/reviews/1")
+    Request::new("reviews", "/reviews/1").header(ECHO, "x-canary-version")
 }
 
 async fn send(canary: &Canary, protocol: Protocol, requests: u64) -> Outcome {
@@ -88,10 +91,10 @@ impl<'p> Discovered<'p> {
         let v2 = Upstream::start("v2").await;
         let resource = eds_resource(&cluster_name("v2"), &[v2.address()]);
         let endpoints = PushedFile::new(folder.path().join("eds.json"), &[resource]);
-        let load = |protocol| Load::paced(proxy.address, &Kind::Http(protocol, get()), CONNECTIONS / 2, PAUSE);
+        let load = |(_, kind): (_, Kind)| Load::paced(proxy.address, &kind, CONNECTIONS / 2, PAUSE);
         let world = Self { proxy, v2, endpoints, loads: Vec::new(), _folder: folder };
         world.add_cluster().await;
-        Self { loads: PROTOCOLS.map(load).into(), ..world }
+        Self { loads: kinds().map(load).into(), ..world }
     }
 
     async fn add_cluster(&self) {
@@ -110,16 +113,16 @@ impl<'p> Discovered<'p> {
         self.proxy.envoy.wait_for_endpoints(&cluster_name("v2"), Some(endpoints.len())).await;
     }
 
-    /// Clients of each protocol go on for a while.
+    /// Clients of each kind go on for a while.
     async fn go_on(&self) {
         for load in &self.loads {
-            load.go_on_for(ENOUGH).await;
+            load.go_on_for(BETWEEN).await;
         }
     }
 
     async fn until_v2_serves(&self) {
         for load in &self.loads {
-            let goal = load.so_far().served("v2") + ENOUGH;
+            let goal = load.so_far().served("v2") + BETWEEN;
             load.until("v2 serves", |outcome| outcome.served("v2") >= goal).await;
         }
     }
@@ -145,28 +148,24 @@ impl<'p> Discovered<'p> {
 }
 
 pub(crate) async fn comes_and_goes(subject: &Subject) {
-    let (requests, cycles) = (subject.share_of(BY_EACH), scale::pick(2, 25));
     let canary = start(subject, &to_v2(), &["v1", NATIVE]).await;
     let _log = canary.envoy.show_log_on_panic();
     let world = Discovered::start(&canary).await;
-    for _ in 0..cycles {
+    for _ in 0..CYCLES {
         world.lose_cluster_then_endpoints().await;
         world.set_endpoints(true).await;
     }
     world.until_v2_serves().await;
-    for load in &world.loads {
-        load.go_on_for(requests.saturating_sub(load.so_far().all())).await;
-    }
-    for (protocol, outcome) in PROTOCOLS.iter().zip(world.stop().await) {
-        assert_none_lost(&format!("cluster and endpoints gone and back {cycles} times, {protocol:?}"), &outcome);
-        assert!(outcome.served("v1") >= cycles * ENOUGH, "v1 stood in: {:?}", outcome.served_by);
+    for ((name, _), outcome) in kinds().iter().zip(world.stop().await) {
+        assert_none_lost(&format!("cluster and endpoints gone and back {CYCLES} times, {name}"), &outcome);
+        assert!(outcome.served("v1") >= CYCLES * BETWEEN, "v1 has served: {:?}", outcome.served_by);
     }
 
     let native = start_native(subject, &native_split(&[("v2", 1)]), &["v1", NATIVE]).await;
     let world = Discovered::start(&native).await;
     world.lose_cluster_then_endpoints().await;
-    for (protocol, outcome) in PROTOCOLS.iter().zip(world.stop().await) {
-        assert_some_lost(&format!("gone and back once, {protocol:?}"), &outcome);
+    for ((name, _), outcome) in kinds().iter().zip(world.stop().await) {
+        assert_some_lost(&format!("gone and back once, {name}"), &outcome);
     }
 }
 

@@ -1,20 +1,28 @@
 //! What a client can bring about by itself ejects no version and empties none: everybody else gets what they got before.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
+use bytes::Bytes;
 use e2e::{
     bootstrap::{Surroundings, cluster},
     canary::{Backend, Canary, Delivery, NATIVE, cluster_name},
     client::{self, Protocol, Request},
     wait,
 };
+use http_body_util::StreamBody;
+use hyper::{
+    body::Frame,
+    client::conn::{http1, http2},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tokio::{
     io::{self, AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    task::AbortHandle,
+    task::{AbortHandle, JoinSet},
     time::{sleep, timeout},
 };
+use tokio_stream::StreamExt as _;
 
 use crate::{
     Subject,
@@ -30,6 +38,12 @@ const FAILURES: usize = 3;
 const LARGE: usize = 20_000;
 /// For so long a server waits for the rest of a request.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// Longer than any answer takes, and shorter than the whole of a slow upload.
+const SLOW: Duration = Duration::from_millis(400);
+/// Between the bytes of a slow upload.
+const TRICKLE: Duration = Duration::from_millis(60);
+/// The length of an upload.
+const UPLOAD: usize = 10;
 /// More than workers take to tell each other.
 const EXCHANGE: Duration = Duration::from_millis(300);
 
@@ -91,10 +105,16 @@ async fn serve(mut stream: TcpStream) -> io::Result<()> {
     }
 }
 
-fn watched() -> Value {
+/// What may be repeated on the next version.
+fn repeating() -> Value {
+    json!({"on": ["5xx", "reset", "cancelled", "deadline-exceeded"], "methods": ["GET", "POST"]})
+}
+
+fn watched(retry_next: Value) -> Value {
     let mut document = with_fallback(document(&[(HOST, json!([{"route": to("v2")}]))]), &["v2", "v1"]);
     document["policies"][0]["failureAccrual"] =
-        json!({"consecutiveFailures": FAILURES, "ejection": "60s", "slowAfter": "10s"});
+        json!({"consecutiveFailures": FAILURES, "ejection": "60s", "slowAfter": format!("{}ms", SLOW.as_millis())});
+    document["policies"][0]["retryNext"] = retry_next;
     document
 }
 
@@ -116,11 +136,11 @@ fn sessions() -> Value {
     })
 }
 
-async fn start(subject: &Subject, server: &Server) -> Canary {
+async fn start(subject: &Subject, server: &Server, document: &Value) -> Canary {
     let mut around = Surroundings::failing_over(subject.failover(), 1);
     around.after.push(sessions());
     let backends = ["v1", NATIVE].map(Backend::of);
-    let canary = Canary::start_in(&subject.binary, Delivery::Ecds, around, &watched(), &backends).await;
+    let canary = Canary::start_in(&subject.binary, Delivery::Ecds, around, document, &backends).await;
     let mut v2 = cluster(&cluster_name("v2"), server.address);
     let kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
     let options = v2["typed_extension_protocol_options"][kind].as_object_mut().expect("protocol options");
@@ -139,44 +159,54 @@ enum Cause {
     GrpcDeadline,
     /// Envoy's own header for a timeout, by a client that says it is inside.
     Timeout,
+    /// The same for each try.
+    TryTimeout,
     /// It goes before the answer.
     Cancelled,
+    /// A gRPC call that it cancels.
+    GrpcCancelled,
     /// More headers than the server takes.
     LargeHeaders,
     /// A session cookie for an endpoint that is not there.
     DeadSession,
     /// A body that does not come to its end.
     StalledUpload,
+    /// A body that takes longer than a version may.
+    SlowUpload,
 }
 
-const CAUSES: [Cause; 7] = [
+const CAUSES: [Cause; 10] = [
     Cause::Deadline,
     Cause::GrpcDeadline,
     Cause::Timeout,
+    Cause::TryTimeout,
     Cause::Cancelled,
+    Cause::GrpcCancelled,
     Cause::LargeHeaders,
     Cause::DeadSession,
     Cause::StalledUpload,
+    Cause::SlowUpload,
 ];
 
 impl Cause {
     async fn happens(self, address: SocketAddr, protocol: Protocol) {
         let slow = Request::new(HOST, "/slow");
+        let inside = || slow.clone().header("x-forwarded-for", "10.0.0.1");
+        let call = || slow.clone().method("POST").header("content-type", "application/grpc").header("te", "trailers");
         let request = match self {
             Self::Deadline => slow.header("grpc-timeout", "1m"),
-            Self::GrpcDeadline => slow
-                .method("POST")
-                .header("content-type", "application/grpc")
-                .header("te", "trailers")
-                .header("grpc-timeout", "10m"),
-            Self::Timeout => slow.header("x-forwarded-for", "10.0.0.1").header("x-envoy-upstream-rq-timeout-ms", "10"),
+            Self::GrpcDeadline => call().header("grpc-timeout", "10m"),
+            Self::Timeout => inside().header("x-envoy-upstream-rq-timeout-ms", "10"),
+            Self::TryTimeout => inside().header("x-envoy-upstream-rq-per-try-timeout-ms", "10"),
             Self::Cancelled => slow,
+            Self::GrpcCancelled => call(),
             Self::LargeHeaders => Request::new(HOST, "/").header("x-large", "x".repeat(LARGE)),
             // 127.0.0.1:1 in base64.
             Self::DeadSession => Request::new(HOST, "/").header("cookie", "session=\"MTI3LjAuMC4xOjE=\""),
-            Self::StalledUpload => return stall(address).await,
+            Self::StalledUpload => return upload(address, protocol, 1).await,
+            Self::SlowUpload => return upload(address, protocol, UPLOAD).await,
         };
-        if self == Self::Cancelled {
+        if matches!(self, Self::Cancelled | Self::GrpcCancelled) {
             let _cancelled = timeout(PATIENCE / 5, client::ask(address, protocol, &request)).await;
         } else {
             let _answer = client::ask(address, protocol, &request).await;
@@ -184,37 +214,63 @@ impl Cause {
     }
 }
 
-/// A request whose body is said to be longer than what comes.
-async fn stall(address: SocketAddr) {
-    let mut stream = TcpStream::connect(address).await.expect("a connection");
-    let head = format!("POST / HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 100\r\n\r\nx");
-    stream.write_all(head.as_bytes()).await.expect("write to an open connection");
-    let _answer = timeout(PATIENCE * 3, stream.read(&mut [0; 1024])).await;
+/// An upload of so many bytes, one after the other, and then of nothing more; shorter than its length says or not. The client waits
+/// for the answer, though not for ever.
+async fn upload(address: SocketAddr, protocol: Protocol, bytes: usize) {
+    let frames = tokio_stream::iter(0..bytes).throttle(TRICKLE).chain(tokio_stream::pending()).take(UPLOAD);
+    let frames = frames.map(|_| Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"x"))));
+    let uri = if protocol == Protocol::Http2 { format!("http://{HOST}/") } else { "/".to_owned() };
+    let request = hyper::Request::post(uri).header("content-length", UPLOAD);
+    let request = if protocol == Protocol::Http2 { request } else { request.header("host", HOST) };
+    let request = request.body(StreamBody::new(Box::pin(frames))).expect("a request");
+    let io = TokioIo::new(TcpStream::connect(address).await.expect("a connection"));
+    let answer = async {
+        match protocol {
+            Protocol::Http1 => {
+                let (mut sender, connection) = http1::handshake(io).await.expect("a handshake");
+                tokio::spawn(connection);
+                sender.send_request(request).await
+            }
+            Protocol::Http2 => {
+                let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await.expect("a handshake");
+                tokio::spawn(connection);
+                sender.send_request(request).await
+            }
+        }
+    };
+    let answer = timeout(2 * SLOW, answer).await;
+    if bytes == UPLOAD {
+        assert_eq!(answer.expect("in time").expect("an answer").status(), 200, "an upload that comes to its end");
+    }
 }
 
 pub(crate) async fn what_a_client_brings_about_ejects_nobody(subject: &Subject) {
     let server = Server::start().await;
-    let canary = start(subject, &server).await;
-    let _log = canary.envoy.show_log_on_panic();
-    let ask = async |path: &str| client::send(canary.address, Protocol::Http1, &Request::new(HOST, path)).await;
-    for cause in CAUSES {
-        for protocol in PROTOCOLS {
-            for _ in 0..2 * FAILURES {
-                cause.happens(canary.address, protocol).await;
-            }
-            sleep(EXCHANGE).await;
-            for _ in 0..4 {
-                let answer = ask("/").await;
-                assert_eq!((answer.status, answer.served_by.as_str()), (200, "v2"), "after {cause:?}, {protocol:?}");
+    for (row, retry_next) in [("nothing is repeated", Value::Null), ("much is repeated", repeating())] {
+        let canary = start(subject, &server, &watched(retry_next)).await;
+        let _log = canary.envoy.show_log_on_panic();
+        let ask = async |path: &str| client::send(canary.address, Protocol::Http1, &Request::new(HOST, path)).await;
+        for cause in CAUSES {
+            for protocol in PROTOCOLS {
+                let times = (0..2 * FAILURES).map(|_| cause.happens(canary.address, protocol));
+                times.collect::<JoinSet<_>>().join_all().await;
+                sleep(EXCHANGE).await;
+                for _ in 0..4 {
+                    let answer = ask("/").await;
+                    let served = (answer.status, answer.served_by.as_str());
+                    assert_eq!(served, (200, "v2"), "{row}, after {cause:?}, {protocol:?}");
+                }
             }
         }
+        // That these eject shows that the others would have. They are of a method that is never repeated.
+        let broken = Request::new(HOST, "/broken").method("PUT");
+        for _ in 0..2 * FAILURES {
+            client::send(canary.address, Protocol::Http1, &broken).await;
+        }
+        wait::until("its own failures eject the version", async || (ask("/").await.served_by == "v1").then_some(()))
+            .await;
+        canary.envoy.assert_no_crash();
     }
-    // That these eject shows that the others would have.
-    for _ in 0..2 * FAILURES {
-        ask("/broken").await;
-    }
-    wait::until("its own failures eject the version", async || (ask("/").await.served_by == "v1").then_some(())).await;
-    canary.envoy.assert_no_crash();
     without_failover(subject).await;
 }
 

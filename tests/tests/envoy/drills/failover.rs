@@ -7,7 +7,7 @@ use e2e::{
     canary::{Canary, NATIVE, cluster_name},
     client::{self, Protocol, Request},
     failover::Failover,
-    load::{Kind, Load},
+    load::{Kind, Load, TOLD},
     prometheus::Samples,
     upstream::{TEST_ID, Upstream},
     wait,
@@ -15,8 +15,8 @@ use e2e::{
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
 
-use super::{assert_none_lost, assert_some_lost, native_split, start_as, start_native};
-use crate::{Subject, documents::document, steering::PROTOCOLS};
+use super::{assert_none_lost, assert_some_lost, kinds, native_split, start_as, start_native, telling};
+use crate::{Subject, steering::PROTOCOLS};
 
 const HOST: &str = "reviews";
 const CONNECTIONS: u64 = 2;
@@ -60,24 +60,7 @@ impl State {
 
 /// All to v3, and on to v2 and v1; each names itself in the response.
 pub(super) fn to_v3() -> Value {
-    let to = |version: &str, weight: u32| {
-        json!({"destination": {"host": HOST, "subset": version}, "weight": weight,
-               "headers": {"response": {"set": {"x-answer": version}}}})
-    };
-    let mut document =
-        document(&[(HOST, json!([{"name": "all", "route": [to("v3", 100), to("v2", 0), to("v1", 0)]}]))]);
-    document["policies"] = json!([{"hosts": [HOST], "fallback": ["v2", "v1"]}]);
-    document
-}
-
-fn kinds() -> [(&'static str, Kind); 4] {
-    let post = Request::new(HOST, "/").method("POST").body(vec![b'x'; 50_000]);
-    [
-        ("HTTP/1.1", Kind::Http(Protocol::Http1, Request::new(HOST, "/"))),
-        ("HTTP/2, with a body", Kind::Http(Protocol::Http2, post)),
-        ("gRPC unary", Kind::Unary(HOST.to_owned())),
-        ("gRPC server streaming", Kind::Stream(HOST.to_owned())),
-    ]
+    telling(&["v3", "v2", "v1"], &["v2", "v1"])
 }
 
 /// Every state of v3 before a v2 that is well, and every pair of states.
@@ -112,8 +95,7 @@ async fn drill(
         proxy.bring_clusters(&extra).await;
     }
     let requests = subject.share_of(REQUESTS).max(20);
-    let load = |proxy: &Canary, kind: &Kind| Load::of(proxy.address, kind, CONNECTIONS, requests);
-    let loads = kinds().map(|(name, kind)| (name, load(&canary, &kind)));
+    let loads = kinds().map(|(name, kind)| (name, Load::of(canary.address, &kind, CONNECTIONS, requests)));
     let mut served = 0;
     for (name, load) in loads {
         let outcome = load.finish().await;
@@ -145,7 +127,7 @@ async fn assert_told(canary: &Canary, serves: &str, row: &str) {
         let id = format!("{row}, {protocol:?}");
         let answer = client::send(canary.address, protocol, &Request::new(HOST, "/").header(TEST_ID, &id)).await;
         assert_eq!((answer.status, answer.served_by.as_str()), (200, serves), "{id}");
-        assert_eq!(answer.values("x-answer"), [serves], "{id}: the operations on the response");
+        assert_eq!(answer.values(TOLD), [serves], "{id}: the operations on the response");
         let seen = canary.upstream(serves).recorded(&id);
         assert_eq!(seen[0].texts("x-canary-version"), [serves], "{id}: what the upstream is told");
         let entry = canary.access_log(&id).await;
@@ -181,11 +163,17 @@ pub(crate) async fn health_of_endpoints(subject: &Subject) {
             let canary = start_as(subject, *failover, &to_v3(), &["v1", "v2", NATIVE]).await;
             canary.bring_clusters(&[with_health("v3", &endpoints)]).await;
             let _log = canary.envoy.show_log_on_panic();
+            let native = start_native(subject, &native_split(&[("v3", 1)]), &[NATIVE]).await;
+            native.bring_clusters(&[with_health("v3", &endpoints)]).await;
             for (name, kind) in kinds() {
+                let row = format!("{row}, {name}");
                 let outcome =
                     Load::of(canary.address, &kind, CONNECTIONS, subject.share_of(REQUESTS).max(20)).finish().await;
-                assert_none_lost(&format!("{row}, {name}"), &outcome);
-                assert_eq!(outcome.served(serves), outcome.all(), "{row}, {name}: {:?}", outcome.served_by);
+                assert_none_lost(&row, &outcome);
+                assert_eq!(outcome.served(serves), outcome.all(), "{row}: {:?}", outcome.served_by);
+                if serves == "v2" {
+                    assert_some_lost(&row, &Load::of(native.address, &kind, CONNECTIONS, 20).finish().await);
+                }
             }
         }
     }

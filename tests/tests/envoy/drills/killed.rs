@@ -12,13 +12,15 @@ use e2e::{
     bootstrap::cluster,
     canary::{NATIVE, cluster_name},
     client::{Protocol, Request},
+    failover::Failover,
     load::{Kind, Load},
     scale,
+    upstream::ECHO,
 };
 use serde_json::json;
 
-use super::{assert_none_lost, assert_some_lost, native_split, start, start_native, with_fallback};
-use crate::{Subject, documents::all_to};
+use super::{assert_none_lost, assert_some_lost, native_split, start_as, start_native, telling};
+use crate::Subject;
 
 const CONNECTIONS: u64 = 4;
 const PAUSE: Duration = Duration::from_millis(1);
@@ -56,7 +58,7 @@ impl Drop for Process {
 
 fn kinds() -> Vec<(&'static str, Kind, bool)> {
     // Long enough that requests are on their way when it dies.
-    let slow = |method: &str| Request::new(HOST, "/delay/5ms").method(method);
+    let slow = |method: &str| Request::new(HOST, "/delay/5ms").method(method).header(ECHO, "x-canary-version");
     let body = |request: Request| request.body(vec![b'x'; 50_000]);
     vec![
         ("GET, HTTP/1.1", Kind::Http(Protocol::Http1, slow("GET")), true),
@@ -69,9 +71,15 @@ fn kinds() -> Vec<(&'static str, Kind, bool)> {
 }
 
 pub(crate) async fn costs_nothing_that_may_be_repeated(subject: &Subject) {
-    let mut document = with_fallback(all_to("v2"), &["v2", "v1"]);
+    for failover in subject.all_failover() {
+        drill(subject, *failover).await;
+    }
+}
+
+async fn drill(subject: &Subject, failover: Failover) {
+    let mut document = telling(&["v2", "v1"], &["v2", "v1"]);
     document["policies"][0]["retryNext"] = json!({"on": ["reset"]});
-    let canary = start(subject, &document, &["v1", NATIVE]).await;
+    let canary = start_as(subject, failover, &document, &["v1", NATIVE]).await;
     let native = start_native(subject, &native_split(&[("v2", 1)]), &["v1", NATIVE]).await;
     let _log = canary.envoy.show_log_on_panic();
     let times = if subject.is_last { scale::pick(3, 10) } else { scale::pick(1, 10) };
@@ -91,7 +99,7 @@ pub(crate) async fn costs_nothing_that_may_be_repeated(subject: &Subject) {
             for (name, load, repeats) in loads {
                 load.go_on_for(ENOUGH).await;
                 let outcome = load.stop().await;
-                let row = format!("killed, time {time}, {name}{arm}");
+                let row = format!("killed, time {time}, {name}, {failover:?}{arm}");
                 let failed = outcome.failures.len() as u64;
                 eprintln!("{row}: {failed} of {} failed", outcome.all());
                 if !arm.is_empty() {

@@ -16,13 +16,15 @@ pub(crate) mod version_header;
 use e2e::{
     bootstrap::Surroundings,
     canary::{Backend, Canary, Delivery, cluster_name},
+    client::{Protocol, Request},
     failover::Failover,
-    load::Outcome,
+    load::{Kind, Outcome, TOLD},
     prometheus::Samples,
+    upstream::ECHO,
 };
 use serde_json::{Value, json};
 
-use crate::Subject;
+use crate::{Subject, documents::document};
 
 /// More retries than any order here is long.
 const RETRIES: u32 = 3;
@@ -67,6 +69,27 @@ fn native_by_header(name: &str, versions: &[&str]) -> Value {
 pub(crate) fn with_fallback(mut document: Value, fallback: &[&str]) -> Value {
     document["policies"] = json!([{"hosts": ["reviews"], "fallback": fallback}]);
     document
+}
+
+/// All to the first of these versions, and on by this order; each names itself in the response.
+fn telling(versions: &[&str], fallback: &[&str]) -> Value {
+    let to = |(place, version): (usize, &&str)| {
+        json!({"destination": {"host": "reviews", "subset": version}, "weight": if place == 0 { 100 } else { 0 },
+               "headers": {"response": {"set": {TOLD: version}}}})
+    };
+    let targets: Vec<Value> = versions.iter().enumerate().map(to).collect();
+    with_fallback(document(&[("reviews", json!([{"name": "all", "route": targets}]))]), fallback)
+}
+
+/// Requests of every protocol, with and without a body; their upstreams send back which version they were told to be.
+fn kinds() -> [(&'static str, Kind); 4] {
+    let get = || Request::new("reviews", "/").header(ECHO, "x-canary-version");
+    [
+        ("HTTP/1.1", Kind::Http(Protocol::Http1, get())),
+        ("HTTP/2, with a body", Kind::Http(Protocol::Http2, get().method("POST").body(vec![b'x'; 50_000]))),
+        ("gRPC unary", Kind::Unary("reviews".to_owned())),
+        ("gRPC server streaming", Kind::Stream("reviews".to_owned())),
+    ]
 }
 
 /// Ejections so far for this reason.

@@ -12,7 +12,7 @@ use e2e::{
 };
 use serde_json::{Value, json};
 
-use super::{assert_none_lost, assert_some_lost, native_by_header, start, start_native, with_fallback};
+use super::{assert_none_lost, assert_some_lost, native_by_header, start, start_as, start_native, with_fallback};
 use crate::{
     Subject,
     documents::{all_to, document, to},
@@ -32,6 +32,38 @@ fn by_header() -> Value {
         "versionHeader": {"name": HEADER, "protocols": ["grpc"]},
     }]);
     document
+}
+
+/// In requests of the other protocol the header is the client's own, whichever version has answered.
+pub(crate) async fn counts_for_its_protocol(subject: &Subject) {
+    let get = || Request::new("reviews", "/").header(HEADER, "mine");
+    // The version header's protocols, and what the upstream of v1 gets in a GET and in a call, each through v2's failover cluster.
+    for (row, protocols, in_get, in_call) in [
+        ("every", json!(["http", "grpc"]), "v1", "v1"),
+        ("gRPC", json!(["grpc"]), "mine", "v1"),
+        ("HTTP", json!(["http"]), "v1", "mine"),
+    ] {
+        let mut document = all_to("v2");
+        document["policies"] = json!([{
+            "hosts": ["reviews"],
+            "fallback": ["v2", "v1"],
+            "versionHeader": {"name": HEADER, "protocols": protocols, "versions": ["v2"]},
+        }]);
+        for failover in subject.all_failover() {
+            let canary = start_as(subject, *failover, &document, &["v1", NATIVE]).await;
+            let _log = canary.envoy.show_log_on_panic();
+            for (kind, request, seen) in [
+                ("GET", get(), in_get),
+                ("GET with a type", get().header("content-type", "text/plain"), in_get),
+                ("call", call(&[b"mine".to_vec()]), in_call),
+            ] {
+                let id = format!("{row}, {kind}, {failover:?}");
+                let answer = client::send(canary.address, Protocol::Http2, &request.header(TEST_ID, &id)).await;
+                assert_eq!((answer.status, answer.served_by.as_str()), (200, "v1"), "{id}");
+                assert_eq!(canary.upstream("v1").recorded(&id)[0].texts(HEADER), [seen], "{id}");
+            }
+        }
+    }
 }
 
 /// A unary call as any client could send it, with these values of the header.
@@ -80,7 +112,7 @@ pub(crate) async fn of_every_kind_is_served(subject: &Subject) {
         let mut client = grpc::Client::open(canary.address, "reviews").await.expect("a connection");
         let metadata = [(HEADER, value)];
         assert_eq!(client.call(grpc::GET, &metadata).await.expect("an answer"), served_by, "unary, {value}");
-        let names = client.stream(grpc::LIST, &metadata).await.expect("answers");
+        let names = client.stream(grpc::LIST, &metadata).await.expect("answers").messages;
         assert_eq!(names, [served_by; grpc::MESSAGES], "server streaming, {value}");
     }
 }
