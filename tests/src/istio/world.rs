@@ -215,13 +215,21 @@ impl<'m> World<'m> {
     /// # Panics
     /// If something is refused.
     pub fn deploy(&self, manifest: Manifest, document: &Value) {
+        self.deploy_with(manifest, document, &[]);
+    }
+
+    /// The same with more flags of `canaryctl render`.
+    ///
+    /// # Panics
+    /// If something is refused.
+    pub fn deploy_with(&self, manifest: Manifest, document: &Value, flags: &[&str]) {
         if manifest == Manifest::EnvoyFilter {
             let last = self.service.versions().last().expect("a version");
             self.mesh.apply(&self.virtual_service(&json!([{"route": self.to(last.name())}])));
         } else {
             self.mesh.apply_text(&render("virtualservice", document, &[]));
         }
-        self.mesh.apply_text(&self.plugin(manifest, document, &[]));
+        self.mesh.apply_text(&self.plugin(manifest, document, flags));
     }
 
     /// Waits until requests like this are sent to a version, and told so by the filter.

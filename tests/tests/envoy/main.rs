@@ -134,6 +134,7 @@ fn trials(runtime: &Handle, subject: &Arc<Subject>) -> Vec<Trial> {
         fallback::a_cluster_without_endpoints,
         drills::failover::every_pair_of_versions_that_cannot_serve,
         drills::failover::health_of_endpoints,
+        drills::failover::a_try_for_each_priority,
         drills::failover::members_keep_their_own_settings,
         drills::retries::combine_as_the_table_says,
         drills::causes::what_a_client_brings_about_ejects_nobody,

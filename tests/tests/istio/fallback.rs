@@ -1,20 +1,22 @@
 //! Requests for a version that the mesh does not have, that has no Pod, or that refuses connections.
 
 use e2e::{
-    client::{Answer, Protocol},
+    client::{Answer, Protocol, Request},
     istio::{
         manifests,
         mesh::Mesh,
-        proxy::Kind,
+        proxy,
         service::Service,
         world::{Manifest, SERVICE, VERSION_HEADER, World},
     },
-    load::{Load, Outcome},
-    upstream::TEST_ID,
+    load::{Kind, Load, Outcome, TOLD},
+    prometheus::Samples,
+    upstream::{ECHO, TEST_ID},
 };
 use serde_json::{Value, json};
 
-const REQUESTS: u64 = 1000;
+/// Of each kind of client.
+const REQUESTS: u64 = 400;
 const CONNECTIONS: u64 = 4;
 /// A port at which nothing listens.
 const REFUSING: u16 = 1;
@@ -30,36 +32,45 @@ enum Lack {
     Listener,
 }
 
+/// A row: its namespace, the proxy, what brings the filter, the kind of failover clusters, what the service's port is named by, and
+/// what v2 lacks.
+type Row = (&'static str, proxy::Kind, Manifest, &'static str, &'static str, Lack);
+
 pub(crate) async fn loses_nothing_in_mode_cluster(mesh: &Mesh) {
-    for (namespace, kind, lack) in [
-        ("cluster-gw-subset", Kind::Gateway, Lack::Subset),
-        ("cluster-gw-pods", Kind::Gateway, Lack::Endpoints),
-        ("cluster-gw-refuses", Kind::Gateway, Lack::Listener),
-        ("cluster-sc-subset", Kind::Sidecar, Lack::Subset),
-        ("cluster-sc-pods", Kind::Sidecar, Lack::Endpoints),
-        ("cluster-sc-refuses", Kind::Sidecar, Lack::Listener),
+    use proxy::Kind::{Gateway, Sidecar};
+    for row in [
+        ("cluster-gw-subset", Gateway, Manifest::EnvoyFilter, "aggregate", "http", Lack::Subset),
+        ("cluster-gw-pods", Gateway, Manifest::EnvoyFilter, "composite", "http", Lack::Endpoints),
+        ("cluster-gw-refuses", Gateway, Manifest::EnvoyFilter, "aggregate", "grpc", Lack::Listener),
+        ("cluster-sc-subset", Sidecar, Manifest::EnvoyFilter, "composite", "grpc", Lack::Subset),
+        ("cluster-sc-pods", Sidecar, Manifest::EnvoyFilter, "aggregate", "grpc", Lack::Endpoints),
+        ("cluster-sc-refuses", Sidecar, Manifest::EnvoyFilter, "composite", "http", Lack::Listener),
     ] {
-        check(mesh, namespace, kind, Manifest::EnvoyFilter, lack).await;
+        check(mesh, row).await;
     }
 }
 
 pub(crate) async fn loses_nothing_in_mode_version(mesh: &Mesh) {
-    for (namespace, kind, manifest, lack) in [
-        ("version-gw-subset", Kind::Gateway, Manifest::WasmPlugin, Lack::Subset),
-        ("version-gw-pods", Kind::Gateway, Manifest::TrafficExtension, Lack::Endpoints),
-        ("version-gw-refuses", Kind::Gateway, Manifest::WasmPlugin, Lack::Listener),
-        ("version-sc-subset", Kind::Sidecar, Manifest::TrafficExtension, Lack::Subset),
-        ("version-sc-pods", Kind::Sidecar, Manifest::WasmPlugin, Lack::Endpoints),
-        ("version-sc-refuses", Kind::Sidecar, Manifest::TrafficExtension, Lack::Listener),
+    use proxy::Kind::{Gateway, Sidecar};
+    for row in [
+        ("version-gw-subset", Gateway, Manifest::WasmPlugin, "composite", "http", Lack::Subset),
+        ("version-gw-pods", Gateway, Manifest::TrafficExtension, "aggregate", "grpc", Lack::Endpoints),
+        ("version-gw-refuses", Gateway, Manifest::WasmPlugin, "composite", "grpc", Lack::Listener),
+        ("version-sc-subset", Sidecar, Manifest::TrafficExtension, "aggregate", "http", Lack::Subset),
+        ("version-sc-pods", Sidecar, Manifest::WasmPlugin, "composite", "http", Lack::Endpoints),
+        ("version-sc-refuses", Sidecar, Manifest::TrafficExtension, "aggregate", "grpc", Lack::Listener),
     ] {
-        check(mesh, namespace, kind, manifest, lack).await;
+        check(mesh, row).await;
     }
 }
 
-/// Native routes to v2 lose every request, those of the filter none; v1 serves them, and is told that it is v1.
-async fn check(mesh: &Mesh, namespace: &str, kind: Kind, manifest: Manifest, lack: Lack) {
-    let service = Service::start(namespace, SERVICE, &["v1", "v2"]).await;
-    let statistics = json!({"proxyStatsMatcher": {"inclusionSuffixes": ["membership_total"]}});
+/// Native routes to v2 lose every request, those of the filter none; v1 serves them, and client, upstream and metrics are told so.
+async fn check(mesh: &Mesh, (namespace, kind, manifest, failover, protocol, lack): Row) {
+    let mut service = Service::start(namespace, SERVICE, &["v1", "v2"]).await;
+    service.protocol = protocol;
+    // The tags make labels of what the names of the filter's metrics hold.
+    let statistics = json!({"proxyStatsMatcher": {"inclusionSuffixes": ["membership_total"]},
+                            "extraStatTags": ["host", "version", "reason", "from", "to"]});
     let world = World::start_with(mesh, namespace, kind, service, statistics).await;
     let _log = world.proxy.envoy.show_log_on_panic();
     let found = match lack {
@@ -71,7 +82,7 @@ async fn check(mesh: &Mesh, namespace: &str, kind: Kind, manifest: Manifest, lac
             entry
         }
     };
-    let rules = rules(&world);
+    let rules = rules(&world, manifest);
     mesh.apply(&manifests::list(&[found, world.virtual_service(&rules)]));
     let v1 = |answer: &Answer| answer.served_by == "v1";
     world.proxy.until(world.port(), "v1 by the native route", &world.request("/v1"), v1).await;
@@ -83,35 +94,72 @@ async fn check(mesh: &Mesh, namespace: &str, kind: Kind, manifest: Manifest, lac
     };
     world.proxy.envoy.wait_for_endpoints(&cluster, expected).await;
 
-    let native = load(&world).await;
-    let case = format!("{namespace}: {kind:?}, {manifest:?}, {lack:?} missing");
-    eprintln!("{case}: {REQUESTS} requests, natively {} failed", native.failures.len());
-    assert_eq!(native.failures.len() as u64, REQUESTS, "{case}: the control arm loses less");
+    let row = format!("{namespace}: {manifest:?}, {failover}");
+    for (name, kind) in kinds(&world) {
+        let native = load(&world, &kind).await;
+        eprintln!("{row}, {name}: {REQUESTS} requests, natively {} failed", native.failures.len());
+        assert_eq!(native.failures.len() as u64, REQUESTS, "{row}, {name}: the control arm loses less");
+    }
 
-    world.deploy(manifest, &world.falling_back(manifest, &rules));
+    world.deploy_with(manifest, &world.falling_back(manifest, &rules), &["--failover", failover]);
     world.until_picked("v1", &world.request("/v1")).await;
     let until = |answer: &Answer| answer.status == 200;
     world.proxy.until(world.port(), "the failover of v2", &world.request("/"), until).await;
-    let outcome = load(&world).await;
-    assert!(outcome.failures.is_empty(), "{case}: {:?}", outcome.failures);
-    assert_eq!(outcome.served("v1"), REQUESTS, "{case}");
+    let before = counts(&world).await;
+    let mut served = 0;
+    for (name, kind) in kinds(&world) {
+        let outcome = load(&world, &kind).await;
+        assert!(outcome.failures.is_empty(), "{row}, {name}: {:?}", outcome.failures.first());
+        assert_eq!(outcome.served("v1"), REQUESTS, "{row}, {name}");
+        served += REQUESTS;
+    }
+    let after = e2e::wait::until(&format!("{row}: the counts"), async || {
+        let after = counts(&world).await;
+        (after.0 >= before.0 + served).then_some(after)
+    })
+    .await;
+    assert_eq!(after, (before.0 + served, before.1 + served), "{row}: requests of v1, and from v2 to v1");
     let answer = world.send(&world.request("/").header(TEST_ID, "told")).await;
-    assert_eq!((answer.status, answer.served_by.as_str()), (200, "v1"), "{case}");
+    assert_eq!((answer.status, answer.served_by.as_str()), (200, "v1"), "{row}");
     let recorded = world.service.version("v1").recorded("told");
-    assert_eq!(recorded.len(), 1, "{case}");
-    assert_eq!(recorded[0].texts(VERSION_HEADER), ["v1"], "{case}");
+    assert_eq!(recorded.len(), 1, "{row}");
+    assert_eq!(recorded[0].texts(VERSION_HEADER), ["v1"], "{row}");
     world.proxy.envoy.assert_no_crash();
 }
 
-async fn load(world: &World<'_>) -> Outcome {
-    let address = world.proxy.port(world.port());
-    Load::start(address, Protocol::Http1, &world.request("/"), CONNECTIONS, REQUESTS).finish().await
+fn kinds(world: &World<'_>) -> Vec<(&'static str, Kind)> {
+    let get = || world.request("/").header(ECHO, VERSION_HEADER);
+    let post = |request: Request| request.method("POST").body(vec![b'x'; 50_000]);
+    let mut all = vec![("GET", Kind::Http(Protocol::Http1, get())), ("POST", Kind::Http(Protocol::Http2, post(get())))];
+    if world.service.protocol == "grpc" {
+        all.push(("gRPC unary", Kind::Unary(world.service.host())));
+        all.push(("gRPC server streaming", Kind::Stream(world.service.host())));
+    }
+    all
 }
 
-fn rules(world: &World<'_>) -> Value {
+/// Requests that count for v1, and those that went to it in the place of v2.
+async fn counts(world: &World<'_>) -> (u64, u64) {
+    let samples = Samples::of(&world.proxy.envoy).await;
+    let of_v1 = samples.sum("canary_requests_total", &[("version", "v1")]);
+    (of_v1, samples.sum("canary_fallbacks_total", &[("from", "v2"), ("to", "v1")]))
+}
+
+async fn load(world: &World<'_>, kind: &Kind) -> Outcome {
+    Load::of(world.proxy.port(world.port()), kind, CONNECTIONS, REQUESTS).finish().await
+}
+
+/// In mode cluster each version names itself in the response; in mode version that is the picked one's route.
+fn rules(world: &World<'_>, manifest: Manifest) -> Value {
+    let mut split = world.split(&[("v1", 0), ("v2", 100)]);
+    if manifest == Manifest::EnvoyFilter {
+        for (place, version) in ["v1", "v2"].iter().enumerate() {
+            split[place]["headers"] = json!({"response": {"set": {TOLD: version}}});
+        }
+    }
     json!([
         {"name": "v1", "match": [{"uri": {"exact": "/v1"}}], "route": world.to("v1")},
         // Natively a version is reached by rules that name it, if only with a weight of 0.
-        {"name": "v2", "route": world.split(&[("v1", 0), ("v2", 100)])},
+        {"name": "v2", "route": split},
     ])
 }

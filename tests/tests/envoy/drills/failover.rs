@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use e2e::{
-    bootstrap::{cluster, empty_cluster},
-    canary::{Canary, NATIVE, cluster_name},
+    bootstrap::{Surroundings, cluster, empty_cluster},
+    canary::{Backend, Canary, Delivery, NATIVE, cluster_name},
     client::{self, Protocol, Request},
     failover::Failover,
     load::{Kind, Load, TOLD},
@@ -175,6 +175,32 @@ pub(crate) async fn health_of_endpoints(subject: &Subject) {
                     assert_some_lost(&row, &Load::of(native.address, &kind, CONNECTIONS, 20).finish().await);
                 }
             }
+        }
+    }
+}
+
+/// An aggregate cluster asks each priority of a member once; a composite one goes on to the next member.
+pub(crate) async fn a_try_for_each_priority(subject: &Subject) {
+    let closed = ClosedPort::new();
+    let mut v3 = with_health("v3", &[(closed.address, "HEALTHY")]);
+    let mut second = v3["load_assignment"]["endpoints"][0].clone();
+    second["priority"] = json!(1);
+    v3["load_assignment"]["endpoints"].as_array_mut().expect("endpoints").push(second);
+    for (failover, retries, status) in
+        [(Failover::Aggregate, 1, 503), (Failover::Aggregate, 2, 200), (Failover::Composite, 1, 200)]
+    {
+        if !subject.all_failover().contains(&failover) {
+            continue;
+        }
+        let around = Surroundings::failing_over(failover, retries);
+        let backends = ["v2", NATIVE].map(Backend::of);
+        let document = telling(&["v3", "v2"], &["v2"]);
+        let canary = Canary::start_in(&subject.binary, Delivery::Ecds, around, &document, &backends).await;
+        canary.bring_clusters(&[v3.clone()]).await;
+        for protocol in PROTOCOLS {
+            let answer = client::send(canary.address, protocol, &Request::new(HOST, "/")).await;
+            let served = if status == 200 { "v2" } else { "" };
+            assert_eq!((answer.status, answer.served_by.as_str()), (status, served), "{failover:?}, {retries} retries");
         }
     }
 }
