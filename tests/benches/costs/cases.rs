@@ -41,7 +41,7 @@ pub(crate) struct Row {
 }
 
 /// Every case.
-pub(crate) fn all(folder: &Path, effort: &Effort) -> Vec<Row> {
+pub(crate) fn all(folder: &Path, effort: &Effort, failover: Failover) -> Vec<Row> {
     let budget = Budget::read();
     let [few, some, many] = SIZES;
     let mixed = |count| rules::mixed(effort.many(count));
@@ -63,8 +63,14 @@ pub(crate) fn all(folder: &Path, effort: &Effort) -> Vec<Row> {
         row(case::NO_FILTER, [], direct(), "v1"),
         row(case::CONTROL, [], direct(), "v1"),
         row(case::STEERED, [], steered().into(), "v1").ask(anyone().header("x-canary-cluster", cluster_name("v1"))),
-        row(case::STEERED_FAILOVER, [], vec![with_retries(), native_route()], "v1")
+        row(case::STEERED_RETRIES, [], with_retries(failover), "v1")
+            .ask(anyone().header("x-canary-cluster", cluster_name("v1")))
+            .over(case::STEERED),
+        row(case::STEERED_FAILOVER, [], with_retries(failover), "v1")
             .ask(anyone().header("x-canary-cluster", failover_name(&cluster_name("v1"))))
+            .over(case::STEERED),
+        row(case::STEERED_AGGREGATE, [], with_retries(Failover::Aggregate), "v1")
+            .ask(anyone().header("x-canary-cluster", aggregate_name(&failover_name(&cluster_name("v1")))))
             .over(case::STEERED),
         row(case::LUA, [lua()], by_version(), "v1").others(BY_VERSION),
     ];
@@ -76,7 +82,7 @@ pub(crate) fn all(folder: &Path, effort: &Effort) -> Vec<Row> {
             .others(OF_BOOKINFO),
         filter(case::UNKNOWN_HOST, &elsewhere, "native"),
         filter(case::FAILOVER, &failing_over(), third_article.version)
-            .routed(vec![with_retries(), native_route()])
+            .routed(with_retries(failover))
             .others(BY_VERSION),
     ]);
     rows.extend([few, some, many].into_iter().flat_map(size));
@@ -201,16 +207,25 @@ fn failing_over() -> Value {
     document
 }
 
-/// The clusters by which they do, of the kind that every Envoy has.
-pub(crate) fn failover_clusters() -> Vec<Value> {
-    Failover::Aggregate.clusters(&failing_over()).expect("a right document")
+/// The clusters by which they do, of this kind, and once more of the kind that every Envoy has.
+pub(crate) fn failover_clusters(failover: Failover) -> Vec<Value> {
+    let clusters = |failover: Failover| failover.clusters(&failing_over()).expect("a right document");
+    let mut aggregate = clusters(Failover::Aggregate);
+    for cluster in &mut aggregate {
+        cluster["name"] = json!(aggregate_name(cluster["name"].as_str().expect("a name")));
+    }
+    [clusters(failover), aggregate].concat()
 }
 
-/// The steered route with the retries by which requests go on.
-fn with_retries() -> Value {
-    let [mut route, _] = steered();
-    route["route"]["retry_policy"] = Failover::Aggregate.retry_policy(2);
-    route
+fn aggregate_name(name: &str) -> String {
+    format!("aggregate|{name}")
+}
+
+/// The steered route with the retries by which requests go on, and the native one.
+fn with_retries(failover: Failover) -> Vec<Value> {
+    let [mut route, native] = steered();
+    route["route"]["retry_policy"] = failover.retry_policy(2);
+    vec![route, native]
 }
 
 /// By the header that the Lua script puts right.

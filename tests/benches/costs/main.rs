@@ -15,6 +15,7 @@ use e2e::{
     bench::{Bench, Saturated, cores::Cores},
     binaries::{self, EnvoyBinary, workspace},
     costs::{Latency, Machine, Measured, Results, budget::Budget, pages, targets},
+    failover::Failover,
     statistics::median,
 };
 use effort::Effort;
@@ -36,10 +37,11 @@ struct Requests {
 /// All cases in one proxy.
 async fn requests(binary: &EnvoyBinary, cores: Cores, effort: &Effort) -> Requests {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let rows = cases::all(folder.path(), effort);
+    let failover = Failover::newest(&binary.version);
+    let rows = cases::all(folder.path(), effort, failover);
     eprintln!("what a request costs, {} cases", rows.len());
     let cases: Vec<_> = rows.iter().map(|row| row.case.clone()).collect();
-    let mut bench = Bench::start(binary, cores, &UPSTREAMS, &cases::failover_clusters(), &cases).await;
+    let mut bench = Bench::start(binary, cores, &UPSTREAMS, &cases::failover_clusters(failover), &cases).await;
     for (index, row) in rows.iter().enumerate() {
         row.check(&mut bench);
         bench.saturate(index, effort.warm_up);

@@ -10,8 +10,12 @@ pub const CONTROL: &str = "no filter, again";
 pub const NO_FILTER_FIVE: &str = "no filter, five headers more";
 /// The route whose cluster a header names, here from the client.
 pub const STEERED: &str = "no filter, the steered route";
-/// The same to a failover cluster, with the retries by which requests go on.
+/// The same with the retries by which requests go on from a composite cluster.
+pub const STEERED_RETRIES: &str = "no filter, the steered route with retries";
+/// The same to a failover cluster of the kind that `canaryctl run` takes.
 pub const STEERED_FAILOVER: &str = "no filter, the steered route, a failover cluster";
+/// The same to one of the kind that every Envoy has.
+pub const STEERED_AGGREGATE: &str = "no filter, the steered route, an aggregate failover cluster";
 /// The third article's script.
 pub const LUA: &str = "Lua script";
 /// A request for a host that the configuration does not know.

@@ -148,13 +148,15 @@ fn parts(results: &Results) -> String {
 }
 
 /// What a case does beyond another one.
-const LAYERS: [(&str, &str, &str); 10] = [
+const LAYERS: [(&str, &str, &str); 12] = [
     ("natively: a route whose cluster a header names, over a plain one", case::STEERED, case::NO_FILTER),
+    ("natively: retries of what repeats nothing, over none", case::STEERED_RETRIES, case::STEERED),
     (
-        "natively: a failover cluster with its retries and upstream filter, over a version's own cluster",
+        "natively: a composite failover cluster with these retries and its upstream filter, over a version's own cluster",
         case::STEERED_FAILOVER,
         case::STEERED,
     ),
+    ("natively: an aggregate one, over a version's own cluster", case::STEERED_AGGREGATE, case::STEERED),
     (
         "the host calls of the third article's job, metrics and filter state off (its floor)",
         jobs::FLOORS[0],
