@@ -7,6 +7,7 @@ use crate::duration;
 use crate::fault::grpc_status_code;
 use crate::json::Number;
 use crate::node::{Fields, Node};
+use crate::retries::{GRPC_CONDITIONS, RETRIABLE_STATUS_CODES};
 use crate::values::{Percentage, read_duration, read_percent};
 
 /// When a version that fails is ejected, and how it comes back.
@@ -109,6 +110,24 @@ const fn bit(status: u8) -> u32 {
 }
 
 impl FailureAccrual {
+    /// Whether all that one of Envoy's retry conditions stands for is a failure of the version, in requests that are gRPC calls or
+    /// not. `status_codes` are those of `retriable-status-codes`.
+    #[must_use]
+    pub fn covers(&self, condition: &str, status_codes: &[u16], is_grpc: bool) -> bool {
+        let mut statuses = match condition {
+            "connect-failure" | "refused-stream" | "reset-before-request" | "reset" => return true,
+            "5xx" => 500..=599,
+            "gateway-error" => 502..=504,
+            "retriable-4xx" => 409..=409,
+            RETRIABLE_STATUS_CODES => return status_codes.iter().all(|code| self.statuses.contains(*code)),
+            _ if GRPC_CONDITIONS.contains(&condition) => {
+                return !is_grpc || status_named(condition).is_some_and(|status| self.grpc_statuses.contains(status));
+            }
+            _ => return false,
+        };
+        statuses.all(|status| self.statuses.contains(status))
+    }
+
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
         let fields = node.object()?;
         let default = Self::default();
@@ -220,12 +239,17 @@ const fn single(status: u16) -> RangeInclusive<u16> {
 }
 
 /// Numbers, gRPC's names, or Istio's spelling of them as conditions.
+/// A gRPC status by its name in either spelling: `DATA_LOSS` and `data-loss`.
+fn status_named(name: &str) -> Option<u8> {
+    grpc_status_code(&name.to_ascii_uppercase().replace('-', "_"))
+}
+
 fn read_grpc_statuses(node: &Node<'_>) -> GrpcStatuses {
     let statuses = node.read_each(|element| {
         let Some(text) = element.text() else {
             return element.integer("gRPC status", 1..=16).and_then(|code| u8::try_from(code).ok());
         };
-        let code = grpc_status_code(&text.to_ascii_uppercase().replace('-', "_"));
+        let code = status_named(text);
         if code.is_none_or(|code| code == 0) {
             element.invalid(format!(
                 "{text:?} is no gRPC status that can be a failure: a name such as UNAVAILABLE or unavailable, or a number from 1 to 16"
@@ -234,4 +258,39 @@ fn read_grpc_statuses(node: &Node<'_>) -> GrpcStatuses {
         code
     });
     statuses.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_retry_condition_stands_for_is_a_failure_or_not() {
+        let default = FailureAccrual::default();
+        let only_500 = FailureAccrual { statuses: Statuses(vec![500..=500]), ..FailureAccrual::default() };
+        let all_4xx = FailureAccrual { statuses: Statuses(vec![400..=499]), ..FailureAccrual::default() };
+        let cancelled = FailureAccrual { grpc_statuses: [1].into_iter().collect(), ..FailureAccrual::default() };
+        for (condition, codes, is_grpc, accrual, expected) in [
+            ("connect-failure", &[][..], false, &only_500, true),
+            ("reset", &[], true, &only_500, true),
+            ("5xx", &[], false, &default, true),
+            ("5xx", &[], false, &only_500, false),
+            ("gateway-error", &[], false, &default, true),
+            ("gateway-error", &[], false, &all_4xx, false),
+            ("retriable-4xx", &[], false, &default, false),
+            ("retriable-4xx", &[], false, &all_4xx, true),
+            ("retriable-status-codes", &[], false, &default, true),
+            ("retriable-status-codes", &[503, 429], false, &default, false),
+            ("retriable-status-codes", &[503, 500], false, &default, true),
+            ("unavailable", &[], true, &default, true),
+            ("unavailable", &[], true, &cancelled, false),
+            ("cancelled", &[], true, &default, false),
+            ("cancelled", &[], true, &cancelled, true),
+            ("cancelled", &[], false, &default, true),
+            ("envoy-ratelimited", &[], false, &default, false),
+            ("retriable-headers", &[], false, &default, false),
+        ] {
+            assert_eq!(accrual.covers(condition, codes, is_grpc), expected, "{condition} {codes:?} {is_grpc}");
+        }
+    }
 }

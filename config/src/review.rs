@@ -1,5 +1,6 @@
 //! What a valid document says that is hardly meant: warnings of the loader and of `canaryctl validate`.
 
+use std::collections::BTreeSet;
 use std::collections::hash_map::Entry;
 
 use crate::destination::Destination;
@@ -17,10 +18,10 @@ pub(super) fn review(config: &Config, rules: &DestinationRules<'_>, node: &Node<
         warn_of_delegates(config, service, node);
         warn_of_gateways(config, service, node);
         warn_of_unreachable_rules(service, node);
-        warn_of_undefined_subsets(config.mode, rules, service, node);
+        warn_of_undefined_subsets(config, rules, service, node);
         warn_of_long_delays(config, service, node);
-        warn_of_several_ports(config, service, node);
     }
+    warn_of_ports_of_others(config, node);
     if config.proxy.in_mesh() {
         warn_of_taken_hosts(config, node);
     }
@@ -84,14 +85,18 @@ fn warn_of_unreachable_rules(service: &VirtualService, node: &Node<'_>) {
 }
 
 fn warn_of_undefined_subsets<'c>(
-    mode: Mode,
+    config: &Config,
     rules: &DestinationRules<'c>,
     service: &'c VirtualService,
     node: &Node<'_>,
 ) {
-    let consequence = match mode {
-        Mode::Cluster => "requests for it fail until its cluster exists",
-        Mode::Version => "the native route for it fails until its cluster exists",
+    let consequence = |host: &str, subset: &str| {
+        let has_other = config.policy_of(host).is_some_and(|policy| policy.after(Some(subset)).next().is_some());
+        match config.mode {
+            _ if has_other => "until its cluster exists its policy's fallback order serves requests for it",
+            Mode::Cluster => "requests for it fail until its cluster exists",
+            Mode::Version => "the native route for it fails until its cluster exists",
+        }
     };
     let namespace = &service.metadata.namespace;
     let mut defined = WordMap::default();
@@ -100,7 +105,9 @@ fn warn_of_undefined_subsets<'c>(
         let host = || host::qualify(&destination.host, namespace);
         let subsets = defined.entry(&*destination.host).or_insert_with(|| rules.subsets_of(&host()));
         if !subsets.contains(&&**subset) {
-            node.warn_at(at(), format!("no DestinationRule defines subset {subset} of {}; {consequence}", host()));
+            let (host, subset) = (host(), &**subset);
+            let consequence = consequence(&host, subset);
+            node.warn_at(at(), format!("no DestinationRule defines subset {subset} of {host}; {consequence}"));
         }
     };
     for rule in &service.http {
@@ -121,21 +128,31 @@ fn warn_of_long_delays(config: &Config, service: &VirtualService, node: &Node<'_
     }
 }
 
-/// The other members of a failover cluster have the port of the version that was picked.
-fn warn_of_several_ports(config: &Config, service: &VirtualService, node: &Node<'_>) {
-    for rule in &service.http {
-        let mut ports = WordMap::<String, Option<u16>>::default();
-        for (index, target) in rule.route.iter().enumerate() {
-            let Destination { host, port, .. } = &target.destination;
-            let host = host::qualify(host, &service.metadata.namespace);
-            if *ports.entry(host.clone()).or_insert(*port) != *port
-                && config.policy_of(&host).is_some_and(|policy| !policy.fallback.is_empty())
-            {
+/// The members of a failover cluster have the port of the version that was picked: another version may not listen on it.
+fn warn_of_ports_of_others(config: &Config, node: &Node<'_>) {
+    let mut named = Vec::new();
+    for resolved in config.virtual_services.iter().flat_map(|service| config.rules_of(service)) {
+        for (index, target) in resolved.rule.route.iter().enumerate() {
+            let key = config.destination_key(&target.destination, resolved.namespace);
+            let has_order = config.policy_of(&key.host).is_some_and(|policy| !policy.fallback.is_empty());
+            named.extend(has_order.then(|| (resolved.rule.at.clone(), index, key)));
+        }
+    }
+    let mut ports = WordMap::<_, BTreeSet<u16>>::default();
+    for (_, _, key) in &named {
+        ports.entry((&*key.host, key.subset.as_deref())).or_default().extend(key.port);
+    }
+    for (at, index, key) in &named {
+        let (Some(port), Some(policy)) = (key.port, config.policy_of(&key.host)) else { continue };
+        for other in policy.after(key.subset.as_deref()) {
+            let others = ports.get(&(&*key.host, Some(other)));
+            if others.is_some_and(|others| !others.is_empty() && !others.contains(&port)) {
+                let host = &key.host;
                 node.warn_at(
-                    format!("{}/route/{index}/destination/port", rule.at),
+                    format!("{at}/route/{index}/destination/port"),
                     format!(
-                        "versions of {host} have different ports here; when one cannot serve, its port is asked of the versions that \
-                         its policy's fallback order names: give each port a rule of its own, or another host"
+                        "failover asks for version {other} of {host} on this port, {port}, on which no rule sends to it: use \
+                         one port for all versions, or different hosts"
                     ),
                 );
             }
@@ -172,29 +189,78 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_on_different_ports_fall_back_to_one() {
-        let to = |host: &str, subset: &str, port: Value| json!({"weight": 1, "destination": {"host": host, "subset": subset, "port": port}});
-        let on = |port: u16| json!({"number": port});
+    fn failover_keeps_the_port_of_the_picked_version() {
+        let to = |host: &str, subset: &str, port: Option<u16>| {
+            let port = port.map(|port| json!({"number": port}));
+            json!({"destination": {"host": host, "subset": subset, "port": port}})
+        };
+        let reviews = |subset: &str, port: u16| to("reviews", subset, Some(port));
         let order = || json!([{"hosts": ["reviews"], "fallback": ["v2", "v1"]}]);
-        for (row, route, policies, warned) in [
-            ("one port", [to("reviews", "v1", on(80)), to("reviews", "v2", on(80))], order(), false),
-            ("two", [to("reviews", "v1", on(80)), to("reviews", "v2", on(81))], order(), true),
-            ("one, and the request's", [to("reviews", "v1", on(80)), to("reviews", "v2", Value::Null)], order(), true),
-            ("two services", [to("reviews", "v1", on(80)), to("ratings", "v2", on(81))], order(), false),
-            ("no order", [to("reviews", "v1", on(80)), to("reviews", "v2", on(81))], json!([]), false),
+        let port = |rule: usize| format!("/virtualServices/0/http/{rule}/route/0/destination/port");
+        for (row, routes, policies, warned) in [
+            ("one port", vec![reviews("v1", 80), reviews("v2", 80)], order(), vec![]),
+            ("two", vec![reviews("v1", 80), reviews("v2", 81)], order(), vec![port(0), port(1)]),
+            ("the request's, or the service's", vec![reviews("v1", 80), to("reviews", "v2", None)], order(), vec![]),
+            ("a version that no rule names", vec![reviews("v1", 80)], order(), vec![]),
+            (
+                "two, on which both listen",
+                vec![reviews("v1", 80), reviews("v2", 81), reviews("v1", 81), reviews("v2", 80)],
+                order(),
+                vec![],
+            ),
+            ("two services", vec![reviews("v1", 80), to("ratings", "v2", Some(81))], order(), vec![]),
+            ("no order", vec![reviews("v1", 80), reviews("v2", 81)], json!([]), vec![]),
         ] {
             let subsets = json!([{"name": "v1"}, {"name": "v2"}]);
             let rules = ["reviews", "ratings"].map(|host| json!({"host": host, "subsets": subsets}));
+            let rule = |(number, route): (usize, Value)| json!({"match": [{"uri": {"exact": format!("/{number}")}}], "route": [route]});
+            let http: Vec<_> = routes.into_iter().enumerate().map(rule).collect();
             let document = json!({
-                "virtualServices": [{"hosts": ["reviews"], "http": [{"route": route}]}],
+                "virtualServices": [{"hosts": ["reviews"], "http": http}],
                 "destinationRules": rules,
                 "policies": policies,
             });
             let (_, warnings) = Config::read(&document).expect(row);
             let found: Vec<_> = warnings.iter().map(ToString::to_string).collect();
-            let expected = "/virtualServices/0/http/0/route/1/destination/port: versions of reviews.default.svc.cluster.local have different";
-            assert_eq!(found.len(), usize::from(warned), "{row}: {found:?}");
-            assert!(found.iter().all(|warning| warning.starts_with(expected)), "{row}: {found:?}");
+            let places: Vec<_> =
+                found.iter().filter_map(|warning| warning.split_once(": failover asks for version ")).collect();
+            assert_eq!(places.len(), found.len(), "{row}: {found:?}");
+            assert_eq!(places.iter().map(|(place, _)| *place).collect::<Vec<_>>(), warned, "{row}");
+        }
+    }
+
+    #[test]
+    fn an_undefined_subset_fails_or_falls_back() {
+        for (row, mode, policies, expected) in [
+            ("no order", "cluster", json!([]), "requests for it fail"),
+            ("no order, mode version", "version", json!([]), "the native route for it fails"),
+            (
+                "an order",
+                "cluster",
+                json!([{"hosts": ["reviews"], "fallback": ["v2", "v1"]}]),
+                "its policy's fallback order",
+            ),
+            (
+                "an order, mode version",
+                "version",
+                json!([{"hosts": ["reviews"], "fallback": ["v1"]}]),
+                "its policy's fallback order",
+            ),
+            (
+                "an order of itself",
+                "cluster",
+                json!([{"hosts": ["reviews"], "fallback": ["v2"]}]),
+                "requests for it fail",
+            ),
+        ] {
+            let document = json!({
+                "mode": mode,
+                "virtualServices": [{"hosts": ["reviews"], "http": [{"route": [{"destination": {"host": "reviews", "subset": "v2"}}]}]}],
+                "policies": policies,
+            });
+            let (_, warnings) = Config::read(&document).expect(row);
+            let found: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+            assert!(found.iter().any(|warning| warning.contains(expected)), "{row}: {found:?}");
         }
     }
 }

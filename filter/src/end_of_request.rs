@@ -7,12 +7,11 @@ use crate::health::{InFlight, KnownHealth};
 use crate::host::{Host, HostError};
 use crate::ticker::Ticker;
 use crate::tracked_request::TrackedRequest;
+use crate::upstream;
 
 const FLAGS: &str = "response\0flags";
 const STATUS: &str = "response\0code";
 const GRPC_STATUS: &str = "response\0grpc_status";
-const CLUSTER_NAME: &str = "xds\0cluster_name";
-const ADDRESS: &str = "upstream\0address";
 const ENDPOINTS: &str = "upstream\0num_endpoints";
 const SWITCHING_PROTOCOLS: u64 = 101;
 const GATEWAY_TIMEOUT: u16 = 504;
@@ -64,7 +63,7 @@ pub(crate) fn learn(
     let Some(in_flight) = &request.in_flight else { return Ok(()) };
     // Only a request that has reached an endpoint says something of its version.
     if let Some(verdict) = judge(host, flags, in_flight, request)?
-        && host.property(ADDRESS)?.is_some()
+        && upstream::has_endpoint(host)?
         && went_to_version(host, request)?
     {
         in_flight.record(host, verdict);
@@ -95,7 +94,7 @@ fn learn_of_cluster(
     }
     if flags == 0
         && health.clusters.borrow().wants_success(cluster, request.began)
-        && host.property(ADDRESS)?.is_some()
+        && upstream::has_endpoint(host)?
         && went_to_version(host, request)?
     {
         health.clusters.borrow_mut().succeed(cluster, request.began);
@@ -163,9 +162,7 @@ fn by_status(host: &impl Host, in_flight: &InFlight, request: &TrackedRequest) -
 
 /// Whether a native route has not sent the request elsewhere.
 fn went_to_version(host: &impl Host, request: &TrackedRequest) -> Result<bool, HostError> {
-    let Some(name) = host.property(CLUSTER_NAME)? else { return Ok(false) };
-    let is = |cluster: &str| name == cluster.as_bytes();
-    Ok(is(&request.version.cluster) || request.failover.as_deref().is_some_and(is))
+    Ok(upstream::is_in(host, &request.version.cluster, request.failover.as_deref())? == Some(true))
 }
 
 fn number(host: &impl Host, path: &str) -> Result<Option<u64>, HostError> {

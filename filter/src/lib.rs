@@ -8,7 +8,6 @@
 mod apply;
 mod delays;
 mod end_of_request;
-mod endpoint;
 mod filter_stream;
 mod filter_table;
 mod health;
@@ -20,6 +19,7 @@ mod read;
 mod report;
 mod ticker;
 mod tracked_request;
+mod upstream;
 mod vm_state;
 mod wasm;
 

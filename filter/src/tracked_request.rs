@@ -3,20 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use canary_config::REPEATS_NOTHING;
 use canary_routing::accrual::Verdict;
 use canary_routing::{
-    Destination, FallbackReason, Forward, HeaderChanges, Other, Reason, RequestHead, RetryPolicy, Route,
+    Destination, FallbackReason, Forward, HeaderChanges, LeftFailed, Other, Reason, RequestHead, Route,
 };
 
-use crate::endpoint::EndpointVersion;
-use crate::health::{InFlight, KnownHealth, Sending};
+use crate::health::{Awaited, InFlight, KnownHealth, Sending};
 use crate::host::{Host, HostError, Pairs};
 use crate::ticker::Ticker;
-
-const CLUSTER_NAME: &str = "xds\0cluster_name";
-/// How often the router has tried.
-const ATTEMPTS: &str = "upstream\0request_attempt_count";
+use crate::upstream::{self, EndpointVersion};
 
 /// A request on its way to a version that another may replace.
 pub(crate) struct TrackedRequest {
@@ -28,8 +23,8 @@ pub(crate) struct TrackedRequest {
     pub(crate) failover: Option<Box<str>>,
     /// The versions that Envoy tries after the picked one, each with the changes of its responses.
     others: Vec<(Version, HeaderChanges)>,
-    /// Whether the rule has it tried again only on what no version can answer: then a version that was left has failed.
-    repeats_nothing: bool,
+    /// Whether the versions that were left have failed.
+    left_failed: LeftFailed,
     /// Why the picked version was picked, and by which route.
     pub(crate) reason: Reason,
     pub(crate) route: Arc<str>,
@@ -88,16 +83,21 @@ impl TrackedRequest {
         };
         let settings = forward.accrual.filter(|_| ticker.is_running());
         let in_flight = settings.and_then(|settings| {
-            let is_known = settings.slow_after.is_some() && forward.destination.subset.is_some();
-            let others = others.clone().filter(|_| is_known).map(|other| Arc::clone(other.destination)).collect();
-            let sending = Sending { cluster, destination: forward.destination, settings, others };
+            // Where the service as a whole was picked, each of its versions is its own.
+            let is_version = forward.destination.subset.is_some();
+            let awaited = settings.slow_after.map(|_| Awaited {
+                cluster: cluster.into(),
+                failover: forward.failover.as_ref().map(|failover| failover.cluster.into()),
+                others: others.clone().filter(|_| is_version).map(|other| Arc::clone(other.destination)).collect(),
+            });
+            let sending = Sending { cluster, destination: forward.destination, settings, awaited };
             health.requests.send(sending, stream, delay.unwrap_or_default())
         });
         Some(Self {
             began: health.last_tick(),
             failover: forward.failover.as_ref().map(|failover| failover.cluster.into()),
             others: others.map(other).collect(),
-            repeats_nothing: forward.limits.and_then(|limits| limits.retries.as_ref()).is_none_or(repeats_nothing),
+            left_failed: forward.left_failed,
             reason: forward.reason,
             route: Arc::clone(&route.name),
             client: in_flight.as_ref().map(|_| client()).unwrap_or_default(),
@@ -109,7 +109,7 @@ impl TrackedRequest {
     /// The client has sent all of the request.
     pub(crate) fn complete(&mut self) {
         self.client.is_complete = true;
-        if let Some(in_flight) = &self.in_flight {
+        if let Some(in_flight) = self.in_flight.as_ref().filter(|_| !self.client.is_large) {
             in_flight.wait();
         }
     }
@@ -120,13 +120,12 @@ impl TrackedRequest {
         if let Some(in_flight) = &self.in_flight {
             in_flight.answered();
         }
-        let Some(place) = self.find_served(host)? else { return Ok(None) };
+        let (Some(failover), Some(place)) = (&self.failover, self.find_served(host)?) else { return Ok(None) };
         // A native route that does not follow the filter has sent it elsewhere.
-        let cluster = host.property(CLUSTER_NAME)?;
-        if cluster.is_some_and(|name| self.failover.as_deref().map(str::as_bytes) != Some(&name)) {
+        if upstream::is_in(host, failover, None)? == Some(false) {
             return Ok(None);
         }
-        let attempts = host.property(ATTEMPTS)?.and_then(|count| count.try_into().ok()).map_or(1, u64::from_le_bytes);
+        let attempts = upstream::attempts(host)?;
         let attempts = usize::try_from(attempts).unwrap_or(usize::MAX);
         let reason = if attempts > 1 { FallbackReason::Failed } else { FallbackReason::NoEndpoints };
         let mut others = std::mem::take(&mut self.others);
@@ -167,13 +166,15 @@ impl TrackedRequest {
         let send = |version: &Version| {
             let Version { cluster, destination } = version;
             // It has answered or failed: nothing waits.
-            let sending = Sending { cluster, destination, settings: &settings, others: Box::default() };
+            let sending = Sending { cluster, destination, settings: &settings, awaited: None };
             let in_flight = health.requests.send(sending, 0, Duration::ZERO);
             in_flight.inspect(InFlight::answered)
         };
-        // A client's own limit for a try may have ended it, or the size of its headers.
-        let is_theirs = self.repeats_nothing && !self.client.has_deadline && !self.client.is_large;
-        if are_tried && is_theirs {
+        let (left, client) = (self.left_failed, self.client);
+        let have_failed = if client.is_grpc { left.grpc } else { left.http };
+        // A client's own limit for a try may have ended it, the size of its headers, or a body that does not come.
+        let is_clients = client.has_deadline || client.is_large || left.repeats && !client.is_complete;
+        if are_tried && have_failed && !is_clients {
             let fail = |in_flight: &InFlight| {
                 if in_flight.wants(Verdict::Failure) {
                     in_flight.record(host, Verdict::Failure);
@@ -184,10 +185,6 @@ impl TrackedRequest {
         }
         self.in_flight = send(&self.version);
     }
-}
-
-fn repeats_nothing(retries: &RetryPolicy) -> bool {
-    retries.retry_on.split(',').all(|condition| REPEATS_NOTHING.contains(&condition))
 }
 
 /// Headers of more bytes than this are more than some servers take: 8 KiB is the limit of Apache, nginx and Tomcat.

@@ -10,7 +10,7 @@ use crate::acting::{HeaderChanges, LocalReply};
 use crate::destination::Destination;
 use crate::draws::Fraction;
 use crate::health::FallbackReason;
-use crate::limits::{Limits, RetryPolicy};
+use crate::limits::{LeftFailed, Limits, RetryPolicy};
 use crate::names::HeaderName;
 use crate::overrides::Permissions;
 use crate::picking::Target;
@@ -110,6 +110,8 @@ pub struct Forward<'t> {
     /// How long the request may take, and when it is tried again; `None` in version mode, where the native route says it, save
     /// for requests that may be repeated on the next version.
     pub limits: Option<&'t Limits>,
+    /// Whether this version has failed where [`failover`](Self::failover) has led to another one.
+    pub left_failed: LeftFailed,
     /// Clusters that get a copy, at most [`MAX_MIRRORS`](canary_config::MAX_MIRRORS).
     pub mirrors: Vec<Cow<'t, str>>,
     /// How the rule's weights picked the version; `None` where something else did.

@@ -70,7 +70,7 @@ pub use fingerprint::fingerprint;
 pub use head::RequestHead;
 pub use health::{AllHealthy, FallbackReason, Health};
 pub use input::DecisionInput;
-pub use limits::{Limits, RetryPolicy};
+pub use limits::{LeftFailed, Limits, RetryPolicy};
 pub use names::{HeaderName, Slot};
 pub use overrides::{Permission, Permissions};
 pub use picking::sticky;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use canary_config::{FailureAccrual, REPEATS_NOTHING};
+
 use crate::names::{HeaderName, Slot};
 
 /// How long a request may take, and when it is tried again.
@@ -33,4 +35,28 @@ pub struct RetryPolicy {
     pub retry_on: String,
     /// Statuses of upstreams that are retried.
     pub status_codes: Vec<u16>,
+}
+
+/// Whether a version that Envoy has left for the next one has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LeftFailed {
+    /// All that has a request tried again is a failure by its policy, if it is no gRPC call.
+    pub http: bool,
+    /// The same of a gRPC call.
+    pub grpc: bool,
+    /// A request may be tried again after its version has got it: then the client must have sent all of it.
+    pub repeats: bool,
+}
+
+impl LeftFailed {
+    /// By the conditions on which requests are tried again beside those that repeat nothing.
+    pub(crate) fn of<'c>(
+        conditions: impl Iterator<Item = &'c str> + Clone,
+        status_codes: &[u16],
+        accrual: &FailureAccrual,
+    ) -> Self {
+        let all_fail = |is_grpc| conditions.clone().all(|condition| accrual.covers(condition, status_codes, is_grpc));
+        let repeats = conditions.clone().any(|condition| !REPEATS_NOTHING.contains(&condition));
+        Self { http: all_fail(false), grpc: all_fail(true), repeats }
+    }
 }

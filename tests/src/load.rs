@@ -15,7 +15,7 @@ use tokio::{task::JoinSet, time};
 use crate::{
     client::{Answer, Connection, Protocol, Request, SendError},
     grpc::{self, Called},
-    upstream::{ECHO, ECHOED},
+    upstream::ECHO,
     wait,
 };
 
@@ -25,10 +25,9 @@ const STEP: usize = 500;
 /// Requests at the same time on one HTTP/2 connection.
 const STREAMS: usize = 100;
 
-/// The response header in which documents tell a client which version has answered. An answer that tells another one counts as a
-/// failure, and so does one whose upstream was told another one.
-pub const TOLD: &str = "x-answer";
-/// What tells an upstream its version, and is sent back with every gRPC call's answer.
+/// The response header in which documents of tests say which version has answered.
+pub const ANSWERED_BY: &str = "x-answer";
+/// The request header in which an upstream gets its version. Every gRPC call asks for it back, in [`crate::upstream::ECHOED`].
 const VERSION: &str = "x-canary-version";
 
 /// What is sent over and over.
@@ -40,6 +39,16 @@ pub enum Kind {
     Unary(String),
     /// A server-streaming gRPC call of the service of this name.
     Stream(String),
+    /// The same, but an answer in which one of these headers does not name the version that has answered counts as a failure.
+    Reporting(Box<Self>, &'static [&'static str]),
+}
+
+impl Kind {
+    /// See [`Kind::Reporting`].
+    #[must_use]
+    pub fn reporting(self, headers: &'static [&'static str]) -> Self {
+        Self::Reporting(Box::new(self), headers)
+    }
 }
 
 /// What came of the requests so far.
@@ -58,9 +67,9 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    fn take(&mut self, answer: Answer, took: Duration) {
+    fn take(&mut self, answer: Answer, took: Duration, reports: &[&str]) {
         if answer.status == 200 {
-            match told_wrong(&answer.served_by, |name| answer.values(name)) {
+            match wrong_report(&answer.served_by, reports, |name| answer.values(name)) {
                 None => self.serve(answer.served_by, took),
                 Some(wrong) => self.failures.push(wrong),
             }
@@ -116,13 +125,12 @@ fn is_of_version(upstream: &str, version: &str) -> bool {
     upstream.strip_prefix(version).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
-/// What client or upstream were told of another version than the one that has answered.
-fn told_wrong(served_by: &str, values: impl Fn(&str) -> Vec<String>) -> Option<String> {
-    [TOLD, ECHOED].into_iter().find_map(|name| {
-        let told = values(name);
-        told.iter()
-            .any(|told| !is_of_version(served_by, told))
-            .then(|| format!("{served_by} has answered, {name} is {told:?}"))
+/// What is wrong in the headers that have to name the version that has answered.
+fn wrong_report(served_by: &str, headers: &[&str], values: impl Fn(&str) -> Vec<String>) -> Option<String> {
+    headers.iter().find_map(|name| {
+        let found = values(name);
+        let is_right = matches!(&*found, [version] if is_of_version(served_by, version));
+        (!is_right).then(|| format!("{served_by} has answered, {name} is {found:?}"))
     })
 }
 
@@ -160,7 +168,11 @@ impl Load {
         let mut workers = JoinSet::new();
         for _ in 0..connections {
             let (left, outcome, stop) = (Arc::clone(&left), Arc::clone(&outcome), Arc::clone(&stop));
-            let mut client = Client { address, kind: kind.clone(), connection: None, channel: None };
+            let (kind, reports) = match kind {
+                Kind::Reporting(kind, headers) => (&**kind, *headers),
+                kind => (kind, &[][..]),
+            };
+            let mut client = Client { address, kind: kind.clone(), reports, connection: None, channel: None };
             workers.spawn(async move {
                 while !stop.load(Ordering::Relaxed)
                     && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
@@ -217,6 +229,8 @@ impl Load {
 struct Client {
     address: SocketAddr,
     kind: Kind,
+    /// The headers that have to name the version that has answered.
+    reports: &'static [&'static str],
     connection: Option<Connection>,
     channel: Option<grpc::Client>,
 }
@@ -224,9 +238,10 @@ struct Client {
 impl Client {
     async fn go(&mut self, outcome: &Mutex<Outcome>) {
         match self.kind.clone() {
-            Kind::Http(protocol, get) => request(self.address, protocol, &get, &mut self.connection, outcome).await,
+            Kind::Http(protocol, request) => self.request(protocol, &request, outcome).await,
             Kind::Unary(authority) => self.call(&authority, false, outcome).await,
             Kind::Stream(authority) => self.call(&authority, true, outcome).await,
+            Kind::Reporting(..) => panic!("one kind of report for each request"),
         }
     }
 
@@ -258,46 +273,40 @@ impl Client {
             let values = metadata.get_all(name).iter();
             values.map(|value| value.to_str().unwrap_or_default().to_owned()).collect()
         };
-        told_wrong(name, values).map_or_else(|| Ok(name.clone()), Err)
+        wrong_report(name, self.reports, values).map_or_else(|| Ok(name.clone()), Err)
+    }
+
+    /// One request; connects when there is no connection, and lets go of one that the server wants closed. As every client
+    /// does, it takes another connection where the server closed this one before the request went out.
+    async fn request(&mut self, protocol: Protocol, request: &Request, outcome: &Mutex<Outcome>) {
+        let begin = Instant::now();
+        let mut kept = self.connection.take().filter(Connection::is_open);
+        loop {
+            let reused = kept.is_some();
+            let mut current = match kept.take() {
+                Some(open) => open,
+                None => match Connection::open(self.address, protocol).await {
+                    Ok(opened) => {
+                        note(outcome, |outcome| outcome.connections += 1);
+                        opened
+                    }
+                    Err(error) => return note(outcome, |outcome| outcome.failures.push(error)),
+                },
+            };
+            match current.send(request).await {
+                Ok(answer) => {
+                    self.connection = (!answer.closes).then_some(current);
+                    return note(outcome, |outcome| outcome.take(answer, begin.elapsed(), self.reports));
+                }
+                Err(SendError::NotSent(_)) if reused => {}
+                Err(error) => return note(outcome, |outcome| outcome.failures.push(format!("{error:?}"))),
+            }
+        }
     }
 }
 
 fn note(outcome: &Mutex<Outcome>, change: impl FnOnce(&mut Outcome)) {
     change(&mut outcome.lock().expect("no worker has panicked"));
-}
-
-/// One request; connects when there is no connection, and lets go of one that the server wants closed. As every client
-/// does, it takes another connection where the server closed this one before the request went out.
-async fn request(
-    address: SocketAddr,
-    protocol: Protocol,
-    get: &Request,
-    connection: &mut Option<Connection>,
-    outcome: &Mutex<Outcome>,
-) {
-    let begin = Instant::now();
-    let mut kept = connection.take().filter(Connection::is_open);
-    loop {
-        let reused = kept.is_some();
-        let mut current = match kept.take() {
-            Some(open) => open,
-            None => match Connection::open(address, protocol).await {
-                Ok(opened) => {
-                    note(outcome, |outcome| outcome.connections += 1);
-                    opened
-                }
-                Err(error) => return note(outcome, |outcome| outcome.failures.push(error)),
-            },
-        };
-        match current.send(get).await {
-            Ok(answer) => {
-                *connection = (!answer.closes).then_some(current);
-                return note(outcome, |outcome| outcome.take(answer, begin.elapsed()));
-            }
-            Err(SendError::NotSent(_)) if reused => {}
-            Err(error) => return note(outcome, |outcome| outcome.failures.push(format!("{error:?}"))),
-        }
-    }
 }
 
 /// Sends `count` requests at the same time: over HTTP/2 on as few connections as take a hundred each, over HTTP/1.1 on one

@@ -10,9 +10,9 @@ const SERVED_FILTER: &str = "canary-served";
 
 /// What Envoy says of the version that serves a try.
 pub(crate) struct ServedVersion {
-    /// In Envoy's format; it says nothing where that is not known.
+    /// In Envoy's format. It gives no value where the version is not known.
     pub(crate) format: String,
-    /// As an expression of CEL, which may fail or be empty there.
+    /// As an expression of CEL. Where the version is not known it fails, or gives an empty text.
     pub(crate) expression: String,
 }
 

@@ -10,24 +10,39 @@ use canary_config::FailureAccrual;
 use canary_routing::accrual::Verdict;
 use canary_routing::{Destination, Fraction};
 
-use crate::endpoint::EndpointVersion;
 use crate::health::accruals::{Accruals, Sent};
 use crate::host::{Host, HostError};
-
-/// The router has found an endpoint that takes the request.
-const ADDRESS: &str = "upstream\0address";
+use crate::upstream::{self, EndpointVersion};
 
 /// A request that waits for an answer.
 #[derive(Debug)]
 struct Waiting {
     /// The stream's number.
     stream: u32,
-    /// No earlier than this its wait begins, in nanoseconds of the steady clock.
+    /// Its wait begins then or later, in nanoseconds of the steady clock.
     begin: u64,
-    /// When it is slow, by the same clock; `None` where it waits for no endpoint of its version.
-    deadline: Option<u64>,
-    others: Box<[Arc<Destination>]>,
+    /// The try that waits for an endpoint of the version, if one does.
+    waits: Option<Try>,
+    awaited: Rc<Awaited>,
     sent: Rc<RefCell<Sent>>,
+}
+
+/// A try of a request.
+#[derive(Debug)]
+struct Try {
+    number: u64,
+    /// When it is slow, by the steady clock.
+    deadline: u64,
+}
+
+/// Whose answer a request waits for, where a policy says how long.
+#[derive(Debug)]
+pub(crate) struct Awaited {
+    /// The version's cluster, and its failover cluster.
+    pub(crate) cluster: Box<str>,
+    pub(crate) failover: Option<Box<str>>,
+    /// The versions whose endpoints may take it in the version's place.
+    pub(crate) others: Box<[Arc<Destination>]>,
 }
 
 /// A request for a version that a policy watches.
@@ -35,8 +50,8 @@ pub(crate) struct Sending<'s> {
     pub(crate) cluster: &'s str,
     pub(crate) destination: &'s Destination,
     pub(crate) settings: &'s Arc<FailureAccrual>,
-    /// The versions whose endpoints may take it in its place.
-    pub(crate) others: Box<[Arc<Destination>]>,
+    /// `None` where it may take as long as it likes.
+    pub(crate) awaited: Option<Awaited>,
 }
 
 /// The requests of a VM that policies watch, and what is known of the failures of versions.
@@ -55,7 +70,7 @@ pub(crate) struct Requests {
 pub(crate) struct InFlight {
     requests: Rc<Requests>,
     stream: u32,
-    others: Box<[Arc<Destination>]>,
+    awaited: Option<Rc<Awaited>>,
     sent: Rc<RefCell<Sent>>,
     /// The steady clock when the injected delays are over: they are not the version's.
     undelayed: u64,
@@ -77,11 +92,12 @@ enum Stage {
 impl Requests {
     /// A request of a stream goes to a version after this injected delay; `None` where too many versions are watched already.
     pub(crate) fn send(self: &Rc<Self>, sending: Sending<'_>, stream: u32, delay: Duration) -> Option<InFlight> {
-        let Sending { cluster, destination, settings, others } = sending;
+        let Sending { cluster, destination, settings, awaited } = sending;
         let sent = self.accruals.borrow_mut().send(cluster, destination, settings)?;
         let sent = Rc::new(RefCell::new(sent));
         let undelayed = self.now.get().saturating_add(nanoseconds(delay));
-        Some(InFlight { requests: Rc::clone(self), stream, others, sent, undelayed, stage: Cell::new(Stage::Sending) })
+        let (requests, awaited) = (Rc::clone(self), awaited.map(Rc::new));
+        Some(InFlight { requests, stream, awaited, sent, undelayed, stage: Cell::new(Stage::Sending) })
     }
 
     /// Counts every request that has waited too long for the answer of its version's endpoint. Called in ticks; enters the streams
@@ -91,15 +107,17 @@ impl Requests {
         self.now.set(now);
         let mut waiting = self.waiting.take();
         let is_slow = |_: &u64, request: &mut Waiting| {
-            if request.begin > now || request.deadline.is_some_and(|deadline| deadline > now) {
+            if request.begin > now || request.waits.as_ref().is_some_and(|waits| waits.deadline > now) {
                 return false;
             }
-            // Between two ticks it may have been tried again: then it waits for another version.
-            let is_own = waits_for_version(host, request);
-            let is_over = is_own && request.deadline.is_some();
+            let number = find_try(host, request);
+            if request.waits.as_ref().is_some_and(|waits| Some(waits.number) == number) {
+                return true;
+            }
             let limit = request.sent.borrow().settings().slow_after.unwrap_or_default();
-            request.deadline = is_own.then(|| now.saturating_add(nanoseconds(limit)));
-            is_over
+            let deadline = now.saturating_add(nanoseconds(limit));
+            request.waits = number.map(|number| Try { number, deadline });
+            false
         };
         let slow: Vec<_> = waiting.extract_if(is_slow).collect();
         self.waiting.replace(waiting);
@@ -116,11 +134,11 @@ impl Requests {
 impl InFlight {
     /// The client has sent all of it: the wait begins once it has reached an endpoint.
     pub(crate) fn wait(&self) {
-        if self.sent.borrow().settings().slow_after.is_some() && self.stage.get() == Stage::Sending {
+        if let Some(awaited) = self.awaited.as_ref().filter(|_| self.stage.get() == Stage::Sending) {
             let number = self.requests.last_number.get().wrapping_add(1);
             self.requests.last_number.set(number);
             let (stream, begin, sent) = (self.stream, self.undelayed, Rc::clone(&self.sent));
-            let waiting = Waiting { stream, begin, deadline: None, others: self.others.clone(), sent };
+            let waiting = Waiting { stream, begin, waits: None, awaited: Rc::clone(awaited), sent };
             self.requests.waiting.borrow_mut().insert(number, waiting);
             self.stage.set(Stage::Waiting(number));
         }
@@ -174,17 +192,24 @@ fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Whether the router has found an endpoint for a request, and a connection to it, and the endpoint is not another version's.
-fn waits_for_version(host: &impl Host, request: &Waiting) -> bool {
-    let waits = || {
-        if !host.enter_stream(request.stream)? || host.property(ADDRESS)?.is_none() {
-            return Ok(false);
+/// The number of a request's try, if it waits for an endpoint of its version.
+fn find_try(host: &impl Host, request: &Waiting) -> Option<u64> {
+    let Awaited { cluster, failover, others } = &*request.awaited;
+    let find = || {
+        if !host.enter_stream(request.stream)?
+            || !upstream::has_endpoint(host)?
+            || upstream::is_in(host, cluster, failover.as_deref())? != Some(true)
+        {
+            return Ok(None);
         }
-        let endpoint = EndpointVersion::of_stream(host)?;
-        Ok::<_, HostError>(endpoint.is_none_or(|endpoint| !request.others.iter().any(|other| endpoint.is(other))))
+        let endpoint = if others.is_empty() { None } else { EndpointVersion::of_stream(host)? };
+        if endpoint.is_some_and(|endpoint| others.iter().any(|other| endpoint.is(other))) {
+            return Ok(None);
+        }
+        upstream::attempts(host).map(Some)
     };
-    waits().unwrap_or_else(|error| {
+    find().unwrap_or_else(|error: HostError| {
         log::error!("{error}: nobody knows whether a request has reached its version");
-        false
+        None
     })
 }

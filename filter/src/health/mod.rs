@@ -7,5 +7,5 @@ mod in_flight;
 mod known;
 
 pub(crate) use accruals::{Event, Transition};
-pub(crate) use in_flight::{InFlight, Sending};
+pub(crate) use in_flight::{Awaited, InFlight, Sending};
 pub(crate) use known::KnownHealth;

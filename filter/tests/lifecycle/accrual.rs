@@ -68,6 +68,8 @@ pub(crate) fn end_at(stream: &mut Stream<'_>, end: End, resolved: &str) {
 
 /// The router has a connection for a request.
 pub(crate) fn reach(stream: &mut Stream<'_>) {
+    let cluster = cluster(stream);
+    stream.set_property(&["xds", "cluster_name"], cluster);
     stream.set_property(&["upstream", "address"], "127.0.0.1:1");
 }
 

@@ -111,6 +111,53 @@ fn a_client_that_goes_before_the_answer_is_counted_where_it_was() {
     assert_eq!((vm.metric(&requests), fallbacks(&vm, "v1", "failed")), (Some(1), 1));
 }
 
+/// Two requests that v2 has answered after one try of v3: whether v3 has failed.
+#[test]
+fn a_version_that_was_left_has_failed_where_all_that_leads_on_are_failures() {
+    let gateway_error = || json!({"attempts": 1, "retryOn": "gateway-error"});
+    let conflict = || json!({"attempts": 1, "retryOn": "409"});
+    let istio = || json!({"namespace": "default"});
+    let next = |on: &str| json!({"on": [on]});
+    let (no, grpc) = (|| Value::Null, &[("content-type", &b"application/grpc"[..])][..]);
+    for (row, mode, retries, retry_next, proxy, headers, body, fails) in [
+        ("what repeats nothing", "cluster", no(), no(), no(), &[][..], None, true),
+        ("a rule's failures", "cluster", gateway_error(), no(), no(), &[], None, true),
+        ("a rule's, of a body that is not sent yet", "cluster", gateway_error(), no(), no(), &[], Some(false), false),
+        ("a rule's, of a body that is sent", "cluster", gateway_error(), no(), no(), &[], Some(true), true),
+        ("a rule's that are none", "cluster", conflict(), no(), no(), &[], None, false),
+        ("a rule's in mode version", "version", conflict(), no(), no(), &[], None, false),
+        ("a policy's failures", "cluster", no(), next("5xx"), no(), &[], None, true),
+        ("a policy's that are none", "cluster", no(), next("retriable-4xx"), no(), &[], None, false),
+        ("Istio's, which are CANCELLED of gRPC, too", "version", no(), no(), istio(), &[], None, true),
+        ("Istio's, of a call", "version", no(), no(), istio(), grpc, None, false),
+        ("Istio's beside a rule's, of a call", "cluster", gateway_error(), no(), istio(), grpc, None, false),
+        ("a rule's in place of Istio's, of a call", "version", gateway_error(), no(), istio(), grpc, None, true),
+        ("a call elsewhere", "version", no(), no(), no(), grpc, None, true),
+    ] {
+        let vm = started();
+        let accrual = json!({"consecutiveFailures": 2, "ejection": "10s"});
+        let policy = json!({"hosts": ["reviews"], "fallback": ["v3", "v2", "v1"], "failureAccrual": accrual, "retryNext": retry_next});
+        let rule = json!({"route": [{"destination": {"host": "reviews", "subset": "v3"}}], "retries": retries});
+        let fields = json!({"mode": mode, "clusters": {"failover": true}, "policies": [policy], "proxy": proxy});
+        let filter = vm.plugin(document(rule, fields)).unwrap();
+        let ask = || {
+            let mut stream = filter.stream();
+            stream.request_headers(get("reviews", "/", headers), body.is_none());
+            stream
+        };
+        for _ in 0..2 {
+            let mut stream = ask();
+            if let Some(is_last) = body {
+                stream.request_body(3, is_last);
+            }
+            serve(&mut stream, "canary", "version", "v2", 2);
+            stream.response_headers([(":status", "200")], true);
+        }
+        let version = String::from_utf8(ask().request_lines("x-canary-version").concat()).unwrap();
+        assert_eq!(version, if fails { "v2" } else { "v3" }, "{row}");
+    }
+}
+
 #[test]
 fn each_version_is_judged_by_what_it_did() {
     let accrual = json!({"failureAccrual": {"consecutiveFailures": 2, "ejection": "10s"}});

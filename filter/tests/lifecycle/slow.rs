@@ -57,25 +57,38 @@ fn a_slow_request_counts_once() {
     assert_eq!(next(&filter), reviews("v1"), "the third");
 }
 
+/// A request at a moment: its try, its cluster if it is not the failover cluster, and what the endpoint's metadata says.
+type At = (u64, Option<&'static str>, (&'static str, &'static str, String));
+
 #[test]
 fn only_the_wait_for_the_picked_version_counts() {
     const METADATA: [&str; 3] = ["xds", "upstream_host_metadata", "filter_metadata"];
-    let workload = |revision: &str| format!("reviews-0;default;reviews;{revision};Kubernetes");
-    let serve = |stream: &mut Stream<'_>, (namespace, key, value): &(&str, &str, String)| {
+    let version = |name: &str| ("canary", "version", name.to_owned());
+    let istios = |revision: &str| ("istio", "workload", format!("reviews-0;default;reviews;{revision};Kubernetes"));
+    let silent = || ("other", "key", String::new());
+    let set = |stream: &mut Stream<'_>, (number, elsewhere, (namespace, key, value)): &At| {
+        if let Some(cluster) = *elsewhere {
+            stream.set_property(&["xds", "cluster_name"], cluster);
+        }
+        stream.set_property(&["upstream", "request_attempt_count"], number.to_le_bytes());
         stream.set_property(&[&METADATA[..], &[namespace, key]].concat(), value.as_str());
     };
-    let version = |name: &str| ("canary", "version", name.to_owned());
-    let istios = |revision: &str| ("istio", "workload", workload(revision));
-    // Whose endpoint has the request first, and after half the limit; the version that the next request goes to.
-    for (row, first, then, expected) in [
-        ("the picked one's", version("v2"), None, "v1"),
-        ("another's", version("v1"), None, "v2"),
-        ("another's after a try", version("v2"), Some(version("v1")), "v2"),
-        ("the picked one's after another's", version("v1"), Some(version("v2")), "v2"),
-        ("the picked one's by Istio's revision", istios("r2"), None, "v1"),
-        ("another's by Istio's revision", istios("r1"), None, "v2"),
-        ("an unknown revision", istios("latest"), None, "v1"),
-        ("one that says nothing", ("other", "key", String::new()), None, "v1"),
+    // How a request waits: from the beginning, and from 1.1 and 1.5 s on; a wait of 2 s ejects. It waits for 2.5 s in all.
+    for (row, moments, expected) in [
+        ("the picked one's endpoint", vec![(1, None, version("v2"))], "v1"),
+        ("another's", vec![(1, None, version("v1"))], "v2"),
+        ("another's after a try", vec![(1, None, version("v2")), (2, None, version("v1"))], "v2"),
+        ("the picked one's after another's", vec![(1, None, version("v1")), (2, None, version("v2"))], "v2"),
+        (
+            "the picked one's, another's, and again its own",
+            vec![(1, None, version("v2")), (2, None, version("v1")), (3, None, version("v2"))],
+            "v2",
+        ),
+        ("the picked one's by Istio's revision", vec![(1, None, istios("r2"))], "v1"),
+        ("another's by Istio's revision", vec![(1, None, istios("r1"))], "v2"),
+        ("an unknown revision", vec![(1, None, istios("latest"))], "v1"),
+        ("one that says nothing", vec![(1, None, silent())], "v1"),
+        ("where a native route has sent it", vec![(1, Some("batch"), silent())], "v2"),
     ] {
         let vm = started();
         let defined = |name: &str| json!({"name": name, "labels": {"version": name.replace('v', "r")}});
@@ -89,15 +102,28 @@ fn only_the_wait_for_the_picked_version_counts() {
         let filter = vm.plugin(document(rule, fields)).unwrap();
         let mut stream = sent(&filter);
         reach(&mut stream);
-        serve(&mut stream, &first);
-        vm.advance(Duration::from_secs(1));
-        if let Some(then) = then {
-            serve(&mut stream, &then);
+        let waits = [1_100, 400, 1_000].map(Duration::from_millis);
+        for (moment, wait) in moments.iter().map(Some).chain([None, None]).zip(waits) {
+            if let Some(moment) = moment {
+                set(&mut stream, moment);
+            }
+            vm.advance(wait);
         }
-        vm.advance(Duration::from_millis(1_500));
         let next = next(&filter);
-        let name = next.trim_start_matches("failover|").to_owned();
-        assert_eq!(name, reviews(expected), "{row}");
+        assert_eq!(next.trim_start_matches("failover|"), reviews(expected), "{row}");
+    }
+}
+
+#[test]
+fn the_wait_of_a_request_with_large_headers_does_not_count() {
+    for (size, expected) in [(100, "v1"), (9_000, "v2")] {
+        let vm = started();
+        let filter = vm.plugin(config(json!({"slowAfter": "1s", "consecutiveFailures": 1}))).unwrap();
+        let mut stream = filter.stream();
+        stream.request_headers(get("reviews", "/", &[("x-large", &vec![b'a'; size])]), true);
+        reach(&mut stream);
+        vm.advance(Duration::from_secs(2));
+        assert_eq!(next(&filter), reviews(expected), "{size} bytes");
     }
 }
 

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use canary_config::{
-    Destination as ConfigDestination, GRPC_CONDITIONS, HTTP_CONDITIONS, HeaderOperations, Headers, HttpRoute,
-    MAX_MIRRORS, MAX_NAMED_PORTS, Mode, PathRewrite as ConfigRewrite, ResolvedRule, Retries, RetryNext, StringMatch,
-    host,
+    DEFAULT_RETRY_ON, Destination as ConfigDestination, GRPC_CONDITIONS, HTTP_CONDITIONS, HeaderOperations, Headers,
+    HttpRoute, MAX_MIRRORS, MAX_NAMED_PORTS, Mode, PathRewrite as ConfigRewrite, ResolvedRule, Retries, RetryNext,
+    StringMatch, host,
 };
 
 use super::Compiler;
 use super::policy::Policies;
 use crate::acting::{CorsRules, Format, FormatPart, HeaderPolicy, HeaderSteps, Operation, PathRewrite, Step};
 use crate::destination::{ClusterName, ClusterNames, Destination};
-use crate::limits::{Limits, RetryPolicy};
+use crate::limits::{LeftFailed, Limits, RetryPolicy};
 use crate::matching::Test;
-use crate::picking::{Alternative, HostPolicy, Ring, Split, Target, TargetLimits, Version};
+use crate::picking::{Alternative, HostPolicy, RequestLimits, Ring, Split, Target, TargetLimits, Version};
 use crate::regex::{RegexSet, Rewriter, Strategy};
 use crate::route::{Action, Forwarding, Kind, MirrorTarget};
 use crate::table::DEFAULT_PORT;
@@ -254,12 +254,25 @@ impl Compiler<'_> {
         let longest = fails_over.map_or(0, |policy| u32::try_from(policy.order.len()).unwrap_or(u32::MAX));
         let at_least = |policy: RetryPolicy| RetryPolicy { attempts: policy.attempts.max(longest), ..policy };
         let timeout = rule.timeout.filter(|_| is_followed);
+        // In Istio's proxies routes have its default retries, too.
+        let has_istios = self.config.proxy.namespace.is_some() && (is_followed || rule.retries.is_none());
+        let istios: &[&str] = if has_istios { &DEFAULT_RETRY_ON } else { &[] };
+        let accrual = policy.and_then(|policy| policy.accrual.as_deref());
+        let left_failed = |retries: Option<&RetryPolicy>| {
+            let named = retries.into_iter().flat_map(|retries| retries.retry_on.split(','));
+            let codes = retries.map(|retries| &*retries.status_codes).unwrap_or_default();
+            accrual
+                .map(|accrual| LeftFailed::of(named.chain(istios.iter().copied()), codes, accrual))
+                .unwrap_or_default()
+        };
         let repeatable = fails_over.and_then(|policy| policy.retry_next.as_ref()).map(|next| {
             let retries = with_retry_next(of_rule.clone(), next);
-            (next.clone(), self.limits(timeout, Some(retries)))
+            let left_failed = left_failed(Some(&retries));
+            (next.clone(), RequestLimits { limits: Some(self.limits(timeout, Some(retries))), left_failed })
         });
-        let all = is_followed.then(|| self.limits(timeout, of_rule.map(at_least)));
-        TargetLimits { all, repeatable }
+        let left_failed = left_failed(of_rule.as_ref());
+        let limits = is_followed.then(|| self.limits(timeout, of_rule.map(at_least)));
+        TargetLimits { all: RequestLimits { limits, left_failed }, repeatable }
     }
 
     fn limits(&mut self, timeout: Option<Duration>, retries: Option<RetryPolicy>) -> Limits {

@@ -14,4 +14,4 @@ pub(crate) use host_policy::{Asked, HostPolicy, VersionHeader};
 pub(crate) use resolver::Resolver;
 pub(crate) use ring::Ring;
 pub(crate) use split::Split;
-pub(crate) use target::{Alternative, Target, TargetLimits, Version};
+pub(crate) use target::{Alternative, RequestLimits, Target, TargetLimits, Version};

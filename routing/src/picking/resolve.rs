@@ -6,7 +6,7 @@ use canary_config::{AbortStatus, FaultAbort, FaultDelay, Mode};
 
 use super::pick::Pick;
 use super::resolver::Resolver;
-use super::target::Version;
+use super::target::{RequestLimits, Version};
 use crate::acting::cors::Verdict;
 use crate::acting::{
     HeaderChange, HeaderChanges, HeaderSteps, LocalReply, Operation, header_change, local_reply, path,
@@ -135,6 +135,7 @@ impl<'t> Resolver<'t, '_> {
     #[inline]
     fn to_version(&self, pick: Pick<'t>, way: Way<'t>) -> Outcome<'t> {
         let destination = &pick.version.destination;
+        let RequestLimits { limits, left_failed } = pick.target.limits.of(self.input.head.method());
         Outcome::Forward(Forward {
             reason: pick.reason,
             port: destination.port.unwrap_or(self.port),
@@ -145,7 +146,8 @@ impl<'t> Resolver<'t, '_> {
             request_headers: way.request_headers,
             version_value: self.version_value(&pick),
             response_headers: way.response_headers,
-            limits: pick.target.limits.of(self.input.head.method()),
+            limits: limits.as_ref(),
+            left_failed: *left_failed,
             failover: way.failover,
             mirrors: way.mirrors,
             has_alternative: pick.has_alternative(),

@@ -7,7 +7,7 @@ use canary_config::{Fault, RetryNext};
 use super::host_policy::HostPolicy;
 use crate::acting::HeaderPolicy;
 use crate::destination::Destination;
-use crate::limits::Limits;
+use crate::limits::{LeftFailed, Limits};
 
 /// A destination of a rule.
 #[derive(Debug)]
@@ -27,17 +27,24 @@ pub(crate) struct Target {
 /// How long the requests of a target may take, and when they are tried again.
 #[derive(Debug, Default)]
 pub(crate) struct TargetLimits {
-    /// `None` in version mode.
-    pub(crate) all: Option<Limits>,
+    pub(crate) all: RequestLimits,
     /// In their place for requests that may be repeated on the next version: their methods.
-    pub(crate) repeatable: Option<(RetryNext, Limits)>,
+    pub(crate) repeatable: Option<(RetryNext, RequestLimits)>,
+}
+
+/// Those of a request.
+#[derive(Debug, Default)]
+pub(crate) struct RequestLimits {
+    /// `None` where the native route says them.
+    pub(crate) limits: Option<Limits>,
+    pub(crate) left_failed: LeftFailed,
 }
 
 impl TargetLimits {
     /// The limits of a request by its method.
-    pub(crate) fn of(&self, method: &[u8]) -> Option<&Limits> {
+    pub(crate) fn of(&self, method: &[u8]) -> &RequestLimits {
         let repeatable = self.repeatable.as_ref().filter(|(next, _)| next.repeats(method));
-        repeatable.map(|(_, limits)| limits).or(self.all.as_ref())
+        repeatable.map_or(&self.all, |(_, limits)| limits)
     }
 }
 

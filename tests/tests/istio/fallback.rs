@@ -2,6 +2,7 @@
 
 use e2e::{
     client::{Answer, Protocol, Request},
+    grpc,
     istio::{
         manifests,
         mesh::Mesh,
@@ -9,9 +10,9 @@ use e2e::{
         service::Service,
         world::{Manifest, SERVICE, VERSION_HEADER, World},
     },
-    load::{Kind, Load, Outcome, TOLD},
+    load::{ANSWERED_BY, Kind, Load, Outcome},
     prometheus::Samples,
-    upstream::{ECHO, TEST_ID},
+    upstream::{ECHO, ECHOED},
 };
 use serde_json::{Value, json};
 
@@ -64,7 +65,7 @@ pub(crate) async fn loses_nothing_in_mode_version(mesh: &Mesh) {
     }
 }
 
-/// Native routes to v2 lose every request, those of the filter none; v1 serves them, and client, upstream and metrics are told so.
+/// Native routes to v2 lose every request, those of the filter none; v1 serves them, and client, upstream and metrics get that version.
 async fn check(mesh: &Mesh, (namespace, kind, manifest, failover, protocol, lack): Row) {
     let mut service = Service::start(namespace, SERVICE, &["v1", "v2"]).await;
     service.protocol = protocol;
@@ -106,9 +107,11 @@ async fn check(mesh: &Mesh, (namespace, kind, manifest, failover, protocol, lack
     let until = |answer: &Answer| answer.status == 200;
     world.proxy.until(world.port(), "the failover of v2", &world.request("/"), until).await;
     let before = counts(&world).await;
+    // In mode version responses are those of the picked version's route.
+    let reports: &[&str] = if manifest == Manifest::EnvoyFilter { &[ANSWERED_BY, ECHOED] } else { &[ECHOED] };
     let mut served = 0;
     for (name, kind) in kinds(&world) {
-        let outcome = load(&world, &kind).await;
+        let outcome = load(&world, &kind.reporting(reports)).await;
         assert!(outcome.failures.is_empty(), "{row}, {name}: {:?}", outcome.failures.first());
         assert_eq!(outcome.served("v1"), REQUESTS, "{row}, {name}");
         served += REQUESTS;
@@ -119,12 +122,37 @@ async fn check(mesh: &Mesh, (namespace, kind, manifest, failover, protocol, lack
     })
     .await;
     assert_eq!(after, (before.0 + served, before.1 + served), "{row}: requests of v1, and from v2 to v1");
-    let answer = world.send(&world.request("/").header(TEST_ID, "told")).await;
-    assert_eq!((answer.status, answer.served_by.as_str()), (200, "v1"), "{row}");
-    let recorded = world.service.version("v1").recorded("told");
-    assert_eq!(recorded.len(), 1, "{row}");
-    assert_eq!(recorded[0].texts(VERSION_HEADER), ["v1"], "{row}");
     world.proxy.envoy.assert_no_crash();
+}
+
+/// v2 refuses: calls get the version that has answered in the header in which clients name one, other requests keep theirs.
+pub(crate) async fn version_headers_are_those_of_their_protocol(mesh: &Mesh) {
+    const HEADER: &str = "grpcsvc";
+    for (namespace, manifest) in
+        [("header-cluster", Manifest::EnvoyFilter), ("header-version", Manifest::TrafficExtension)]
+    {
+        let mut service = Service::start(namespace, SERVICE, &["v1", "v2"]).await;
+        service.protocol = "grpc";
+        let world = World::start_with(mesh, namespace, proxy::Kind::Gateway, service, json!({})).await;
+        let _log = world.proxy.envoy.show_log_on_panic();
+        let mut entry = world.service.entry(&["v1", "v2"]);
+        entry["spec"]["endpoints"][1]["ports"]["grpc"] = json!(REFUSING);
+        mesh.apply(&entry);
+        let mut document = world.falling_back(manifest, &rules(&world, manifest));
+        document["policies"][0]["versionHeader"] = json!({"name": HEADER, "protocols": ["grpc"]});
+        world.deploy(manifest, &document);
+        world.until_picked("v1", &world.request("/v1")).await;
+        let get = world.request("/").header(HEADER, "mine").header(ECHO, HEADER);
+        let served = |answer: &Answer| answer.status == 200;
+        world.proxy.until(world.port(), "the failover of v2", &get, served).await;
+        let answer = world.send(&get).await;
+        assert_eq!((answer.served_by.as_str(), answer.values(ECHOED)), ("v1", vec!["mine".to_owned()]), "{namespace}");
+        let address = world.proxy.port(world.port());
+        let mut client = grpc::Client::open(address, &world.service.host()).await.expect("a channel");
+        let called = client.unary(grpc::GET, &[(HEADER, "v2"), (ECHO, HEADER)]).await.expect("an answer");
+        let echoed: Vec<_> = called.metadata.get_all(ECHOED).iter().map(|value| value.as_bytes()).collect();
+        assert_eq!((called.messages, echoed), (vec!["v1".to_owned()], vec![&b"v1"[..]]), "{namespace}");
+    }
 }
 
 fn kinds(world: &World<'_>) -> Vec<(&'static str, Kind)> {
@@ -154,7 +182,7 @@ fn rules(world: &World<'_>, manifest: Manifest) -> Value {
     let mut split = world.split(&[("v1", 0), ("v2", 100)]);
     if manifest == Manifest::EnvoyFilter {
         for (place, version) in ["v1", "v2"].iter().enumerate() {
-            split[place]["headers"] = json!({"response": {"set": {TOLD: version}}});
+            split[place]["headers"] = json!({"response": {"set": {ANSWERED_BY: version}}});
         }
     }
     json!([

@@ -69,6 +69,7 @@ fn trials(runtime: &Handle, mesh: &Arc<Mesh>) -> Vec<Trial> {
         leaving::mode_version_the_wrong_way_round_tells_upstreams_a_wrong_version,
         fallback::loses_nothing_in_mode_cluster,
         fallback::loses_nothing_in_mode_version,
+        fallback::version_headers_are_those_of_their_protocol,
         grpc::clients_name_their_version,
         gateway_api::an_httproute_reads_what_the_plugin_picks,
         gateway_clusters::are_those_of_the_rules_too,

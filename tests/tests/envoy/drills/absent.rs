@@ -12,7 +12,9 @@ use e2e::{
 };
 use serde_json::{Value, json};
 
-use super::{assert_none_lost, assert_some_lost, kinds, native_split, start, start_native, telling, with_fallback};
+use super::{
+    REPORTS, assert_none_lost, assert_some_lost, kinds, native_split, reporting, start, start_native, with_fallback,
+};
 use crate::{
     Subject,
     documents::{all_to, document, split},
@@ -35,15 +37,15 @@ const PAUSE: Duration = Duration::from_millis(4);
 const PASSED_OVER: Duration = Duration::from_secs(5);
 
 fn to_v2() -> Value {
-    telling(&["v2", "v1"], &["v2", "v1"])
+    reporting(&["v2", "v1"], &["v2", "v1"])
 }
 
 fn get() -> Request {
     Request::new("reviews", "/reviews/1").header(ECHO, "x-canary-version")
 }
 
-async fn send(canary: &Canary, protocol: Protocol, requests: u64) -> Outcome {
-    Load::start(canary.address, protocol, &get(), CONNECTIONS, requests).finish().await
+async fn send(canary: &Canary, kind: &Kind, requests: u64) -> Outcome {
+    Load::of(canary.address, kind, CONNECTIONS, requests).finish().await
 }
 
 /// All requests for v2, whose cluster is as `extra` says, with failover clusters and with native routes alone.
@@ -59,10 +61,11 @@ async fn compare(subject: &Subject, row: &str, extra: &[Value]) {
     for protocol in PROTOCOLS {
         let row = format!("{row}, {protocol:?}");
         let requests = subject.share_of(BY_EACH);
-        let outcome = send(&canary, protocol, requests).await;
+        let kind = Kind::Http(protocol, get());
+        let outcome = send(&canary, &kind.clone().reporting(REPORTS), requests).await;
         assert_none_lost(&row, &outcome);
         assert_eq!(outcome.served("v1"), requests, "{row}");
-        let control = send(&native, protocol, CONTROL).await;
+        let control = send(&native, &kind, CONTROL).await;
         assert_some_lost(&row, &control);
         assert_eq!(control.refused(503), CONTROL, "{row}");
     }
@@ -86,12 +89,12 @@ struct Discovered<'p> {
 }
 
 impl<'p> Discovered<'p> {
-    async fn start(proxy: &'p Canary) -> Self {
+    async fn start(proxy: &'p Canary, reports: &'static [&'static str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let v2 = Upstream::start("v2").await;
         let resource = eds_resource(&cluster_name("v2"), &[v2.address()]);
         let endpoints = PushedFile::new(folder.path().join("eds.json"), &[resource]);
-        let load = |(_, kind): (_, Kind)| Load::paced(proxy.address, &kind, CONNECTIONS / 2, PAUSE);
+        let load = |(_, kind): (_, Kind)| Load::paced(proxy.address, &kind.reporting(reports), CONNECTIONS / 2, PAUSE);
         let world = Self { proxy, v2, endpoints, loads: Vec::new(), _folder: folder };
         world.add_cluster().await;
         Self { loads: kinds().map(load).into(), ..world }
@@ -150,7 +153,7 @@ impl<'p> Discovered<'p> {
 pub(crate) async fn comes_and_goes(subject: &Subject) {
     let canary = start(subject, &to_v2(), &["v1", NATIVE]).await;
     let _log = canary.envoy.show_log_on_panic();
-    let world = Discovered::start(&canary).await;
+    let world = Discovered::start(&canary, REPORTS).await;
     for _ in 0..CYCLES {
         world.lose_cluster_then_endpoints().await;
         world.set_endpoints(true).await;
@@ -162,7 +165,7 @@ pub(crate) async fn comes_and_goes(subject: &Subject) {
     }
 
     let native = start_native(subject, &native_split(&[("v2", 1)]), &["v1", NATIVE]).await;
-    let world = Discovered::start(&native).await;
+    let world = Discovered::start(&native, &[]).await;
     world.lose_cluster_then_endpoints().await;
     for ((name, _), outcome) in kinds().iter().zip(world.stop().await) {
         assert_some_lost(&format!("gone and back once, {name}"), &outcome);

@@ -1,4 +1,4 @@
-//! Versions that cannot serve, alone and in pairs, from the first request on: nothing is lost, and who has served is told.
+//! Versions that cannot serve, alone and in pairs, from the first request on: nothing is lost, and every report names the version that has answered.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -7,7 +7,7 @@ use e2e::{
     canary::{Backend, Canary, Delivery, NATIVE, cluster_name},
     client::{self, Protocol, Request},
     failover::Failover,
-    load::{Kind, Load, TOLD},
+    load::{ANSWERED_BY, Kind, Load},
     prometheus::Samples,
     upstream::{TEST_ID, Upstream},
     wait,
@@ -15,7 +15,7 @@ use e2e::{
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
 
-use super::{assert_none_lost, assert_some_lost, kinds, native_split, start_as, start_native, telling};
+use super::{REPORTS, assert_none_lost, assert_some_lost, kinds, native_split, reporting, start_as, start_native};
 use crate::{Subject, steering::PROTOCOLS};
 
 const HOST: &str = "reviews";
@@ -60,7 +60,7 @@ impl State {
 
 /// All to v3, and on to v2 and v1; each names itself in the response.
 pub(super) fn to_v3() -> Value {
-    telling(&["v3", "v2", "v1"], &["v2", "v1"])
+    reporting(&["v3", "v2", "v1"], &["v2", "v1"])
 }
 
 /// Every state of v3 before a v2 that is well, and every pair of states.
@@ -95,7 +95,8 @@ async fn drill(
         proxy.bring_clusters(&extra).await;
     }
     let requests = subject.share_of(REQUESTS).max(20);
-    let loads = kinds().map(|(name, kind)| (name, Load::of(canary.address, &kind, CONNECTIONS, requests)));
+    let loads =
+        kinds().map(|(name, kind)| (name, Load::of(canary.address, &kind.reporting(REPORTS), CONNECTIONS, requests)));
     let mut served = 0;
     for (name, load) in loads {
         let outcome = load.finish().await;
@@ -103,11 +104,11 @@ async fn drill(
         assert_eq!(outcome.served(serves), outcome.all(), "{row}, {name}: {:?}", outcome.served_by);
         served += outcome.all();
     }
-    assert_told(&canary, serves, row).await;
+    assert_reported(&canary, serves, row).await;
     let samples = wait::until(&format!("{row}: the counts"), async || {
         let samples = Samples::of(&canary.envoy).await;
-        let told = samples.sum("canary_requests_total", &[]);
-        (told == served + PROTOCOLS.len() as u64).then_some(samples)
+        let counted = samples.sum("canary_requests_total", &[]);
+        (counted == served + PROTOCOLS.len() as u64).then_some(samples)
     })
     .await;
     let all = served + PROTOCOLS.len() as u64;
@@ -116,20 +117,22 @@ async fn drill(
     assert_eq!(moved, all, "{row}: each was another's");
     let reason = if v3 == State::Refuses || v2 == Some(State::Refuses) { "failed" } else { "no-endpoints" };
     assert_eq!(samples.sum("canary_fallbacks_total", &[("reason", reason)]), all, "{row}: {reason}");
-    let (_, kind) = &kinds()[0];
-    assert_some_lost(row, &Load::of(native.address, kind, CONNECTIONS, 20).finish().await);
+    for (name, kind) in kinds() {
+        let row = format!("{row}, {name}");
+        assert_some_lost(&row, &Load::of(native.address, &kind, CONNECTIONS, 20).finish().await);
+    }
     canary.envoy.assert_no_crash();
 }
 
-/// Client, upstream and access log are told the same version, request by request.
-async fn assert_told(canary: &Canary, serves: &str, row: &str) {
+/// Client, upstream and access log get the same version.
+async fn assert_reported(canary: &Canary, serves: &str, row: &str) {
     for protocol in PROTOCOLS {
         let id = format!("{row}, {protocol:?}");
         let answer = client::send(canary.address, protocol, &Request::new(HOST, "/").header(TEST_ID, &id)).await;
         assert_eq!((answer.status, answer.served_by.as_str()), (200, serves), "{id}");
-        assert_eq!(answer.values(TOLD), [serves], "{id}: the operations on the response");
+        assert_eq!(answer.values(ANSWERED_BY), [serves], "{id}: the operations on the response");
         let seen = canary.upstream(serves).recorded(&id);
-        assert_eq!(seen[0].texts("x-canary-version"), [serves], "{id}: what the upstream is told");
+        assert_eq!(seen[0].texts("x-canary-version"), [serves], "{id}: what the upstream gets");
         let entry = canary.access_log(&id).await;
         assert_eq!(entry["canary"], format!("version={serves} reason=weight route=all"), "{id}: {entry}");
     }
@@ -167,8 +170,8 @@ pub(crate) async fn health_of_endpoints(subject: &Subject) {
             native.bring_clusters(&[with_health("v3", &endpoints)]).await;
             for (name, kind) in kinds() {
                 let row = format!("{row}, {name}");
-                let outcome =
-                    Load::of(canary.address, &kind, CONNECTIONS, subject.share_of(REQUESTS).max(20)).finish().await;
+                let (reports, requests) = (kind.clone().reporting(REPORTS), subject.share_of(REQUESTS).max(20));
+                let outcome = Load::of(canary.address, &reports, CONNECTIONS, requests).finish().await;
                 assert_none_lost(&row, &outcome);
                 assert_eq!(outcome.served(serves), outcome.all(), "{row}: {:?}", outcome.served_by);
                 if serves == "v2" {
@@ -176,7 +179,21 @@ pub(crate) async fn health_of_endpoints(subject: &Subject) {
                 }
             }
         }
+        if *failover == Failover::Aggregate {
+            spills_over_by_default(subject, &[down, well, down]).await;
+        }
     }
+}
+
+/// Without the `overprovisioning_factor` an aggregate cluster sends a share of the requests on.
+async fn spills_over_by_default(subject: &Subject, endpoints: &[(SocketAddr, &str)]) {
+    let canary = start_as(subject, Failover::Aggregate, &to_v3(), &["v1", "v2", NATIVE]).await;
+    let mut v3 = with_health("v3", endpoints);
+    v3["load_assignment"]["policy"] = json!({});
+    canary.bring_clusters(&[v3]).await;
+    let (_, get) = &kinds()[0];
+    let outcome = Load::of(canary.address, get, CONNECTIONS, 100).finish().await;
+    assert!(outcome.served("v3") > 0 && outcome.served("v2") > 0, "the control spills: {:?}", outcome.served_by);
 }
 
 /// An aggregate cluster asks each priority of a member once; a composite one goes on to the next member.
@@ -186,21 +203,25 @@ pub(crate) async fn a_try_for_each_priority(subject: &Subject) {
     let mut second = v3["load_assignment"]["endpoints"][0].clone();
     second["priority"] = json!(1);
     v3["load_assignment"]["endpoints"].as_array_mut().expect("endpoints").push(second);
-    for (failover, retries, status) in
-        [(Failover::Aggregate, 1, 503), (Failover::Aggregate, 2, 200), (Failover::Composite, 1, 200)]
-    {
+    let two = json!({"attempts": 2, "retryOn": "connect-failure,refused-stream,reset-before-request"});
+    for (failover, retries, status) in [
+        (Failover::Aggregate, Value::Null, 503),
+        (Failover::Aggregate, two, 200),
+        (Failover::Composite, Value::Null, 200),
+    ] {
         if !subject.all_failover().contains(&failover) {
             continue;
         }
-        let around = Surroundings::failing_over(failover, retries);
+        let around = Surroundings::failing_over(failover, 1);
         let backends = ["v2", NATIVE].map(Backend::of);
-        let document = telling(&["v3", "v2"], &["v2"]);
+        let mut document = reporting(&["v3", "v2"], &["v2"]);
+        document["virtualServices"][0]["spec"]["http"][0]["retries"] = retries.clone();
         let canary = Canary::start_in(&subject.binary, Delivery::Ecds, around, &document, &backends).await;
         canary.bring_clusters(&[v3.clone()]).await;
         for protocol in PROTOCOLS {
             let answer = client::send(canary.address, protocol, &Request::new(HOST, "/")).await;
             let served = if status == 200 { "v2" } else { "" };
-            assert_eq!((answer.status, answer.served_by.as_str()), (status, served), "{failover:?}, {retries} retries");
+            assert_eq!((answer.status, answer.served_by.as_str()), (status, served), "{failover:?}, retries {retries}");
         }
     }
 }

@@ -19,7 +19,7 @@ use e2e::{
 };
 use serde_json::json;
 
-use super::{assert_none_lost, assert_some_lost, native_split, start_as, start_native, telling};
+use super::{REPORTS, assert_none_lost, assert_some_lost, native_split, reporting, start_as, start_native};
 use crate::Subject;
 
 const CONNECTIONS: u64 = 4;
@@ -77,20 +77,22 @@ pub(crate) async fn costs_nothing_that_may_be_repeated(subject: &Subject) {
 }
 
 async fn drill(subject: &Subject, failover: Failover) {
-    let mut document = telling(&["v2", "v1"], &["v2", "v1"]);
+    let mut document = reporting(&["v2", "v1"], &["v2", "v1"]);
     document["policies"][0]["retryNext"] = json!({"on": ["reset"]});
     let canary = start_as(subject, failover, &document, &["v1", NATIVE]).await;
     let native = start_native(subject, &native_split(&[("v2", 1)]), &["v1", NATIVE]).await;
     let _log = canary.envoy.show_log_on_panic();
     let times = if subject.is_last { scale::pick(3, 10) } else { scale::pick(1, 10) };
     for time in 1..=times {
-        for (arm, proxy) in [("", &canary), (" (control)", &native)] {
+        for (arm, proxy, reports) in [("", &canary, REPORTS), (" (control)", &native, &[])] {
             let v2 = Process::start("v2");
             proxy.add_clusters(&[cluster(&cluster_name("v2"), v2.address)]);
             proxy.envoy.wait_for_endpoints(&cluster_name("v2"), Some(1)).await;
             let loads: Vec<_> = kinds()
                 .into_iter()
-                .map(|(name, kind, repeats)| (name, Load::paced(proxy.address, &kind, CONNECTIONS, PAUSE), repeats))
+                .map(|(name, kind, repeats)| {
+                    (name, Load::paced(proxy.address, &kind.reporting(reports), CONNECTIONS, PAUSE), repeats)
+                })
                 .collect();
             for (_, load, _) in &loads {
                 load.until("v2 serves", |outcome| outcome.served("v2") >= ENOUGH).await;

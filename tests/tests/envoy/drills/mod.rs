@@ -18,9 +18,9 @@ use e2e::{
     canary::{Backend, Canary, Delivery, cluster_name},
     client::{Protocol, Request},
     failover::Failover,
-    load::{Kind, Outcome, TOLD},
+    load::{ANSWERED_BY, Kind, Outcome},
     prometheus::Samples,
-    upstream::ECHO,
+    upstream::{ECHO, ECHOED},
 };
 use serde_json::{Value, json};
 
@@ -72,16 +72,19 @@ pub(crate) fn with_fallback(mut document: Value, fallback: &[&str]) -> Value {
 }
 
 /// All to the first of these versions, and on by this order; each names itself in the response.
-fn telling(versions: &[&str], fallback: &[&str]) -> Value {
+fn reporting(versions: &[&str], fallback: &[&str]) -> Value {
     let to = |(place, version): (usize, &&str)| {
         json!({"destination": {"host": "reviews", "subset": version}, "weight": if place == 0 { 100 } else { 0 },
-               "headers": {"response": {"set": {TOLD: version}}}})
+               "headers": {"response": {"set": {ANSWERED_BY: version}}}})
     };
     let targets: Vec<Value> = versions.iter().enumerate().map(to).collect();
     with_fallback(document(&[("reviews", json!([{"name": "all", "route": targets}]))]), fallback)
 }
 
-/// Requests of every protocol, with and without a body; their upstreams send back which version they were told to be.
+/// The headers in which the answers to [`kinds`] under [`reporting`] name a version: the response's, and what the upstream got.
+const REPORTS: &[&str] = &[ANSWERED_BY, ECHOED];
+
+/// Requests of every protocol, with and without a body, whose upstreams send back the version that they got.
 fn kinds() -> [(&'static str, Kind); 4] {
     let get = || Request::new("reviews", "/").header(ECHO, "x-canary-version");
     [

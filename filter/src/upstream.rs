@@ -1,4 +1,4 @@
-//! The version of the endpoint to which a request's last try has gone, as the endpoint's metadata says.
+//! Where the router has sent the stream's request: the cluster, the endpoint and its version, and with which try.
 
 use canary_routing::Destination;
 
@@ -10,6 +10,27 @@ const VERSION: &str = "xds\0upstream_host_metadata\0filter_metadata\0canary\0ver
 const WORKLOAD: &str = "xds\0upstream_host_metadata\0filter_metadata\0istio\0workload";
 /// The place of the revision in it.
 const REVISION: usize = 3;
+const CLUSTER_NAME: &str = "xds\0cluster_name";
+const ADDRESS: &str = "upstream\0address";
+const ATTEMPTS: &str = "upstream\0request_attempt_count";
+
+/// Whether an endpoint and a connection to it have been found.
+pub(crate) fn has_endpoint(host: &impl Host) -> Result<bool, HostError> {
+    Ok(host.property(ADDRESS)?.is_some())
+}
+
+/// Whether the route's cluster is this one or this failover cluster; `None` where there is no cluster. Native routes may send a
+/// request elsewhere.
+pub(crate) fn is_in(host: &impl Host, cluster: &str, failover: Option<&str>) -> Result<Option<bool>, HostError> {
+    let Some(name) = host.property(CLUSTER_NAME)? else { return Ok(None) };
+    Ok(Some([Some(cluster), failover].into_iter().flatten().any(|cluster| name == cluster.as_bytes())))
+}
+
+/// How often the router has tried, 1 where it does not say.
+pub(crate) fn attempts(host: &impl Host) -> Result<u64, HostError> {
+    let attempts = host.property(ATTEMPTS)?.and_then(|count| count.try_into().ok());
+    Ok(attempts.map_or(1, u64::from_le_bytes))
+}
 
 /// What an endpoint's metadata says of its version.
 pub(crate) enum EndpointVersion {
