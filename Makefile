@@ -91,7 +91,7 @@ test-board: build ## Test the board's page in a headless Chromium (CHROMIUM=/pat
 	@test -n "$$ENVOY" || $(PYTHON) scripts/get-envoy $(ENVOY_VERSION) >/dev/null
 	CHROMIUM="$(CHROMIUM)" ENVOY_VERSIONS=$(ENVOY_VERSION) $(CARGO) test --locked $(E2E) --test board -- page::
 
-board-picture: build ## Take the README's picture of the board anew, docs/board.png (CHROMIUM=/path; a minute of traffic)
+board-picture: build ## Take the picture of the board in docs/reference/cli.md anew, docs/board.png (CHROMIUM=/path; a minute of traffic)
 	@test -n "$(CHROMIUM)" || { echo "make: no Chromium found: install one, or set CHROMIUM=/path" >&2; exit 1; }
 	@test -n "$$ENVOY" || $(PYTHON) scripts/get-envoy $(ENVOY_VERSION) >/dev/null
 	BOARD_PICTURE="$(CURDIR)/docs/board.png" CHROMIUM="$(CHROMIUM)" ENVOY_VERSIONS=$(ENVOY_VERSION) \

@@ -20,7 +20,10 @@ pub(crate) struct EnvoyFlags {
     /// The configuration file, YAML or JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
-    /// Port of the listener on 127.0.0.1; 0 takes a free one
+    /// Address that the listener binds to; 0.0.0.0 is every address of this machine. The admin interface stays on 127.0.0.1
+    #[arg(long, value_name = "ADDRESS", default_value_t = Ipv4Addr::LOCALHOST)]
+    listen: Ipv4Addr,
+    /// Port of the listener on that address, by default 127.0.0.1; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 10000)]
     port: u16,
     /// Port of Envoy's admin interface on 127.0.0.1; 0 takes a free one
@@ -53,6 +56,11 @@ impl EnvoyFlags {
         if self.port == self.admin_port && self.port != 0 {
             return Err(format!("--port and --admin-port are both {}", self.port));
         }
-        Ok(Ports { address: Ipv4Addr::LOCALHOST, listener: self.port, admin: self.admin_port })
+        Ok(Ports {
+            address: self.listen,
+            listener: self.port,
+            admin_address: Ipv4Addr::LOCALHOST,
+            admin: self.admin_port,
+        })
     }
 }

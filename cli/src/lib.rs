@@ -1,8 +1,10 @@
 //! canaryctl, the command-line tool of canary-filter, as a library: one module for each subcommand.
 
 pub mod address;
+pub mod attached;
 pub mod board;
 mod bootstrap;
+pub mod completions;
 mod console;
 mod documents;
 pub mod echo;

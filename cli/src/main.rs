@@ -4,12 +4,12 @@ use std::process::ExitCode;
 
 #[cfg(feature = "registry")]
 use canaryctl::oci::{pull, push};
-use canaryctl::{board, echo, explain, probe, render, run, schema, validate};
-use clap::{Parser, Subcommand};
+use canaryctl::{attached, board, completions, echo, explain, probe, render, run, schema, validate};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
-/// Canary releases in a stock Envoy: check a configuration, try it on a desk
+/// Canary releases in a stock Envoy: check a configuration, explain it, run it, deploy it
 #[derive(Debug, Parser)]
-#[command(name = "canaryctl", version)]
+#[command(name = "canaryctl", version = env!("CANARYCTL_VERSION"))]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -41,6 +41,13 @@ enum Command {
     Pull(pull::Args),
     /// Print the JSON Schema of the configuration, for editors
     Schema(schema::Args),
+    /// Print the completions of a shell
+    ///
+    /// For bash: `canaryctl completions bash > /etc/bash_completion.d/canaryctl`
+    Completions(completions::Args),
+    /// Run a program that ends with this process's parent
+    #[command(hide = true)]
+    Attached(attached::Args),
 }
 
 fn main() -> ExitCode {
@@ -58,5 +65,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "registry")]
         Command::Pull(args) => args.run(),
         Command::Schema(args) => args.run(),
+        Command::Completions(args) => args.run(&mut Cli::command()),
+        Command::Attached(args) => args.run(),
     }
 }

@@ -1,4 +1,4 @@
-//! The README's program for buckets, run by python3, against the filter's own decisions.
+//! The documented program for buckets, run by python3, against the filter's own decisions.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
 
 use std::{
@@ -15,12 +15,12 @@ use serde_json::json;
 /// As in the program's last lines.
 const SALT: &str = "reviews-2026-11";
 
-/// The only Python of the README.
+/// The only Python of `docs/reference/sticky.md`.
 fn program() -> String {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
-    let mut programs = readme.split("```python\n").skip(1);
-    let program = programs.next().expect("the README has a program").split("```").next().unwrap().to_owned();
-    assert_eq!(programs.count(), 0, "the README has one program");
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/sticky.md")).unwrap();
+    let mut programs = page.split("```python\n").skip(1);
+    let program = programs.next().expect("the page has a program").split("```").next().unwrap().to_owned();
+    assert_eq!(programs.count(), 0, "the page has one program");
     program
 }
 
@@ -35,7 +35,7 @@ fn keys() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn the_program_of_the_readme_computes_the_same_buckets_and_versions() {
+fn the_documented_program_computes_the_same_buckets_and_versions() {
     let weights = [("v1", 70), ("v2", 10), ("v3", 20)];
     let route =
         weights.map(|(subset, weight)| json!({"destination": {"host": "reviews", "subset": subset}, "weight": weight}));

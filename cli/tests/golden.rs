@@ -250,3 +250,51 @@ fn virtual_services_for_version_mode_are_printed_whole() {
         assert!(problems.contains(error), "{name}: {problems}");
     }
 }
+
+#[test]
+fn an_exported_object_is_printed_without_what_the_api_server_has_written() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tests/data/exported.yaml");
+    let (code, found, problems) = canaryctl(&["render", "virtualservice", "--config", file.to_str().unwrap()]);
+    assert_eq!(code, 0, "{problems}");
+    assert!(found.contains("name: reviews\n"), "{found}");
+    for written in ["uid", "resourceVersion", "creationTimestamp", "generation", "annotations", "status"] {
+        assert!(!found.contains(written), "{written} is left out:\n{found}");
+    }
+}
+
+#[test]
+fn a_file_for_ecds_holds_the_document() {
+    let args = ["render", "ecds", "--config", "rules.yaml", "--wasm", "/etc/canary.wasm", "--output"];
+    let config = |text: &str| -> Value { serde_saphyr::from_str(text).unwrap() };
+    for format in ["yaml", "json"] {
+        let (code, found, problems) = canaryctl(&[&args[..], &[format]].concat());
+        assert_eq!(code, 0, "{format}: {problems}");
+        let file = config(&found);
+        let filter = file.pointer("/resources/0/typed_config/config").unwrap();
+        assert_eq!(filter.pointer("/vm_config/code/local/filename").unwrap(), "/etc/canary.wasm", "{format}");
+        let document = filter.pointer("/configuration/value").and_then(Value::as_str).unwrap();
+        assert!(document.contains("\"virtualServices\""), "{format}: {document}");
+        assert_eq!(serde_json::from_str::<Value>(document).unwrap(), config(document), "{format}");
+    }
+    let (code, found, problems) = canaryctl(&["render", "ecds", "--config", "wrong.yaml", "--wasm", "x.wasm"]);
+    assert_eq!((code, found.as_str()), (1, ""), "{problems}");
+    assert!(problems.contains("wrong.yaml: /virtualServices/0/http/2/timeouts: unknown field"), "{problems}");
+}
+
+#[test]
+fn shells_complete_every_command() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let (code, found, problems) = canaryctl(&["completions", shell]);
+        assert_eq!(code, 0, "{shell}: {problems}");
+        assert!(["validate", "trafficextension"].iter().all(|name| found.contains(name)), "{shell}");
+    }
+}
+
+#[test]
+fn the_version_names_its_commit() {
+    let (code, found, _) = canaryctl(&["--version"]);
+    let version = concat!("canaryctl ", env!("CARGO_PKG_VERSION"));
+    assert!(code == 0 && found.starts_with(version), "{found}");
+    let has_git = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.git").exists();
+    assert_eq!(found.trim().ends_with(')'), has_git, "{found}");
+}

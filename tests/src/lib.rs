@@ -13,7 +13,7 @@
 //! - [`upstream`] (obeying [`directives`]), [`client`], [`load`]: the two ends of a request, and many requests
 //! - [`grpc`]: the two ends of a gRPC call
 //! - [`istio`]: a control plane of Istio without a cluster, and proxies that its agent runs
-//! - [`readme`]: the README's parts, and its commands carried out
+//! - [`pages`]: the parts of the documentation, and its commands carried out
 //! - [`registry`]: where images are pushed to and pulled from
 //! - [`scale`]: how much of everything; [`ports`]: where to listen
 //! - [`proportion`]: what may be said of a share after so many requests
@@ -38,11 +38,11 @@ pub mod grpc;
 pub mod host_calls;
 pub mod istio;
 pub mod load;
+pub mod pages;
 pub mod ports;
 pub mod prometheus;
 pub mod proportion;
 pub mod pushed;
-pub mod readme;
 pub mod registry;
 pub mod scale;
 pub mod statistics;

@@ -125,7 +125,7 @@ pub(crate) enum Source<'a> {
 /// The whole bootstrap.
 pub(crate) fn bootstrap(ports: Ports, plan: &Plan, wasm: &Path, native: &HostPort, source: Source<'_>) -> Value {
     let node = json!({"id": "canaryctl", "cluster": "canaryctl"});
-    let admin = json!({"address": socket_address(ports.address, ports.admin)});
+    let admin = json!({"address": socket_address(ports.admin_address, ports.admin)});
     let native = cluster(NATIVE_CLUSTER, native, &TrafficPolicy::default(), None);
     let listener = |canary, routes| listener::listener(ports, &plan.native, canary, routes);
     match source {

@@ -4,11 +4,14 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
 
-/// Where Envoy listens: its address, and the ports there; 0 takes a free one.
+/// Where Envoy listens; port 0 takes a free one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ports {
+    /// Address and port of the listener.
     pub(crate) address: Ipv4Addr,
     pub(crate) listener: u16,
+    /// Address and port of the admin interface, which asks nobody for a password.
+    pub(crate) admin_address: Ipv4Addr,
     pub(crate) admin: u16,
 }
 

@@ -2,9 +2,9 @@
 
 use std::{fmt::Write as _, path::Path};
 
-use clap::ValueEnum;
 use serde_json::Value;
 
+use super::format::Format;
 use crate::{
     address::HostPort,
     bootstrap::{self, Failover, NATIVE_CLUSTER, Plan, Ports, Serving, Source, Upstream},
@@ -20,12 +20,6 @@ pub(super) struct BootstrapArgs {
     /// The format to print; the commands go to standard error with json
     #[arg(long, value_enum, default_value_t = Format::Yaml)]
     output: Format,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Yaml,
-    Json,
 }
 
 impl BootstrapArgs {
@@ -125,6 +119,10 @@ mod tests {
     use super::*;
     use crate::documents::Document;
 
+    fn ports_of(listener: u16, admin: u16) -> Ports {
+        Ports { address: Ipv4Addr::LOCALHOST, listener, admin_address: Ipv4Addr::LOCALHOST, admin }
+    }
+
     fn plan(directory: &Path) -> Plan {
         let document = json!({
             "virtualServices": [{"hosts": ["reviews"], "http": [{"route": [
@@ -145,7 +143,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let plan = plan(directory.path());
         let upstreams = ["reviews/v2=127.0.0.1:7000".parse().unwrap(), "reviews/v3=none".parse().unwrap()];
-        let ports = Ports { address: Ipv4Addr::LOCALHOST, listener: 10000, admin: 10001 };
+        let ports = ports_of(10000, 10001);
         let rendering = Rendering::of(&plan, ports, Path::new("/etc/canary.wasm"), &upstreams).unwrap();
         let commands: Vec<_> = rendering.stands.iter().map(Stand::command).collect();
         assert_eq!(
@@ -201,7 +199,7 @@ mod tests {
     fn yaml_says_the_same_as_json() {
         let directory = tempfile::tempdir().unwrap();
         let plan = plan(directory.path());
-        let ports = Ports { address: Ipv4Addr::LOCALHOST, listener: 10000, admin: 9901 };
+        let ports = ports_of(10000, 9901);
         let rendering = Rendering::of(&plan, ports, Path::new("/etc/canary.wasm"), &[]).unwrap();
         let text = yaml(&["canaryctl echo".to_owned(), "envoy -c FILE".to_owned()], &rendering.bootstrap).unwrap();
         assert!(text.starts_with("# canaryctl echo\n# envoy -c FILE\n"), "{text}");
@@ -213,7 +211,7 @@ mod tests {
     #[test]
     fn ports_run_out_with_an_error() {
         let directory = tempfile::tempdir().unwrap();
-        let ports = Ports { address: Ipv4Addr::LOCALHOST, listener: u16::MAX, admin: 9901 };
+        let ports = ports_of(u16::MAX, 9901);
         let outcome = Rendering::of(&plan(directory.path()), ports, Path::new("x"), &[]);
         assert!(outcome.unwrap_err().contains("no ports left"));
     }

@@ -3,8 +3,10 @@
 mod advice;
 mod annotations;
 mod bootstrap;
+mod ecds;
 mod envoy_filter;
 mod failover;
+mod format;
 mod kind;
 mod manifest;
 mod net;
@@ -18,7 +20,9 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use self::{bootstrap::BootstrapArgs, kind::Kind, plugin::PluginArgs, virtual_services::VirtualServiceArgs};
+use self::{
+    bootstrap::BootstrapArgs, ecds::EcdsArgs, kind::Kind, plugin::PluginArgs, virtual_services::VirtualServiceArgs,
+};
 use crate::console;
 
 /// The flags of `canaryctl render`.
@@ -35,6 +39,10 @@ enum What {
     /// Clusters and filter configuration stand in the bootstrap itself. A version without --upstream is expected on a
     /// port after --port; the comments on top are the commands that start echo servers there, and Envoy.
     Bootstrap(BootstrapArgs),
+    /// The filter with a configuration, as an Envoy with ECDS reads it from a file
+    ///
+    /// Write it beside the file that Envoy reads, and rename it: Envoy does not notice files that are written in place.
+    Ecds(EcdsArgs),
     /// The VirtualServices that carry out a configuration's rules in mode version, for `kubectl apply`
     ///
     /// Before each rule with destinations stands one for each of its subsets: the rule's own match and the version header
@@ -69,6 +77,7 @@ impl Args {
     pub fn run(self) -> ExitCode {
         let printed = match self.what {
             What::Bootstrap(bootstrap) => bootstrap.print(),
+            What::Ecds(ecds) => ecds.print(),
             What::VirtualService(virtual_services) => virtual_services.print(),
             What::WasmPlugin(plugin) => wasm::print(Kind::WasmPlugin, *plugin),
             What::EnvoyFilter(plugin) => envoy_filter::print(*plugin),

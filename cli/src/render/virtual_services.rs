@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use canary_config::{Config, Headers, HttpRoute, HttpRouteDestination, Mode, VirtualService};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     manifest::Manifest,
@@ -88,11 +88,29 @@ pub(super) fn objects(document: &Value, config: &Config) -> Result<Vec<Value>, V
     if refusals.is_empty() { Ok(objects) } else { Err(refusals) }
 }
 
+/// What of an object's metadata somebody applies: the API server has written the rest.
+fn to_apply(metadata: &Value) -> Value {
+    const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+    let mut kept = Map::new();
+    for name in ["name", "namespace", "labels", "annotations"] {
+        if let Some(value) = metadata.get(name) {
+            kept.insert(name.to_owned(), value.clone());
+        }
+    }
+    if let Some(annotations) = kept.get_mut("annotations").and_then(Value::as_object_mut) {
+        annotations.remove(LAST_APPLIED);
+        if annotations.is_empty() {
+            kept.remove("annotations");
+        }
+    }
+    Value::Object(kept)
+}
+
 /// The object's own metadata; a bare spec gets a name after its first host.
 fn metadata(document: &Value, service: &VirtualService, before: &[Value]) -> Value {
     let object = service.at.strip_suffix("/spec").unwrap_or_default();
     if let Some(metadata) = document.pointer(&format!("{object}/metadata")).filter(|_| !object.is_empty()) {
-        return metadata.clone();
+        return to_apply(metadata);
     }
     let host = service.hosts.first().map_or("", String::as_str);
     let label = host.trim_start_matches("*.").split('.').next().unwrap_or_default();

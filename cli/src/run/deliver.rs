@@ -80,7 +80,8 @@ impl Args {
         let mut rollout = rollout.elsewhere(site.clone(), readiness.clone(), milliseconds_of_the_clock());
         rollout.find(&Admin::new(self.admin.clone())).await;
         rollout.prepare(&plan).await.map_err(|failure| in_directory(&self.files, failure))?;
-        let ports = Ports { address: self.listen, listener: self.port, admin: self.admin.port() };
+        let (address, admin) = (self.listen, self.admin.port());
+        let ports = Ports { address, listener: self.port, admin_address: address, admin };
         write_bootstrap(&files, ports, &plan, &self.wasm, &self.here)?;
         // Whoever gets an answer from this server knows that the files are there.
         let _native = Stand::start(&site, self.here.port(), NATIVE_CLUSTER, "default")

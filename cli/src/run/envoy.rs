@@ -45,7 +45,10 @@ pub(super) struct Envoy {
 impl Envoy {
     /// Starts the process, and shows what it writes from now on.
     pub(super) fn start(launch: &Launch<'_>) -> io::Result<Self> {
-        let mut child = Command::new(launch.binary)
+        // By a process that becomes Envoy and ends with this one, however this one ends.
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["attached", "--parent", &std::process::id().to_string(), "--"])
+            .arg(launch.binary)
             .arg("--config-path")
             .arg(launch.bootstrap)
             .arg("--admin-address-path")

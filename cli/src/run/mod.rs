@@ -68,8 +68,8 @@ async fn run(args: Args) -> Result<ExitCode, String> {
     let failover = flags.failover.unwrap_or_else(|| Failover::of_version(&version));
     let Some(plan) = load(&flags.config, failover) else { return Ok(ExitCode::FAILURE) };
     bootstrap::check_upstreams(&plan.versions, &flags.upstream)?;
-    check_free("--port", ports.listener)?;
-    check_free("--admin-port", ports.admin)?;
+    check_free("--port", ports.address, ports.listener)?;
+    check_free("--admin-port", ports.admin_address, ports.admin)?;
     let board = if no_board { None } else { Some(board::listen(board_port).await?) };
     let stop = runtime::termination().map_err(|error| format!("cannot wait for signals: {error}"))?;
     let files = Files::create().map_err(|error| format!("no temporary directory: {error}"))?;
@@ -116,10 +116,10 @@ fn load(file: &Path, failover: Failover) -> Option<Plan> {
 }
 
 /// An early word; Envoy itself would only say that it cannot bind.
-fn check_free(flag: &str, port: u16) -> Result<(), String> {
-    std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(drop).map_err(|error| {
+fn check_free(flag: &str, address: Ipv4Addr, port: u16) -> Result<(), String> {
+    std::net::TcpListener::bind((address, port)).map(drop).map_err(|error| {
         format!(
-            "{flag} {port}: 127.0.0.1:{port} cannot be listened on: {error}; choose another port, or 0 for a free one"
+            "{flag} {port}: {address}:{port} cannot be listened on: {error}; choose another port, or 0 for a free one"
         )
     })
 }

@@ -3,7 +3,7 @@
 //! A user's bucket is a point of the ring, and the versions are arcs of it. The default is in the middle. The first canary grows
 //! from the beginning, the second from the end, so whoever grows takes points from the default alone. A third canary lies
 //! between the first and the default, a fourth between the second and the default, and so on: who grows moves those that
-//! lie between it and the default. That some must move is a fact of arithmetic, see the README.
+//! lie between it and the default. That some must move is a fact of arithmetic, see `docs/reference/sticky.md`.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! What a user is known by, the bucket that follows from it, and the cookie for those who are not known by anything.
 //!
-//! The bucket is published (README): XXH64, seed 0, over the salt, a zero byte and the key.
+//! The bucket is published (`docs/reference/sticky.md`): XXH64, seed 0, over the salt, a zero byte and the key.
 
 use std::borrow::Cow;
 use std::hash::Hasher;

@@ -18,7 +18,6 @@ pub const RESULTS: &str = "docs/benchmarks/results.json";
 const TABLES: &str = "docs/benchmarks/README.md";
 const CHART: &str = "docs/benchmarks/chart.svg";
 const PARTS: &str = "docs/where-the-time-goes.md";
-const README: &str = "README.md";
 
 /// Files by path, with their whole content: those that are made from results, and those that a part of is.
 ///
@@ -36,7 +35,6 @@ pub fn written(results: &Results, budget: &Budget, read: impl Fn(&Path) -> Strin
         (TABLES, tables(results, &targets)),
         (CHART, chart::svg(results).unwrap_or_else(|error| panic!("{error}"))),
         put(PARTS, "parts", &parts(results)),
-        put(README, "targets", &targets),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! The README's picture of the board: a minute of a canary's life.
+//! The picture of the board in the documents: a minute of a canary's life.
 
 use std::{
     env, fs,

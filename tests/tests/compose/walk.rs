@@ -1,10 +1,10 @@
-//! The README's walk-through, carried out.
+//! The quickstart with Docker, carried out.
 
 use std::fs;
 
 use e2e::{
     binaries::workspace,
-    readme::{self, walk},
+    pages::{COMPOSE, Page, walk},
 };
 
 use crate::project::{Project, RULES};
@@ -18,7 +18,7 @@ pub(crate) async fn every_command_has_the_output_that_is_shown(project: &Project
     project.take(&Project::shipped_rules()).await;
     let shipped = fs::read_to_string(workspace().join(RULES).join("canary.yaml")).expect("the shipped rules");
     project.write_rules(&shipped);
-    let steps = readme::steps_of(readme::NEEDS_DOCKER);
+    let steps = Page::read(COMPOSE).steps();
     assert_eq!(steps.first().map(|step| step.command.as_str()), Some(IMAGES), "the walk begins with the images");
     assert_eq!(steps.last().map(|step| step.command.as_str()), Some(DOWN), "the walk ends with nothing left");
     for step in steps.iter().skip(1) {

@@ -1,4 +1,4 @@
-//! The README's way from pull to canary, carried out.
+//! The page that brings the filter to Istio, carried out.
 
 use std::fs;
 
@@ -12,14 +12,14 @@ use e2e::{
         mesh::Mesh,
         proxy::{GATEWAY_PORT, Identity, Kind, Proxy},
     },
-    readme::{self, document::Step, walk},
+    pages::{ISTIO, ISTIO_SECTIONS, Page, document::Step, walk},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::manifests::IMAGE;
 
-/// Where the README takes things to be.
+/// Where the page takes things to be.
 const NAMESPACE: &str = "default";
 const GATEWAY: &str = "bookinfo-gateway";
 const DEPLOYMENT: &str = "istio-ingressgateway";
@@ -28,8 +28,9 @@ const VERSIONS: [&str; 3] = ["v1", "v2", "v3"];
 pub(crate) async fn every_command_has_the_output_that_is_shown(mesh: &Mesh) {
     let _ingress = mesh.ingress.lock().await;
     let reader = Reader::start(mesh).await;
-    for section in readme::NEEDS_ISTIO {
-        let steps = readme::steps_of(section);
+    let page = Page::read(ISTIO);
+    for section in ISTIO_SECTIONS {
+        let steps = page.steps_of(section);
         assert!(!steps.is_empty(), "{section} has commands");
         for step in &steps {
             reader.carry_out(step).await;
@@ -38,7 +39,7 @@ pub(crate) async fn every_command_has_the_output_that_is_shown(mesh: &Mesh) {
     reader.gateway.envoy.assert_no_crash();
 }
 
-/// Somebody with Bookinfo's reviews, an ingress gateway and the README.
+/// Somebody with Bookinfo's reviews, an ingress gateway and the page.
 struct Reader<'m> {
     mesh: &'m Mesh,
     gateway: Proxy,

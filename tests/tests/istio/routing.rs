@@ -21,7 +21,7 @@ const USERS: usize = 100;
 const COPIED: usize = 20;
 /// What a delay of 300 ms takes at least: Envoy's own timers know the time at which the loop woke up.
 const DELAY: Duration = Duration::from_millis(290);
-/// The versions of user-0 to user-99 at 80 to 20 without a salt, by the program in the README.
+/// The versions of user-0 to user-99 at 80 to 20 without a salt, by the documented program.
 const STICKY: &str =
     "1111111121111111111111111111121121121111211121211122111211121111111111111111221111111111212111111121";
 
@@ -110,7 +110,7 @@ async fn by_weight(world: &World<'_>) {
     assert_eq!(outcome.served("v3"), 0);
 }
 
-/// The same user has the same version, by what the README says of the bucket: in whichever proxy, by whichever manifest.
+/// The same user has the same version, by what the documents say of the bucket: in whichever proxy, by whichever manifest.
 async fn by_user(world: &World<'_>) {
     let mut versions = Vec::new();
     for _ in 0..2 {

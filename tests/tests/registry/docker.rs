@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use e2e::{readme::document::Step, registry::Registry};
+use e2e::{pages::document::Step, registry::Registry};
 
 use crate::{
     tool::{self, Tool, image},
@@ -14,11 +14,11 @@ pub(crate) fn answers() -> bool {
     succeeds(&["version"])
 }
 
-/// As the README has them, with a registry that Docker takes without HTTPS since it is on this machine.
+/// As the page has them, with a registry that Docker takes without HTTPS since it is on this machine.
 pub(crate) fn the_commands_make_an_image_that_istio_takes() {
     let (registry, tool) = (Registry::start(), Tool::new());
     let steps = walk::steps(true);
-    assert_eq!(steps.len(), 2, "the README says how to build and push with Docker: {steps:?}");
+    assert_eq!(steps.len(), 2, "the page says how to build and push with Docker: {steps:?}");
     for step in &steps {
         walk::carry_out(&for_this_docker(step), step, registry.address());
     }

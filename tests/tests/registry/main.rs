@@ -1,4 +1,4 @@
-//! `canaryctl push` and `pull` against a real registry, one of its own for each trial, and the README's section about the image.
+//! `canaryctl push` and `pull` against a real registry, one of its own for each trial, and the page about the image.
 //!
 //! Needs docker-registry: `make test-registry`. The trials in which Docker builds and pushes are left out where it does not answer.
 

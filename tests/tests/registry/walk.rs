@@ -1,24 +1,24 @@
-//! The README's section about the image, carried out with another registry than the one that it names.
+//! The page about the image, carried out with another registry than the one that it names.
 
 use std::{net::SocketAddr, time::Duration};
 
 use e2e::{
     binaries,
-    readme::{self, document::Step, process::Process, walk::assert_matches},
+    pages::{IMAGE, Page, document::Step, process::Process, walk::assert_matches},
 };
 
 use crate::{https::Secure, tool::Tool};
 
-/// The registry of the README.
+/// The registry of the page.
 const REGISTRY: &str = "registry.example.com";
-/// What the README calls canaryctl.
+/// What the page calls canaryctl.
 const CANARYCTL: &str = "target/debug/canaryctl";
 /// How long `make push` may say nothing while it builds what is not up to date.
 const LONGEST_BUILD: Duration = Duration::from_secs(180);
 
 /// The commands with Docker, or the others.
 pub(crate) fn steps(with_docker: bool) -> Vec<Step> {
-    let steps = readme::steps_of(readme::NEEDS_REGISTRY);
+    let steps = Page::read(IMAGE).steps();
     steps.into_iter().filter(|step| step.command.starts_with("docker ") == with_docker).collect()
 }
 
@@ -26,7 +26,7 @@ pub(crate) fn every_command_has_the_output_that_is_shown() {
     let (secure, tool) = (Secure::start(), Tool::new());
     let steps = steps(false);
     for part in ["make push ", "canaryctl pull "] {
-        assert!(steps.iter().any(|step| step.command.contains(part)), "the README does not say `{part}`");
+        assert!(steps.iter().any(|step| step.command.contains(part)), "the page does not say `{part}`");
     }
     let docker = tool.path(".docker");
     let surroundings = format!(
@@ -40,7 +40,7 @@ pub(crate) fn every_command_has_the_output_that_is_shown() {
     }
 }
 
-/// Runs a command against this registry; its output has to be as the README shows it.
+/// Runs a command against this registry; its output has to be as the page shows it.
 pub(crate) fn carry_out(command: &str, step: &Step, registry: SocketAddr) {
     let registry = registry.to_string();
     let mut process = Process::start(&command.replace(REGISTRY, &registry));

@@ -1,11 +1,12 @@
-//! The published bucket: every Envoy version, and the README's own program, give a user the same version.
+//! The published bucket: every Envoy version, and the documented program, give a user the same version.
 
-use std::{fs, process::Command};
+use std::process::Command;
 
 use e2e::{
     binaries::{self, EnvoyBinary},
     canary::{Canary, Delivery, UPSTREAMS},
     child,
+    pages::{Page, STICKY},
 };
 use serde_json::json;
 
@@ -14,12 +15,12 @@ use crate::Subject;
 
 const USERS: usize = 1_000;
 
-/// The salt and the weights are those of the README's program; the rule names its destinations in another order.
+/// The salt and the weights are those of that program; the rule names its destinations in another order.
 const WEIGHTS: [(&str, u32); 3] = [("v3", 20), ("v1", 70), ("v2", 10)];
 
 pub(crate) async fn have_the_same_version_on_every_proxy(subject: &Subject) {
     let users = users(USERS);
-    let published = by_the_readme(&users);
+    let published = by_the_program(&users);
     let others =
         binaries::envoys().expect("Envoys").into_iter().filter(|other| other.version != subject.binary.version);
     for binary in [subject.binary.clone()].iter().chain(others.last().iter()) {
@@ -36,11 +37,10 @@ async fn by_envoy(binary: &EnvoyBinary, users: &[String]) -> Vec<String> {
     served_by(&canary, users).await
 }
 
-/// What the only Python of the README prints: a bucket and a version for each line.
-fn by_the_readme(users: &[String]) -> Vec<String> {
-    let readme = fs::read_to_string(binaries::workspace().join("README.md")).expect("the README");
-    let program = readme.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a program");
-    let output = child::run(Command::new("python3").args(["-c", program]), &users.join("\n"));
+/// What the documented program prints: a bucket and a version for each line.
+fn by_the_program(users: &[String]) -> Vec<String> {
+    let program = Page::read(STICKY).program();
+    let output = child::run(Command::new("python3").args(["-c", &program]), &users.join("\n"));
     assert!(output.status.success(), "{output:?}");
     let printed = String::from_utf8(output.stdout).expect("text");
     printed.lines().map(|line| line.split(' ').nth(1).expect("a version").to_owned()).collect()

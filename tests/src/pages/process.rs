@@ -33,7 +33,7 @@ impl Process {
     /// Starts it by `sh -c`.
     pub fn start(command: &str) -> Self {
         let (reader, writer) = io::pipe().expect("a pipe");
-        let stand_ins = binaries::workspace().join("tests/src/readme/bin");
+        let stand_ins = binaries::workspace().join("tests/src/pages/bin");
         let path = env::var_os("PATH").unwrap_or_default();
         let path = env::join_paths(env::split_paths(&path).chain([stand_ins])).expect("a PATH");
         let mut shell = Command::new("sh");
@@ -90,9 +90,18 @@ impl Process {
 
     /// Ends it as a supervisor does, by a SIGTERM to it alone, and checks that nothing of what it started is left. Gives the
     /// names of what it had started.
-    pub fn terminate(mut self) -> Vec<String> {
+    pub fn terminate(self) -> Vec<String> {
+        self.end_by(Signal::TERM)
+    }
+
+    /// The same by SIGKILL, which it cannot notice.
+    pub fn kill(self) -> Vec<String> {
+        self.end_by(Signal::KILL)
+    }
+
+    fn end_by(mut self, signal: Signal) -> Vec<String> {
         let started = processes_below(self.child.id());
-        kill_process(self.pid(), Signal::TERM).expect("send SIGTERM");
+        kill_process(self.pid(), signal).expect("send a signal");
         while self.next_line(PATIENCE).is_some() {}
         self.child.wait().expect("the end of the command");
         let begin = Instant::now();

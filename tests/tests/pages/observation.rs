@@ -1,4 +1,4 @@
-//! What the README says about metrics and spans, beside what the bootstrap for readers has.
+//! What the pages say about metrics and spans, beside what the bootstrap for readers has.
 
 use std::fs;
 

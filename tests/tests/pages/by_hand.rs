@@ -1,4 +1,4 @@
-//! What the README says to put into `envoy-configs/bootstrap.yaml`, put in and run.
+//! What the pages say to put into `envoy-configs/bootstrap.yaml`, put in and run.
 
 use std::{fs, os::unix::fs::symlink};
 

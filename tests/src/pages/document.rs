@@ -75,6 +75,18 @@ pub fn prose(markdown: &str) -> String {
     markdown.split(FENCE).step_by(2).collect()
 }
 
+/// The anchors of the headings, as GitHub makes them.
+pub fn anchors(markdown: &str) -> Vec<String> {
+    let prose = prose(markdown);
+    let headings = prose.lines().filter(|line| level(line).is_some());
+    let anchor = |line: &str| {
+        let title = line.trim_start_matches('#').trim().to_lowercase();
+        let kept = title.chars().filter(|char| char.is_alphanumeric() || [' ', '-', '_'].contains(char));
+        kept.map(|char| if char == ' ' { '-' } else { char }).collect()
+    };
+    headings.map(anchor).collect()
+}
+
 /// Where the links and images of a text point.
 pub fn links(prose: &str) -> Vec<&str> {
     prose.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0)).collect()
@@ -114,6 +126,7 @@ fn the_parts_of_a_file_are_found() {
     assert_eq!(lines_of_section("# a\n## b\nc\n### d\n## e\n", "### d"), 4..5);
     assert_eq!(lines_of_section("## b\nc\n", "## b"), 1..usize::MAX);
     assert_eq!(lines_of_section("## b\n```\n# c\n```\n#d\n# e\n", "## b"), 1..6);
+    assert_eq!(anchors("# A b, `c-d`\n```\n# e\n```\n### F\n"), ["a-b-c-d", "f"]);
     let prose = prose(markdown);
     assert_eq!(links(&prose), ["c.md", "l#m"]);
     assert_eq!(words_of_code(&prose).collect::<Vec<_>>(), ["d/e", "p", "q", "r/s"]);
