@@ -238,12 +238,12 @@ const fn single(status: u16) -> RangeInclusive<u16> {
     status..=status
 }
 
-/// Numbers, gRPC's names, or Istio's spelling of them as conditions.
 /// A gRPC status by its name in either spelling: `DATA_LOSS` and `data-loss`.
 fn status_named(name: &str) -> Option<u8> {
     grpc_status_code(&name.to_ascii_uppercase().replace('-', "_"))
 }
 
+/// Numbers, gRPC's names, or Istio's spelling of them as conditions.
 fn read_grpc_statuses(node: &Node<'_>) -> GrpcStatuses {
     let statuses = node.read_each(|element| {
         let Some(text) = element.text() else {
