@@ -42,7 +42,7 @@ BENCH_ARGS ?=
 STATIC := $(shell uname -m)-unknown-linux-musl
 
 .DEFAULT_GOAL := help
-.PHONY: help toolchain build filter envoy envoys run test bench-routing test-wasm lint check-long clean ci test-board board-picture images manifests test-compose istio-tools test-istio check-reproducible bench bench-short bench-pages bench-envoy crates size push test-registry
+.PHONY: help toolchain build filter envoy envoys run test bench-routing test-wasm lint check-long clean ci test-board board-picture images manifests test-compose istio-tools test-istio check-reproducible bench bench-short bench-pages bench-envoy crates size push reference test-registry
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -124,6 +124,9 @@ images: build ## Build the images that docker-compose.yml names, without a regis
 	$(CARGO) build --locked --release --target $(STATIC) -p canaryctl --no-default-features
 	@cp $(TARGET_DIR)/$(STATIC)/release/canaryctl dist/canaryctl.new && mv dist/canaryctl.new dist/canaryctl
 	@$(PYTHON) scripts/build-images
+
+reference: crates ## Write the JSON Schemas and the made parts of docs/reference anew, from the fields and flags in the code
+	RECORD=1 $(CARGO) test --locked --quiet -p canaryctl --test schema made::
 
 manifests: crates ## Write the manifests of envoy-configs/istio anew, each by the command in its first line
 	$(CARGO) build --locked -p canaryctl

@@ -3,6 +3,7 @@
 use crate::Config;
 use crate::node::Node;
 use crate::values::{Percentage, read_percentage};
+use crate::vocabulary;
 
 /// Rules on trial.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +16,7 @@ pub struct Candidate {
 
 impl Candidate {
     pub(super) fn read(node: &Node<'_>, live: &Config) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::CANDIDATE)?;
         let percentage = fields.get("percentage").map(|place| read_percentage(&place).unwrap_or_default());
         let mut config = live.clone();
         config.read_rules(&fields);

@@ -5,6 +5,7 @@ use litemap::LiteMap;
 use crate::host;
 use crate::node::Node;
 use crate::object::DEFAULT_NAMESPACE;
+use crate::vocabulary;
 
 /// The rule for cluster names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +38,7 @@ impl Default for Clusters {
 
 impl Clusters {
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::CLUSTERS)?;
         let mut clusters = Self::default();
         if let Some(template) = fields.get("template") {
             match parse_template(template.string()?) {

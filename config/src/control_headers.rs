@@ -2,6 +2,7 @@
 
 use crate::node::Node;
 use crate::syntax;
+use crate::vocabulary;
 
 /// Names of the control headers, in lower case; `None` where `""` turned one off.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +32,7 @@ impl Default for ControlHeaders {
 
 impl ControlHeaders {
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::CONTROL_HEADERS)?;
         let default = Self::default();
         let name = |field: &'static str| fields.get(field).and_then(|place| read_name(&place));
         let headers = Self {

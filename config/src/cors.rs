@@ -4,6 +4,7 @@ use crate::node::Node;
 use crate::string_match::{StringMatch, StringMatchRules};
 use crate::syntax;
 use crate::values::read_duration;
+use crate::vocabulary;
 
 /// Who may call across origins. Lists are kept as they were written, joined by commas.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +29,7 @@ const METHODS: [&str; 10] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "C
 
 impl CorsPolicy {
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::CORS_POLICY)?;
         let deprecated = fields.get("allowOrigin");
         let origins = fields.get("allowOrigins");
         let allow_origins = match (&origins, &deprecated) {

@@ -2,6 +2,7 @@
 
 use crate::node::Node;
 use crate::syntax;
+use crate::vocabulary;
 
 /// Where requests or their copies go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub struct Destination {
 
 impl Destination {
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::DESTINATION)?;
         let host = fields.require("host").and_then(|host| {
             let name = host.string()?;
             let star = || Err("invalid destination host *".to_owned());
@@ -29,7 +30,7 @@ impl Destination {
             Some(name.to_owned())
         });
         let port = fields.get("port").and_then(|port| {
-            let fields = port.object()?;
+            let fields = port.object(&vocabulary::PORT_SELECTOR)?;
             let number = fields.require("number").and_then(|number| crate::port(&number));
             fields.finish();
             number

@@ -7,6 +7,7 @@ use crate::object::{self, Metadata};
 use crate::proxy::Proxy;
 use crate::sorted::sorted;
 use crate::syntax;
+use crate::vocabulary::{self, DESTINATION_RULE};
 use crate::word_hash::WordMap;
 
 /// A DestinationRule. The filter reads host and subsets; `trafficPolicy` is for `canaryctl run` and `render`.
@@ -39,7 +40,12 @@ pub struct Subset {
 
 impl DestinationRule {
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
-        object::read(node, &["DestinationRule"], |fields, metadata, _| Self::read_spec(fields, metadata))
+        object::read(
+            node,
+            &["DestinationRule"],
+            |_| &DESTINATION_RULE,
+            |fields, metadata, _| Self::read_spec(fields, metadata),
+        )
     }
 
     fn read_spec(fields: &Fields<'_>, metadata: Metadata) -> Option<Self> {
@@ -157,7 +163,7 @@ fn most_specific<'c>(
 fn read_subsets(list: &Node<'_>) -> Vec<Subset> {
     let mut subsets: Vec<Subset> = Vec::new();
     for element in list.elements() {
-        let Some(fields) = element.object() else { continue };
+        let Some(fields) = element.object(&vocabulary::SUBSET) else { continue };
         let name = fields.require("name").and_then(|node| {
             let name = node.string()?;
             node.check(syntax::check_subset(name));

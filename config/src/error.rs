@@ -19,7 +19,7 @@ pub enum ConfigErrorKind {
     /// The text is no JSON.
     Syntax(String),
     /// A key that the object does not have; the keys that it has.
-    UnknownField(Vec<&'static str>),
+    UnknownField(&'static [&'static str]),
     /// The same field in both spellings, camelCase and snake_case.
     DuplicateField(&'static str),
     /// A required field is absent.
@@ -132,33 +132,9 @@ pub(crate) struct Findings {
     warnings: RefCell<Vec<Warning>>,
     /// The program sizes of the regexes read so far.
     program_total: Cell<u32>,
-    /// Whether readers note the names of the fields that they ask for.
-    notes_names: bool,
-    /// An error would have named them.
-    misses_names: Cell<bool>,
 }
 
 impl Findings {
-    /// For a reading whose errors name the fields that an object may have.
-    pub(crate) fn with_names() -> Self {
-        Self { notes_names: true, ..Self::default() }
-    }
-
-    /// Whether a reader is to note the names of the fields that it asks for.
-    pub(crate) fn notes_names(&self) -> bool {
-        self.notes_names
-    }
-
-    /// Says that an error should name the fields that an object may have.
-    pub(crate) fn miss_names(&self) {
-        self.misses_names.set(!self.notes_names);
-    }
-
-    /// Whether an error lacks the names of fields.
-    pub(crate) fn misses_names(&self) -> bool {
-        self.misses_names.get()
-    }
-
     /// Adds an error at the place that the JSON pointer `at` names.
     pub(crate) fn error(&self, at: String, kind: ConfigErrorKind) {
         self.errors.borrow_mut().push(ConfigError { at, kind });

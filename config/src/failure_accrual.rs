@@ -9,6 +9,7 @@ use crate::json::Number;
 use crate::node::{Fields, Node};
 use crate::retries::{GRPC_CONDITIONS, RETRIABLE_STATUS_CODES};
 use crate::values::{Percentage, read_duration, read_percent};
+use crate::vocabulary;
 
 /// When a version that fails is ejected, and how it comes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,7 +130,7 @@ impl FailureAccrual {
     }
 
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::FAILURE_ACCRUAL)?;
         let default = Self::default();
         let ejection = read_ejection(&fields, "ejection").unwrap_or(default.ejection);
         let max_ejection = read_ejection(&fields, "maxEjection");
@@ -162,7 +163,7 @@ impl FailureAccrual {
 
 impl Trial {
     fn read(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::TRIAL)?;
         let default = Self::default();
         let percentage = fields.get("percentage").and_then(|percentage| read_percent(&percentage, check_trial));
         let requests = read_count(&fields, "requests", 1);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::json::Number;
 use crate::node::Node;
 use crate::values::{Percentage, read_duration, read_percent, read_status};
+use crate::vocabulary;
 
 /// What a rule injects; delay and abort draw independently, the delay comes first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,7 +66,7 @@ const GRPC_STATUS: [&str; 17] = [
 
 impl Fault {
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::FAULT)?;
         let delay = fields.get("delay");
         let abort = fields.get("abort");
         fields.finish();
@@ -81,7 +82,7 @@ impl Fault {
 
 impl FaultDelay {
     fn read(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::FAULT_DELAY)?;
         let percentage = fields.get("percentage").map(|percentage| read_percent(&percentage, check_percentage));
         let percent = fields.get("percent").map(|percent| {
             percent.warn("using deprecated setting \"percent\", use \"percentage\" instead");
@@ -101,7 +102,7 @@ impl FaultDelay {
 
 impl FaultAbort {
     fn read(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::FAULT_ABORT)?;
         let percentage = fields.get("percentage").map(|percentage| read_percent(&percentage, check_percentage));
         let http = fields.get("httpStatus");
         let grpc = fields.get("grpcStatus");

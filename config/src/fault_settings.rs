@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::node::Node;
 use crate::values::read_duration;
+use crate::vocabulary;
 
 /// How faults are carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +34,7 @@ impl Default for FaultSettings {
 
 impl FaultSettings {
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::FAULT_SETTINGS)?;
         let mut settings = Self::default();
         if let Some(delay) = fields.get("delay") {
             match delay.string() {

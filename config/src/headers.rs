@@ -4,6 +4,7 @@ use crate::format::Format;
 use crate::node::{Fields, Node};
 use crate::sorted::sorted;
 use crate::syntax;
+use crate::vocabulary;
 
 /// Operations on requests and responses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub struct HeaderOperations {
 
 impl Headers {
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::HEADERS)?;
         let mut authority = Vec::new();
         let request = fields.get("request").and_then(|request| HeaderOperations::read(&request, Some(&mut authority)));
         let response = fields.get("response").and_then(|response| HeaderOperations::read(&response, None));
@@ -56,7 +57,7 @@ impl Headers {
 impl HeaderOperations {
     /// `authorities` takes the values of the authority in `set` and `add`; `None` where it cannot be set.
     fn read(node: &Node<'_>, mut authorities: Option<&mut Vec<String>>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::HEADER_OPERATIONS)?;
         let set = read_values(&fields, "set", authorities.as_deref_mut());
         let add = read_values(&fields, "add", authorities);
         let mut remove = Vec::new();

@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use crate::node::{Fields, Node};
 use crate::string_match::{StringMatch, StringMatchRules};
 use crate::syntax;
+use crate::vocabulary;
 
 /// One entry of `match`: everything in it has to hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,7 +48,7 @@ const INVERTED: StringMatchRules = StringMatchRules { empty_prefix: false, star_
 
 impl HttpMatch {
     pub(super) fn read(node: &Node<'_>, claims_allowed: bool) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::HTTP_MATCH)?;
         let text = |name, rules| fields.get(name).and_then(|field| StringMatch::read(&field, rules));
         let (headers, claims) = header_matches(&fields, "headers", TEXT, claims_allowed);
         let (without_headers, without_claims) = header_matches(&fields, "withoutHeaders", INVERTED, claims_allowed);

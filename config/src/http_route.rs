@@ -16,6 +16,7 @@ use crate::retries::Retries;
 use crate::rewrite::Rewrite;
 use crate::syntax;
 use crate::values::read_duration;
+use crate::vocabulary;
 
 /// A rule: when one of its matches holds, it acts. Exactly one of `route`, `redirect`, `direct_response` and `delegate` is
 /// there; what is `None` was not said, so that a delegate can tell its own from its root's. Most rules say little, and there may
@@ -78,7 +79,7 @@ impl HttpRoute {
     /// Reads a rule, which is `at` its place. `in_delegate`: its VirtualService has no hosts; `claims_allowed`: it is for
     /// gateways only.
     pub(super) fn read(node: &Node<'_>, at: Pointer, in_delegate: bool, claims_allowed: bool) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::HTTP_ROUTE)?;
         let matches: Vec<_> = fields
             .get("match")
             .map(|list| list.read_each(|entry| HttpMatch::read(entry, claims_allowed).map(Arc::new)))
@@ -161,7 +162,7 @@ fn read_route(list: &Node<'_>) -> Vec<HttpRouteDestination> {
 
 impl HttpRouteDestination {
     fn read(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::HTTP_ROUTE_DESTINATION)?;
         let weight =
             fields.get("weight").map_or(Some(0), |weight| weight.integer("weight", 0..=i32::MAX.unsigned_abs()));
         let destination = fields.require("destination").and_then(|destination| Destination::read(&destination));
@@ -173,7 +174,7 @@ impl HttpRouteDestination {
 
 impl Delegate {
     fn read(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::DELEGATE)?;
         let name = fields.require("name").and_then(|name| name.string().map(str::to_owned));
         let namespace = fields.get("namespace").and_then(|namespace| {
             let text = namespace.string().filter(|text| !text.is_empty())?;

@@ -68,6 +68,7 @@ mod syntax;
 pub mod timestamp;
 mod values;
 mod virtual_service;
+pub mod vocabulary;
 pub mod word_hash;
 
 use serde_json::Value;
@@ -194,7 +195,7 @@ impl Config {
     }
 
     fn read_node(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::CONFIGURATION)?;
         let mut config =
             Self { mode: fields.get("mode").and_then(|mode| read_mode(&mode)).unwrap_or_default(), ..Self::default() };
         config.read_rules(&fields);

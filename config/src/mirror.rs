@@ -5,6 +5,7 @@ use crate::destination::Destination;
 use crate::json::Number;
 use crate::node::{Fields, Node};
 use crate::values::{Percentage, read_percent};
+use crate::vocabulary;
 
 /// A target of copies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub(super) fn read(fields: &Fields<'_>) -> Option<Vec<Mirror>> {
 }
 
 fn read_mirror(node: &Node<'_>) -> Option<Mirror> {
-    let fields = node.object()?;
+    let fields = node.object(&vocabulary::MIRROR)?;
     let destination = fields.require("destination");
     let percentage =
         fields.get("percentage").map(|node| read_percent(&node, |value| check(value, "mirror percentage")));

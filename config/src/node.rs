@@ -3,7 +3,7 @@
 //! A reader asks an object for its fields by their camelCase names; both spellings are found, `null` counts as absent (as
 //! in Kubernetes), and what nobody asked for is an unknown field.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 
@@ -14,6 +14,7 @@ use crate::error::{ConfigErrorKind, ConfigErrors, Findings, Warning};
 use crate::json::{Json, JsonValue, Kind, Number};
 use crate::regex::{MAX_PROGRAM_TOTAL, Regex};
 use crate::sorted::sorted;
+use crate::vocabulary::Object;
 
 /// A step on the way from the document's root to a value.
 #[derive(Debug, Clone, Copy)]
@@ -45,13 +46,8 @@ impl Place<'_> {
 /// # Errors
 /// Everything that `read` has reported.
 pub fn read<T>(document: &Json<'_>, read: impl Fn(&Node<'_>) -> T) -> Result<(T, Vec<Warning>), ConfigErrors> {
-    let mut findings = Findings::default();
-    let mut found = read(&Node::root(document, &findings));
-    // The error of an unknown field names the known ones: only then they are noted, in a second reading.
-    if findings.misses_names() {
-        findings = Findings::with_names();
-        found = read(&Node::root(document, &findings));
-    }
+    let findings = Findings::default();
+    let found = read(&Node::root(document, &findings));
     Ok((found, findings.into_result()?))
 }
 
@@ -176,13 +172,14 @@ impl<'a> Node<'a> {
         matches!(self.value.kind(), Kind::Object(_)) || self.wrong_type::<()>("an object").is_some()
     }
 
-    /// The fields of an object. Any other type is reported as an error and gives `None`.
+    /// The fields of an object, which may have those that `object` names. Any other type is reported as an error and gives
+    /// `None`.
     ///
     /// Call [`Fields::finish`] when all fields are read: it reports the unknown ones.
-    pub fn object(&'a self) -> Option<Fields<'a>> {
+    pub fn object(&'a self, object: &'static Object) -> Option<Fields<'a>> {
         let members = self.members()?;
         let initials = members.iter().fold(0, |initials, member| initials | initial(member.key));
-        Some(Fields { node: self, members, initials, asked: RefCell::default(), rest_ignored: Cell::new(false) })
+        Some(Fields { node: self, object, members, initials })
     }
 
     /// The keys and values of an object that is a map, in key order.
@@ -258,7 +255,7 @@ type Members<'a> = SmallVec<[Member<'a>; 4]>;
 struct Member<'a> {
     key: &'a str,
     value: JsonValue<'a>,
-    /// Somebody asked for it.
+    /// It has been read.
     is_known: Cell<bool>,
 }
 
@@ -266,12 +263,10 @@ struct Member<'a> {
 #[derive(Debug)]
 pub struct Fields<'a> {
     node: &'a Node<'a>,
+    object: &'static Object,
     members: Members<'a>,
     /// The [`initial`] letters of the keys: most fields that a reader asks for are not there.
     initials: u64,
-    /// In order, where [`Findings::notes_names`] says so; a name may be here twice.
-    asked: RefCell<Vec<&'static str>>,
-    rest_ignored: Cell<bool>,
 }
 
 impl<'a> Fields<'a> {
@@ -282,9 +277,7 @@ impl<'a> Fields<'a> {
 
     /// The field, in either spelling; `null` is absent.
     pub fn get(&self, name: &'static str) -> Option<Node<'a>> {
-        if self.node.findings.notes_names() {
-            self.asked.borrow_mut().push(name);
-        }
+        debug_assert!(self.object.names.contains(&name), "{name} is not declared in the vocabulary");
         if self.initials & initial(name) == 0 {
             return None;
         }
@@ -322,31 +315,15 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The object has more fields that are not ours to judge, such as those of a Kubernetes Service.
-    pub fn ignore_rest(&self) {
-        self.rest_ignored.set(true);
-    }
-
-    /// Reports every field that nobody asked for.
+    /// Reports every unknown field, unless the object is open.
     pub fn finish(self) {
-        if self.rest_ignored.get() {
+        if self.object.is_open {
             return;
         }
         for member in self.members.iter().filter(|member| !member.is_known.get()) {
-            self.node.findings.miss_names();
-            self.node.child(member).error(ConfigErrorKind::UnknownField(each_once(&self.asked.borrow())));
+            self.node.child(member).error(ConfigErrorKind::UnknownField(self.object.names));
         }
     }
-}
-
-fn each_once(names: &[&'static str]) -> Vec<&'static str> {
-    let mut once = Vec::new();
-    for name in names {
-        if !once.contains(name) {
-            once.push(*name);
-        }
-    }
-    once
 }
 
 /// The bit of a name's first letter, which is the same in both spellings.

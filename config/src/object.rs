@@ -1,6 +1,7 @@
 //! Kubernetes objects: whole (`metadata` and `spec`) or as a bare spec.
 
 use crate::node::{Fields, Node};
+use crate::vocabulary::{KUBERNETES_OBJECT, METADATA, Object};
 
 /// The namespace of an object that names none, as in Kubernetes.
 pub const DEFAULT_NAMESPACE: &str = "default";
@@ -29,7 +30,7 @@ impl Metadata {
     }
 
     fn read(node: &Node<'_>) -> Self {
-        let Some(fields) = node.object() else { return Self::default() };
+        let Some(fields) = node.object(&METADATA) else { return Self::default() };
         let text = |name| fields.get(name).and_then(|field| field.string().map(str::to_owned));
         Self {
             name: text("name").unwrap_or_default(),
@@ -41,24 +42,31 @@ impl Metadata {
     }
 }
 
-/// Reads a whole object of one of the kinds, or a bare spec, and hands the spec on.
+/// Reads a whole object of one of the kinds, or a bare spec, and hands the spec on. `spec_of` names the fields of a kind's
+/// spec; the kind is empty where the object has none.
 pub(super) fn read<T>(
     node: &Node<'_>,
     kinds: &[&str],
+    spec_of: fn(&str) -> &'static Object,
     read_spec: impl Fn(&Fields<'_>, Metadata, &str) -> Option<T>,
 ) -> Option<T> {
     let mut read = None;
-    visit(node, kinds, &mut |fields, metadata, kind| read = read_spec(fields, metadata, kind));
+    visit(node, kinds, spec_of, &mut |fields, metadata, kind| read = read_spec(fields, metadata, kind));
     read
 }
 
 /// One copy in the .wasm for all kinds.
-fn visit(node: &Node<'_>, kinds: &[&str], visit_spec: &mut dyn FnMut(&Fields<'_>, Metadata, &str)) {
-    let Some(fields) = node.object() else { return };
+fn visit(
+    node: &Node<'_>,
+    kinds: &[&str],
+    spec_of: fn(&str) -> &'static Object,
+    visit_spec: &mut dyn FnMut(&Fields<'_>, Metadata, &str),
+) {
+    let Some(fields) = node.object(&KUBERNETES_OBJECT) else { return };
     let kind = fields.get("kind").and_then(|kind| kind.string());
     let spec = fields.get("spec");
     if kind.is_none() && spec.is_none() {
-        let Some(fields) = node.object() else { return };
+        let Some(fields) = node.object(spec_of("")) else { return };
         visit_spec(&fields, Metadata::default(), "");
         fields.finish();
         return;
@@ -71,7 +79,8 @@ fn visit(node: &Node<'_>, kinds: &[&str], visit_spec: &mut dyn FnMut(&Fields<'_>
     let spec = fields.require("spec");
     fields.finish();
     let Some(spec) = spec else { return };
-    let Some(fields) = spec.object() else { return };
-    visit_spec(&fields, metadata, kind.unwrap_or_default());
+    let kind = kind.unwrap_or_default();
+    let Some(fields) = spec.object(spec_of(kind)) else { return };
+    visit_spec(&fields, metadata, kind);
     fields.finish();
 }

@@ -1,6 +1,7 @@
 //! `metrics` and `filterState`: what the filter reports about the requests that it decides.
 
 use crate::node::{Fields, Node};
+use crate::vocabulary;
 
 /// What is counted. Fallbacks, delays that are skipped, configurations and errors are counted in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +36,7 @@ impl Default for FilterState {
 
 impl Metrics {
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::METRICS)?;
         let defaults = Self::default();
         let metrics = Self {
             enabled: switch(&fields, "enabled", defaults.enabled),
@@ -48,7 +49,7 @@ impl Metrics {
 
 impl FilterState {
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::FILTER_STATE)?;
         let defaults = Self::default();
         let state = Self {
             enabled: switch(&fields, "enabled", defaults.enabled),

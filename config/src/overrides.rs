@@ -4,6 +4,7 @@ use crate::cidr::Cidr;
 use crate::control_headers::ControlHeaders;
 use crate::node::Node;
 use crate::syntax;
+use crate::vocabulary;
 
 /// Who is trusted; nobody by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,7 +49,7 @@ const SHA256_OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934
 
 impl Overrides {
     pub(super) fn read(node: &Node<'_>, headers: &ControlHeaders) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::OVERRIDES)?;
         let from = fields.get("from").map(|list| list.read_each(|entry| read_source(entry, headers)));
         let trust_forwarded_for = fields.get("trustForwardedFor").and_then(|trust| trust.boolean()).unwrap_or(false);
         fields.finish();
@@ -62,7 +63,7 @@ impl Overrides {
 }
 
 fn read_source(node: &Node<'_>, headers: &ControlHeaders) -> Option<TrustedSource> {
-    let fields = node.object()?;
+    let fields = node.object(&vocabulary::TRUSTED_SOURCE)?;
     let cidr = fields.get("cidr").map(|place| read_cidr(&place));
     let principal = fields.get("principal").map(|place| read_principal(&place));
     let secret = fields.get("secret").map(|place| read_secret(&place, headers));
@@ -95,7 +96,7 @@ fn read_principal(node: &Node<'_>) -> Option<Principal> {
 }
 
 fn read_secret(node: &Node<'_>, headers: &ControlHeaders) -> Option<Secret> {
-    let fields = node.object()?;
+    let fields = node.object(&vocabulary::SECRET)?;
     let header = fields.require("header").and_then(|place| {
         let name = place.string()?.to_ascii_lowercase();
         if !syntax::is_header_name(&name) || ["host", "cookie"].contains(&name.as_str()) {

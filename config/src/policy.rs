@@ -14,6 +14,7 @@ use crate::retry_next::RetryNext;
 use crate::sticky::Sticky;
 use crate::syntax;
 use crate::values::read_subset;
+use crate::vocabulary;
 use crate::word_hash::WordMap;
 
 /// What holds for the versions of some hosts.
@@ -109,7 +110,7 @@ impl Policy {
     }
 
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::POLICY)?;
         let namespace = fields.get("namespace").and_then(|namespace| namespace.string()).unwrap_or(DEFAULT_NAMESPACE);
         let hosts = fields.require("hosts").map(|hosts| read_hosts(&hosts, namespace)).unwrap_or_default();
         let fallback = read_fallback(&fields);
@@ -199,7 +200,7 @@ fn read_fallback(fields: &Fields<'_>) -> Vec<String> {
 
 impl VersionHeader {
     fn read(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::VERSION_HEADER)?;
         let name = fields.require("name").and_then(|name| {
             let text = name.string()?.to_ascii_lowercase();
             if !syntax::is_header_name(&text) || text == "host" {
@@ -246,7 +247,7 @@ fn read_protocols(node: &Node<'_>) -> Protocol {
 fn read_faults(node: &Node<'_>) -> Vec<VersionFault> {
     let mut seen: Vec<String> = Vec::new();
     node.read_each(|element| {
-        let fields = element.object()?;
+        let fields = element.object(&vocabulary::VERSION_FAULT)?;
         let subset = fields.require("subset").and_then(|subset| {
             let name = read_subset(&subset)?;
             if seen.contains(&name) {

@@ -4,6 +4,7 @@ use crate::export_to::is_exported;
 use crate::node::Node;
 use crate::syntax;
 use crate::virtual_service::MESH;
+use crate::vocabulary;
 
 /// The proxy's identity, against which selectors are resolved when the document is loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +26,7 @@ impl Default for Proxy {
 
 impl Proxy {
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::PROXY)?;
         let namespace = fields.get("namespace").and_then(|namespace| {
             let name = namespace.string()?;
             if !syntax::is_dns_label(name) {

@@ -3,6 +3,7 @@
 use crate::node::Node;
 use crate::timestamp::Timestamp;
 use crate::values::{Percentage, read_duration, read_percentage, read_subset};
+use crate::vocabulary;
 
 /// The share of a version over time: `from` until `start`, then evenly to `to` within `duration`, and `to` ever after.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +29,7 @@ impl Ramp {
     }
 
     pub(super) fn read(node: &Node<'_>, default: Option<&str>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::RAMP)?;
         let subset = fields.require("subset").and_then(|subset| read_subset(&subset));
         let percentage = |name| fields.get(name).map(|place| read_percentage(&place).unwrap_or_default());
         let (from, to) = (percentage("from").unwrap_or_default(), percentage("to").unwrap_or(Percentage::ALL));

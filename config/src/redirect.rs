@@ -9,6 +9,7 @@ use crate::http_match::HttpMatch;
 use crate::node::Node;
 use crate::string_match::StringMatch;
 use crate::values::read_status;
+use crate::vocabulary;
 
 /// A redirect. What it does not say is taken from the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +69,7 @@ impl Redirect {
     }
 
     pub(super) fn read(node: &Node<'_>, matches: &[Arc<HttpMatch>]) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::REDIRECT)?;
         let text =
             |name| fields.get(name).and_then(|field| field.string().map(str::to_owned)).filter(|text| !text.is_empty());
         let (uri, prefix) = (text("uri"), text("prefixRewrite"));
@@ -130,7 +131,7 @@ fn read_derived_port(node: &Node<'_>) -> Option<RedirectPort> {
 
 impl DirectResponse {
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::DIRECT_RESPONSE)?;
         let status = fields.require("status");
         let body = fields.get("body");
         fields.finish();
@@ -151,7 +152,7 @@ impl DirectResponse {
 }
 
 fn read_body(node: &Node<'_>) -> Option<Vec<u8>> {
-    let fields = node.object()?;
+    let fields = node.object(&vocabulary::BODY)?;
     let (text, bytes) = (fields.get("string"), fields.get("bytes"));
     fields.finish();
     match (text, bytes) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::node::Node;
 use crate::values::read_duration;
+use crate::vocabulary;
 
 /// How often and after what a request is tried again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +50,7 @@ pub(super) const RETRIABLE_STATUS_CODES: &str = "retriable-status-codes";
 
 impl Retries {
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::RETRIES)?;
         let attempts = fields
             .get("attempts")
             .map_or(Some(0), |attempts| attempts.integer("attempts", 0..=i32::MAX.unsigned_abs()));

@@ -6,6 +6,7 @@ use crate::node::{Fields, Node};
 use crate::retries::{GRPC_CONDITIONS, RETRIABLE_STATUS_CODES};
 use crate::syntax;
 use crate::values::read_duration;
+use crate::vocabulary;
 
 /// When a request that may be repeated is tried again on the next version, beside what repeats nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +44,7 @@ const POST: &str = "POST";
 impl RetryNext {
     /// Reads it for a policy whose fallback order has so many versions.
     pub(super) fn read(node: &Node<'_>, order: usize) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::RETRY_NEXT)?;
         let conditions = fields.get("on");
         let status_codes = fields.get("statuses").map(|list| read_statuses(&list)).unwrap_or_default();
         let methods = fields.get("methods").map(|list| read_methods(&list));

@@ -2,6 +2,7 @@
 
 use crate::node::Node;
 use crate::regex::Substitution;
+use crate::vocabulary;
 
 /// What is rewritten.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub enum PathRewrite {
 
 impl Rewrite {
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::REWRITE)?;
         let text =
             |name| fields.get(name).and_then(|field| field.string().map(str::to_owned)).filter(|text| !text.is_empty());
         let uri = text("uri");
@@ -41,7 +42,7 @@ impl Rewrite {
 }
 
 fn read_regex_rewrite(node: &Node<'_>) -> Option<Substitution> {
-    let fields = node.object()?;
+    let fields = node.object(&vocabulary::REGEX_REWRITE)?;
     let text = |name| fields.get(name).and_then(|field| field.string()).filter(|text| !text.is_empty());
     let (pattern, rewrite) = (text("match"), text("rewrite"));
     fields.finish();

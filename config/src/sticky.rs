@@ -6,6 +6,7 @@ use crate::http_match;
 use crate::node::{Fields, Node};
 use crate::syntax;
 use crate::values::{read_duration, read_subset};
+use crate::vocabulary;
 
 /// The same user gets the same version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +88,7 @@ const PREFIX_LENGTH6: u8 = 64;
 
 impl Sticky {
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::STICKY)?;
         let keys = fields.require("keys").map(|keys| read_keys(&keys)).unwrap_or_default();
         let salt = fields.get("salt").and_then(|salt| {
             let text = salt.string()?;
@@ -131,7 +132,7 @@ fn read_order(node: &Node<'_>) -> Vec<String> {
 
 impl StickyKey {
     fn read(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::STICKY_KEY)?;
         let found = [
             fields.get("header").map(|place| read_header(&place)),
             fields.get("cookie").map(|place| read_cookie_name(&place).map(Self::Cookie)),
@@ -195,7 +196,7 @@ fn read_claim(node: &Node<'_>) -> Option<StickyKey> {
 }
 
 fn read_source_ip(node: &Node<'_>) -> Option<StickyKey> {
-    let fields = node.object()?;
+    let fields = node.object(&vocabulary::SOURCE_IP)?;
     let length = |name, longest: u8| {
         let length = fields.get(name)?.integer("prefix length", 0..=longest.into())?;
         u8::try_from(length).ok()
@@ -210,7 +211,7 @@ fn read_source_ip(node: &Node<'_>) -> Option<StickyKey> {
 
 impl IssueCookie {
     fn read(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::ISSUE_COOKIE)?;
         let name = fields.require("name").and_then(|name| read_cookie_name(&name));
         let boolean = |name| fields.get(name).and_then(|field| field.boolean());
         let cookie = Self {

@@ -2,6 +2,7 @@
 
 use crate::node::Node;
 use crate::regex::Regex;
+use crate::vocabulary;
 
 /// Istio's `StringMatch`. Without a kind (`{}`) it means that the thing is there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -27,7 +28,7 @@ pub(super) struct StringMatchRules {
 
 impl StringMatch {
     pub(super) fn read(node: &Node<'_>, rules: StringMatchRules) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&vocabulary::STRING_MATCH)?;
         let kinds = [fields.get("exact"), fields.get("prefix"), fields.get("regex")];
         fields.finish();
         if kinds.iter().flatten().count() > 1 {

@@ -6,6 +6,7 @@ use crate::duration;
 use crate::json::Number;
 use crate::node::Node;
 use crate::syntax;
+use crate::vocabulary;
 
 /// A share of requests in millionths, the resolution of Envoy and Istio (1/10,000 %).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,7 +61,7 @@ pub(super) fn read_duration(node: &Node<'_>) -> Option<Duration> {
 
 /// Istio's `Percent` object. `{}` is 0.
 pub(super) fn read_percent(node: &Node<'_>, check: impl Fn(Number) -> Result<(), String>) -> Option<Percentage> {
-    let fields = node.object()?;
+    let fields = node.object(&vocabulary::PERCENT)?;
     let value = fields.get("value").map_or(Some(0.0), |value| {
         let number = value.number()?;
         value.check(check(number));

@@ -7,6 +7,7 @@ use crate::node::{Fields, Node};
 use crate::object::{self, Metadata};
 use crate::pointer::Pointer;
 use crate::syntax;
+use crate::vocabulary::VIRTUAL_SERVICE;
 
 /// A VirtualService, as far as HTTP goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +31,12 @@ pub const MESH: &str = "mesh";
 
 impl VirtualService {
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
-        object::read(node, &["VirtualService"], |fields, metadata, _| Self::read_spec(fields, metadata))
+        object::read(
+            node,
+            &["VirtualService"],
+            |_| &VIRTUAL_SERVICE,
+            |fields, metadata, _| Self::read_spec(fields, metadata),
+        )
     }
 
     /// The full names of the hosts.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use canary_config::node::{self, Node};
 use canary_config::timestamp::Timestamp;
+use canary_config::vocabulary::Object;
 use canary_config::{self as config, Config, ConfigErrors, Json};
 
 use crate::acting::{HeaderChange, LocalReply, Operation};
@@ -71,7 +72,7 @@ impl Question {
     }
 
     fn read(node: &Node<'_>) -> Option<Self> {
-        let fields = node.object()?;
+        let fields = node.object(&REQUEST)?;
         let text = |name| fields.get(name).and_then(|field| field.string().map(str::to_owned));
         let authority = fields.require("authority").and_then(|field| field.string().map(str::to_owned));
         let path = fields.require("path").and_then(|field| field.string().map(str::to_owned));
@@ -275,6 +276,28 @@ fn read_pair(node: &Node<'_>) -> Option<(String, Vec<u8>)> {
     }
 }
 
+/// The fields of a request.
+static REQUEST: Object = Object::closed(&[
+    "name",
+    "method",
+    "scheme",
+    "authority",
+    "path",
+    "headers",
+    "port",
+    "claims",
+    "now",
+    "source",
+    "gateway",
+    "unavailable",
+    "draws",
+    "expect",
+]);
+/// The fields of `source`.
+static SOURCE: Object = Object::closed(&["ip", "principal", "namespace", "labels"]);
+/// The fields of `draws`.
+static DRAWS: Object = Object::closed(&["split", "abort", "delay", "mirror", "candidate", "identity"]);
+
 /// Who sends the request.
 #[derive(Default)]
 struct Source {
@@ -285,7 +308,7 @@ struct Source {
 }
 
 fn read_source(node: &Node<'_>) -> Source {
-    let Some(fields) = node.object() else { return Source::default() };
+    let Some(fields) = node.object(&SOURCE) else { return Source::default() };
     let text = |name| fields.get(name).and_then(|field| field.string().map(str::to_owned));
     let source = Source {
         ip: text("ip"),
@@ -298,7 +321,7 @@ fn read_source(node: &Node<'_>) -> Source {
 }
 
 fn read_draws(node: &Node<'_>) -> Draws {
-    let Some(fields) = node.object() else { return Draws::default() };
+    let Some(fields) = node.object(&DRAWS) else { return Draws::default() };
     let draw = |name| fields.get(name).and_then(|draw| read_draw(&draw)).unwrap_or_default();
     let mut draws = Draws {
         split: draw("split"),

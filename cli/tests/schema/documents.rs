@@ -1,8 +1,7 @@
 //! Whole documents: every example, every row of the reader's tables, and manifests.
 
-use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
 
 use canary_config::Config;
 use canary_config::ConfigErrorKind;
@@ -129,48 +128,4 @@ fn manifests_are_told_by_their_kind() {
     ] {
         assert_eq!(validator.is_valid(&document), is_valid, "{name}: {:?}", validator.validate(&document));
     }
-}
-
-/// The chart's values hold parts of the document: their schema has the same definitions. `RECORD=1` writes them anew.
-#[test]
-fn the_values_of_the_chart_have_the_same_definitions() {
-    let path = project().join("charts/canary-filter/values.schema.json");
-    let shipped: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-    let fresh = with_definitions(shipped.clone(), &schema());
-    if env::var_os("RECORD").is_some_and(|record| !record.is_empty()) {
-        fs::write(&path, format!("{}\n", serde_json::to_string_pretty(&fresh).unwrap())).unwrap();
-        return;
-    }
-    assert!(shipped == fresh, "write it anew: RECORD=1 cargo test -p canaryctl --test schema chart");
-}
-
-/// The values' schema with fields and definitions of the document's.
-fn with_definitions(mut values: Value, document: &Value) -> Value {
-    for (section, definition) in [("policy", "Policy"), ("http", "HttpRoute"), ("config", "Configuration")] {
-        let fields = document["definitions"][definition]["properties"].clone();
-        for (name, field) in values["properties"][section]["properties"].as_object_mut().unwrap() {
-            *field = fields[name].clone();
-        }
-    }
-    let mut definitions = BTreeMap::new();
-    let mut open = references(&values["properties"]);
-    while let Some(name) = open.pop() {
-        let definition = document["definitions"].get(&name).unwrap_or_else(|| panic!("{name} is no definition"));
-        if definitions.insert(name, definition.clone()).is_none() {
-            open.extend(references(definition));
-        }
-    }
-    values["definitions"] = json!(definitions);
-    values
-}
-
-/// The names of the definitions that a schema refers to.
-fn references(schema: &Value) -> Vec<String> {
-    let below: Vec<&Value> = match schema {
-        Value::Object(fields) => fields.values().collect(),
-        Value::Array(parts) => parts.iter().collect(),
-        _ => Vec::new(),
-    };
-    let own = schema.get("$ref").and_then(Value::as_str).and_then(|reference| reference.rsplit('/').next());
-    own.map(str::to_owned).into_iter().chain(below.into_iter().flat_map(references)).collect()
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
 
 mod documents;
+mod made;
 mod walk;
 
 use std::collections::BTreeSet;
@@ -39,12 +40,6 @@ fn new_errors(known: &[ConfigError], document: &Value) -> Vec<ConfigError> {
 }
 
 #[test]
-fn the_shipped_copy_is_what_the_command_prints() {
-    let shipped = include_str!("../../../envoy-configs/canary-filter.schema.json");
-    assert!(shipped == printed(), "write it anew: canaryctl schema > envoy-configs/canary-filter.schema.json");
-}
-
-#[test]
 fn the_schema_is_one_of_its_draft() {
     jsonschema::draft7::meta::validate(&schema()).expect("draft-07");
 }
@@ -66,7 +61,7 @@ fn every_object_has_the_fields_that_the_reader_knows() {
         let written = |name: &&String| !name.contains('_');
         let names: BTreeSet<&str> = fields.keys().filter(written).map(String::as_str).collect();
         if let Some(known) = unknown {
-            assert_eq!(known.into_iter().collect::<BTreeSet<_>>(), names, "{place}: the fields");
+            assert_eq!(known.iter().copied().collect::<BTreeSet<_>>(), names, "{place}: the fields");
             objects += 1;
         }
         for name in fields.keys() {
