@@ -21,3 +21,5 @@ pub mod schema;
 mod serve;
 mod share;
 pub mod validate;
+
+pub use documents::CODES;

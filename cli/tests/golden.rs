@@ -195,27 +195,32 @@ fn validate_tells_errors_and_what_is_not_carried_out() {
             vec!["validate", "streams.yaml"],
             0,
             vec![
-                "streams.yaml: document 2: /: note: kind Gateway is skipped",
-                "streams.yaml: document 1: /spec/tls: warning: accepted, but not carried out: an HTTP filter sees HTTP requests only",
-                "streams.yaml: document 1: /spec/tcp: warning: accepted, but not carried out: an HTTP filter sees HTTP requests only",
-                "streams.yaml: document 1: /spec/http/0/match/0/statPrefix: warning: accepted, but not carried out: ",
-                "streams.yaml: document 1: /spec/http/0/retries/backoff: warning: accepted, but not carried out: ",
-                "streams.yaml: document 1: /spec/http/1: warning: virtualService rule not used: ",
+                "note: Gateway gateway: /: kind Gateway is skipped",
+                "streams.yaml:7:8: warning: VirtualService db: /spec/tls: accepted, but not carried out: an HTTP filter sees HTTP requests only",
+                "streams.yaml:6:8: warning: VirtualService db: /spec/tcp: accepted, but not carried out: an HTTP filter sees HTTP requests only",
+                ": warning: VirtualService db: /spec/http/0/match/0/statPrefix: accepted, but not carried out: ",
+                ": warning: VirtualService db: /spec/http/0/retries/backoff: accepted, but not carried out: ",
+                ": warning: VirtualService db: /spec/http/1: virtualService rule not used: ",
             ],
         ),
-        ("warnings as errors", vec!["validate", "--strict", "streams.yaml"], 1, vec!["/spec/tcp: warning: "]),
+        (
+            "warnings as errors",
+            vec!["validate", "--strict", "streams.yaml"],
+            1,
+            vec![": warning: VirtualService db: /spec/tcp: "],
+        ),
         (
             "errors, all at once",
             vec!["validate", "wrong.yaml"],
             1,
             vec![
-                "wrong.yaml: /virtualServices/0/http/0/fault/delay/fixedDelay: ",
-                "wrong.yaml: /virtualServices/0/http/0/fault/abort/httpStatus: ",
-                "wrong.yaml: /virtualServices/0/http/0/mirrorPercentage/value: ",
-                "wrong.yaml: /virtualServices/0/http/1: HTTP route cannot contain both route and redirect",
-                "wrong.yaml: /virtualServices/0/http/1/redirect",
-                "wrong.yaml: /virtualServices/0/http/2/rewrite",
-                "wrong.yaml: /virtualServices/0/http/2/timeouts: unknown field",
+                "error: /virtualServices/0/http/0/fault/delay/fixedDelay: ",
+                "error: /virtualServices/0/http/0/fault/abort/httpStatus: ",
+                "error: /virtualServices/0/http/0/mirrorPercentage/value: ",
+                "error: /virtualServices/0/http/1: HTTP route cannot contain both route and redirect",
+                "error: /virtualServices/0/http/1/redirect",
+                "error: /virtualServices/0/http/2/rewrite",
+                "error: /virtualServices/0/http/2/timeouts: unknown field",
             ],
         ),
     ] {
@@ -240,10 +245,10 @@ fn virtual_services_for_version_mode_are_printed_whole() {
         assert_eq!(code, 0, "{name}: {found}{problems}");
     }
     for (name, config, error) in [
-        ("nothing to print", "requests.yaml", "requests.yaml: "),
-        ("errors", "wrong.yaml", "wrong.yaml: /virtualServices/0/http/2/timeouts: unknown field"),
+        ("nothing to print", "requests.yaml", "requests.yaml:1:1: error: /: expected an object"),
+        ("errors", "wrong.yaml", "error: /virtualServices/0/http/2/timeouts: unknown field"),
         ("nothing in it", "empty.yaml", "empty.yaml: there is no VirtualService in it"),
-        ("no file", "absent.yaml", "absent.yaml: No such file"),
+        ("no file", "absent.yaml", "absent.yaml: error: no such file"),
     ] {
         let (code, found, problems) = canaryctl(&["render", "virtualservice", "--config", config]);
         assert_eq!((code, found.as_str()), (1, ""), "{name}");
@@ -278,7 +283,7 @@ fn a_file_for_ecds_holds_the_document() {
     }
     let (code, found, problems) = canaryctl(&["render", "ecds", "--config", "wrong.yaml", "--wasm", "x.wasm"]);
     assert_eq!((code, found.as_str()), (1, ""), "{problems}");
-    assert!(problems.contains("wrong.yaml: /virtualServices/0/http/2/timeouts: unknown field"), "{problems}");
+    assert!(problems.contains("error: /virtualServices/0/http/2/timeouts: unknown field"), "{problems}");
 }
 
 #[test]

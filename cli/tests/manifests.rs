@@ -299,8 +299,8 @@ fn a_document_says_whom_it_is_for() {
 #[test]
 fn what_istio_could_not_carry_out_is_refused() {
     for (name, kind, config, flags, error) in [
-        ("mode cluster", "wasmplugin", "everything.yaml", [].as_slice(), "everything.yaml: /mode: in mode cluster"),
-        ("mode version", "envoyfilter", "both.yaml", &["--workload", "sidecar"], "both.yaml: /mode: in mode version"),
+        ("mode cluster", "wasmplugin", "everything.yaml", [].as_slice(), "error: /mode: in mode cluster"),
+        ("mode version", "envoyfilter", "both.yaml", &["--workload", "sidecar"], "error: /mode: in mode version"),
         ("rules for both", "wasmplugin", "both.yaml", &[], "/virtualServices: there are rules for sidecars and"),
         ("no gateway", "wasmplugin", "mesh.yaml", &["--workload", "gateway"], "names a gateway; say --gateway"),
         ("Istio's fault filter", "trafficextension", "fault_filter.yaml", &[], "/faults/delay: Istio's fault filter"),

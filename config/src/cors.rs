@@ -1,5 +1,6 @@
 //! `CorsPolicy`.
 
+use crate::error::WarningCode;
 use crate::node::Node;
 use crate::string_match::{StringMatch, StringMatchRules};
 use crate::syntax;
@@ -35,7 +36,10 @@ impl CorsPolicy {
         let allow_origins = match (&origins, &deprecated) {
             (Some(origins), _) => origins.read_each(read_origin),
             (None, Some(origins)) => {
-                origins.warn("using deprecated setting \"allowOrigin\", use \"allowOrigins\" instead");
+                origins.warn(
+                    WarningCode::Deprecated,
+                    "using deprecated setting \"allowOrigin\", use \"allowOrigins\" instead",
+                );
                 origins.strings().into_iter().map(StringMatch::Exact).collect()
             }
             (None, None) => Vec::new(),

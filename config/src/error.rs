@@ -35,11 +35,26 @@ pub enum ConfigErrorKind {
     Invalid(String),
 }
 
+impl ConfigErrorKind {
+    /// A short name for machines. It stays the same in later releases.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Syntax(_) => "syntax",
+            Self::UnknownField(_) => "unknown-field",
+            Self::DuplicateField(_) => "duplicate-field",
+            Self::Missing(_) => "missing-field",
+            Self::WrongType { .. } => "wrong-type",
+            Self::Invalid(_) => "invalid-value",
+        }
+    }
+}
+
 impl fmt::Display for ConfigErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Syntax(message) => write!(f, "not valid JSON: {message}"),
-            Self::UnknownField(known) if known.is_empty() => f.write_str("unknown field"),
+            Self::UnknownField([]) => f.write_str("unknown field"),
             Self::UnknownField(known) => write!(f, "unknown field; known here: {}", known.join(", ")),
             Self::DuplicateField(name) => write!(f, "the field {name} is given twice, in camelCase and in snake_case"),
             Self::Missing(name) => write!(f, "{name} is required"),
@@ -115,8 +130,76 @@ impl std::error::Error for ConfigErrors {}
 pub struct Warning {
     /// JSON pointer of the place.
     pub at: String,
+    /// What kind of warning it is.
+    pub code: WarningCode,
     /// What to look at, and what happens meanwhile.
     pub message: String,
+}
+
+/// The kinds of warnings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WarningCode {
+    /// A field that has a successor.
+    Deprecated,
+    /// A setting that an HTTP filter cannot carry out.
+    NotCarriedOut,
+    /// A setting that changes nothing as it is.
+    NoEffect,
+    /// A value that is reduced to a limit.
+    Reduced,
+    /// A rule or match that no request reaches.
+    UnusedRule,
+    /// A subset that no DestinationRule defines.
+    UnknownSubset,
+    /// A delegate that is not visible.
+    UnknownDelegate,
+    /// An object for gateways that this proxy does not serve.
+    OtherGateway,
+    /// A host that another VirtualService has.
+    HostTaken,
+    /// A failover version without the port.
+    FailoverPort,
+    /// An old form of a name.
+    LegacyName,
+    /// A large body in the configuration.
+    LargeBody,
+}
+
+impl WarningCode {
+    /// Every kind.
+    pub const ALL: [Self; 12] = [
+        Self::Deprecated,
+        Self::NotCarriedOut,
+        Self::NoEffect,
+        Self::Reduced,
+        Self::UnusedRule,
+        Self::UnknownSubset,
+        Self::UnknownDelegate,
+        Self::OtherGateway,
+        Self::HostTaken,
+        Self::FailoverPort,
+        Self::LegacyName,
+        Self::LargeBody,
+    ];
+
+    /// A short name for machines. It stays the same in later releases.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Deprecated => "deprecated",
+            Self::NotCarriedOut => "not-carried-out",
+            Self::NoEffect => "no-effect",
+            Self::Reduced => "reduced",
+            Self::UnusedRule => "unused-rule",
+            Self::UnknownSubset => "unknown-subset",
+            Self::UnknownDelegate => "unknown-delegate",
+            Self::OtherGateway => "other-gateway",
+            Self::HostTaken => "host-taken",
+            Self::FailoverPort => "failover-port",
+            Self::LegacyName => "legacy-name",
+            Self::LargeBody => "large-body",
+        }
+    }
 }
 
 impl fmt::Display for Warning {
@@ -141,8 +224,8 @@ impl Findings {
     }
 
     /// Adds a warning about the place that the JSON pointer `at` names.
-    pub(crate) fn warn(&self, at: String, message: String) {
-        self.warnings.borrow_mut().push(Warning { at, message });
+    pub(crate) fn warn(&self, at: String, code: WarningCode, message: String) {
+        self.warnings.borrow_mut().push(Warning { at, code, message });
     }
 
     /// Adds a regex's program to the total; returns whether this one takes it over `limit`.
@@ -162,8 +245,8 @@ impl Findings {
         if !errors.is_empty() {
             return Err(ConfigErrors(errors));
         }
-        let (mut told, mut warnings) = (HashSet::new(), self.warnings.into_inner());
-        warnings.retain(|warning| told.insert(warning.clone()));
+        let (mut known, mut warnings) = (HashSet::new(), self.warnings.into_inner());
+        warnings.retain(|warning| known.insert(warning.clone()));
         Ok(warnings)
     }
 }

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::duration;
+use crate::error::WarningCode;
 use crate::fault::grpc_status_code;
 use crate::json::Number;
 use crate::node::{Fields, Node};
@@ -155,7 +156,7 @@ impl FailureAccrual {
         }
         fields.finish();
         if accrual.consecutive_failures == 0 && accrual.failure_ratio.is_none() {
-            node.warn("neither consecutiveFailures nor failureRatio is set: nothing is ejected");
+            node.warn(WarningCode::NoEffect, "neither consecutiveFailures nor failureRatio is set: nothing is ejected");
         }
         Some(accrual)
     }

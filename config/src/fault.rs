@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::error::WarningCode;
 use crate::json::Number;
 use crate::node::Node;
 use crate::values::{Percentage, read_duration, read_percent, read_status};
@@ -85,14 +86,14 @@ impl FaultDelay {
         let fields = node.object(&vocabulary::FAULT_DELAY)?;
         let percentage = fields.get("percentage").map(|percentage| read_percent(&percentage, check_percentage));
         let percent = fields.get("percent").map(|percent| {
-            percent.warn("using deprecated setting \"percent\", use \"percentage\" instead");
+            percent.warn(WarningCode::Deprecated, "using deprecated setting \"percent\", use \"percentage\" instead");
             percent.integer("percent", 0..=100).map(|percent| Percentage::from_percent(percent.into()))
         });
         let fixed_delay = fields.get("fixedDelay");
         if let Some(exponential) = fields.get("exponentialDelay") {
             exponential.invalid("exponentialDelay not supported yet");
         } else if fixed_delay.is_none() {
-            node.warn("delay configured, but fixedDelay not set: nothing is delayed");
+            node.warn(WarningCode::NoEffect, "delay configured, but fixedDelay not set: nothing is delayed");
         }
         fields.finish();
         let percentage = percentage.or(percent).unwrap_or_default().unwrap_or_default();
@@ -109,7 +110,7 @@ impl FaultAbort {
         if let Some(http2) = fields.get("http2Error") {
             http2.invalid("HTTP/2 abort fault injection not supported yet");
         } else if http.is_none() && grpc.is_none() {
-            node.warn("abort configured, but error type not set: nothing is aborted");
+            node.warn(WarningCode::NoEffect, "abort configured, but error type not set: nothing is aborted");
         }
         fields.finish();
         if http.is_some() && grpc.is_some() {

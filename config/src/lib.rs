@@ -80,7 +80,7 @@ pub use cors::CorsPolicy;
 pub use delegation::{ResolvedRule, Rule};
 pub use destination::Destination;
 pub use destination_rule::{DestinationRule, DestinationRules, Subset};
-pub use error::{ConfigError, ConfigErrorKind, ConfigErrors, Warning};
+pub use error::{ConfigError, ConfigErrorKind, ConfigErrors, Warning, WarningCode};
 pub use failover::{FAILOVER_PREFIX, FailoverCluster, MAX_NAMED_PORTS, failover_name};
 pub use failure_accrual::{FailureAccrual, GrpcStatuses, LONGEST_EJECTION, Statuses, Trial};
 pub use fault::{AbortStatus, Fault, FaultAbort, FaultDelay};
@@ -320,7 +320,7 @@ fn gateways(node: &Node<'_>) -> Vec<String> {
         element.check(syntax::check_gateway(name));
         if let Some((gateway, rest)) = name.split_once('.').filter(|_| !name.contains('/')) {
             let namespace = rest.split('.').next().unwrap_or(rest);
-            element.warn(format!(
+            element.warn(WarningCode::LegacyName, format!(
                 "using legacy gatewayName format {name:?}; prefer the <namespace>/<name> format: \"{namespace}/{gateway}\""
             ));
         }

@@ -2,6 +2,7 @@
 
 use crate::control_headers::MAX_MIRRORS;
 use crate::destination::Destination;
+use crate::error::WarningCode;
 use crate::json::Number;
 use crate::node::{Fields, Node};
 use crate::values::{Percentage, read_percent};
@@ -25,7 +26,10 @@ pub(super) fn read(fields: &Fields<'_>) -> Option<Vec<Mirror>> {
     let percentage =
         fields.get("mirrorPercentage").map(|node| read_percent(&node, |value| check(value, "mirror_percentage")));
     let percent = fields.get("mirrorPercent").map(|node| {
-        node.warn("using deprecated setting \"mirrorPercent\", use \"mirrorPercentage\" instead");
+        node.warn(
+            WarningCode::Deprecated,
+            "using deprecated setting \"mirrorPercent\", use \"mirrorPercentage\" instead",
+        );
         node.integer("mirror_percent", 0..=100).map(|percent| Percentage::from_percent(percent.into()))
     });
     if let Some(mirrors) = &several {
@@ -34,7 +38,10 @@ pub(super) fn read(fields: &Fields<'_>) -> Option<Vec<Mirror>> {
         }
         let mirrors = mirrors.read_each(read_mirror);
         if mirrors.len() > MAX_MIRRORS {
-            fields.node().warn(format!("{MAX_MIRRORS} mirrors can be carried out; those after get no copies"));
+            fields.node().warn(
+                WarningCode::Reduced,
+                format!("{MAX_MIRRORS} mirrors can be carried out; those after get no copies"),
+            );
         }
         if !mirrors.is_empty() {
             return Some(mirrors);

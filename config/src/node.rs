@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 use serde_json::Value;
 use smallvec::SmallVec;
 
-use crate::error::{ConfigErrorKind, ConfigErrors, Findings, Warning};
+use crate::error::{ConfigErrorKind, ConfigErrors, Findings, Warning, WarningCode};
 use crate::json::{Json, JsonValue, Kind, Number};
 use crate::regex::{MAX_PROGRAM_TOTAL, Regex};
 use crate::sorted::sorted;
@@ -97,13 +97,13 @@ impl<'a> Node<'a> {
     }
 
     /// Reports a warning at this place.
-    pub fn warn(&self, message: impl Into<String>) {
-        self.findings.warn(self.pointer(), message.into());
+    pub fn warn(&self, code: WarningCode, message: impl Into<String>) {
+        self.findings.warn(self.pointer(), code, message.into());
     }
 
     /// A warning about another place, named by its JSON pointer.
-    pub fn warn_at(&self, pointer: String, message: String) {
-        self.findings.warn(pointer, message);
+    pub fn warn_at(&self, pointer: String, code: WarningCode, message: String) {
+        self.findings.warn(pointer, code, message);
     }
 
     /// Reports the first complaint of a check, if it has one.
@@ -303,7 +303,7 @@ impl<'a> Fields<'a> {
     /// Fields that are valid and that a filter cannot carry out.
     pub fn not_carried_out(&self, names: &[&'static str], why: &str) {
         for field in names.iter().filter_map(|name| self.get(name)) {
-            field.warn(format!("accepted, but not carried out: {why}"));
+            field.warn(WarningCode::NotCarriedOut, format!("accepted, but not carried out: {why}"));
         }
     }
 

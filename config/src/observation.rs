@@ -1,5 +1,6 @@
 //! `metrics` and `filterState`: what the filter reports about the requests that it decides.
 
+use crate::error::WarningCode;
 use crate::node::{Fields, Node};
 use crate::vocabulary;
 
@@ -56,7 +57,7 @@ impl FilterState {
             separate: switch(&fields, "separate", defaults.separate),
         };
         if state.separate && !state.enabled {
-            node.warn("separate has no effect: enabled is false, so no filter state is written");
+            node.warn(WarningCode::NoEffect, "separate has no effect: enabled is false, so no filter state is written");
         }
         fields.finish();
         Some(state)

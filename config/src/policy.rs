@@ -4,6 +4,7 @@ use std::collections::hash_map::Entry;
 
 use crate::Config;
 use crate::destination_rule::DestinationRules;
+use crate::error::WarningCode;
 use crate::failure_accrual::FailureAccrual;
 use crate::fault::Fault;
 use crate::host;
@@ -131,6 +132,7 @@ impl Policy {
         }
         if policy.failure_accrual.is_some() && policy.fallback.is_empty() {
             node.warn(
+                WarningCode::NoEffect,
                 "failureAccrual ejects nothing without fallback or defaultSubset: there is nothing to fall back to",
             );
         }
@@ -327,7 +329,11 @@ fn warn_of_unknown_versions(policy: &Policy, host: &str, defined: &[&str], node:
     let mut reported: Vec<&String> = Vec::new();
     for subset in named {
         if !defined.contains(&&**subset) && !reported.contains(&subset) {
-            node.warn_at(policy.at.clone(), format!("no DestinationRule defines subset {subset} of {host}"));
+            node.warn_at(
+                policy.at.clone(),
+                WarningCode::UnknownSubset,
+                format!("no DestinationRule defines subset {subset} of {host}"),
+            );
             reported.push(subset);
         }
     }

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use std::sync::Arc;
 
+use crate::error::WarningCode;
 use crate::http_match::HttpMatch;
 use crate::node::Node;
 use crate::string_match::StringMatch;
@@ -112,7 +113,10 @@ fn read_code(node: &Node<'_>, code: u32) -> Option<u16> {
     match code {
         0 => return Some(301),
         300..=399 if CODES.contains(&code) => {}
-        300..=399 => node.warn(format!("redirect code {code} is not one of {CODES:?}: the rule does nothing")),
+        300..=399 => node.warn(
+            WarningCode::NoEffect,
+            format!("redirect code {code} is not one of {CODES:?}: the rule does nothing"),
+        ),
         _ => node.invalid(format!("{code} is not a valid redirect code, must be 3xx")),
     }
     Some(code)
@@ -142,7 +146,7 @@ impl DirectResponse {
                     body.invalid("large direct_responses may impact control plane performance, must be less than 1MB")
                 }
                 length if length > 100_usize.saturating_mul(KIB) => {
-                    body.warn("large direct_responses may impact control plane performance")
+                    body.warn(WarningCode::LargeBody, "large direct_responses may impact control plane performance")
                 }
                 _ => {}
             }

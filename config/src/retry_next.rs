@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::error::WarningCode;
 use crate::node::{Fields, Node};
 use crate::retries::{GRPC_CONDITIONS, RETRIABLE_STATUS_CODES};
 use crate::syntax;
@@ -121,7 +122,7 @@ fn read_attempts(node: &Node<'_>, order: usize) -> Option<u32> {
     if given > order && order > 0 {
         node.invalid(format!("attempts {attempts} is beyond the fallback order, which has {order} {versions}"));
     } else if given < order {
-        node.warn(format!(
+        node.warn(WarningCode::Reduced, format!(
             "attempts {attempts} is less than the fallback order, which has {order} {versions}: Envoy counts all tries of a request together, so one that {attempts} versions in succession refuse is not tried on the others; leave attempts out to try all"
         ));
     }

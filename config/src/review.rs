@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::collections::hash_map::Entry;
 
 use crate::destination::Destination;
+use crate::error::WarningCode;
 use crate::http_match::Content;
 use crate::node::Node;
 use crate::pointer::Pointer;
@@ -33,6 +34,7 @@ fn warn_of_delegates(config: &Config, service: &VirtualService, node: &Node<'_>)
             let namespace = delegate.namespace.as_ref().unwrap_or(&service.metadata.namespace);
             node.warn_at(
                 delegate.at.clone(),
+                WarningCode::UnknownDelegate,
                 format!(
                     "no delegate {} in namespace {namespace} is visible here; the rule does nothing",
                     delegate.name
@@ -48,7 +50,7 @@ fn warn_of_gateways(config: &Config, service: &VirtualService, node: &Node<'_>) 
         let named = if service.gateways.is_empty() { "mesh".to_owned() } else { service.gateways.join(", ") };
         let own = config.proxy.gateways.join(", ");
         node.warn_at(
-            service.at.clone(),
+            service.at.clone(), WarningCode::OtherGateway,
             format!("it is for {named}, this proxy serves {own}: it does nothing here (proxy.gateways says which gateways a proxy serves)"),
         );
     }
@@ -63,6 +65,7 @@ fn warn_of_unreachable_rules(service: &VirtualService, node: &Node<'_>) {
         if let Some(taker) = catch_all {
             node.warn_at(
                 rule.at.to_string(),
+                WarningCode::UnusedRule,
                 format!("virtualService rule not used: {taker} takes every request before it"),
             );
             continue;
@@ -74,6 +77,7 @@ fn warn_of_unreachable_rules(service: &VirtualService, node: &Node<'_>) {
                 }
                 Entry::Occupied(earlier) => node.warn_at(
                     format!("{}/match/{index}", rule.at),
+                    WarningCode::UnusedRule,
                     format!("virtualService match is not used: duplicate of a match of {}", earlier.get()),
                 ),
             }
@@ -107,7 +111,11 @@ fn warn_of_undefined_subsets<'c>(
         if !subsets.contains(&&**subset) {
             let (host, subset) = (host(), &**subset);
             let consequence = consequence(&host, subset);
-            node.warn_at(at(), format!("no DestinationRule defines subset {subset} of {host}; {consequence}"));
+            node.warn_at(
+                at(),
+                WarningCode::UnknownSubset,
+                format!("no DestinationRule defines subset {subset} of {host}; {consequence}"),
+            );
         }
     };
     for rule in &service.http {
@@ -123,13 +131,20 @@ fn warn_of_long_delays(config: &Config, service: &VirtualService, node: &Node<'_
         let delay = rule.fault.as_ref().and_then(|fault| fault.delay);
         if let Some(delay) = delay.filter(|delay| delay.fixed_delay > config.faults.max_delay) {
             let (fixed, longest) = (duration::text(delay.fixed_delay), duration::text(config.faults.max_delay));
-            node.warn_at(rule.at.to_string(), format!("a delay of {fixed} is cut to {longest} (faults.maxDelay)"));
+            node.warn_at(
+                rule.at.to_string(),
+                WarningCode::Reduced,
+                format!("a delay of {fixed} is cut to {longest} (faults.maxDelay)"),
+            );
         }
     }
 }
 
 /// The members of a failover cluster have the port of the version that was picked: another version may not listen on it.
 fn warn_of_ports_of_others(config: &Config, node: &Node<'_>) {
+    if config.policies.iter().all(|policy| policy.fallback.is_empty()) {
+        return;
+    }
     let mut named = Vec::new();
     for resolved in config.virtual_services.iter().flat_map(|service| config.rules_of(service)) {
         for (index, target) in resolved.rule.route.iter().enumerate() {
@@ -149,7 +164,7 @@ fn warn_of_ports_of_others(config: &Config, node: &Node<'_>) {
             if others.is_some_and(|others| !others.is_empty() && !others.contains(&port)) {
                 let host = &key.host;
                 node.warn_at(
-                    format!("{at}/route/{index}/destination/port"),
+                    format!("{at}/route/{index}/destination/port"), WarningCode::FailoverPort,
                     format!(
                         "failover asks for version {other} of {host} on this port, {port}, on which no rule sends to it: use \
                          one port for all versions, or different hosts"
@@ -169,6 +184,7 @@ fn warn_of_taken_hosts(config: &Config, node: &Node<'_>) {
             match taken.get(&host).and_then(|owner| services.get(*owner)) {
                 Some(owner) => node.warn_at(
                     service.at.clone(),
+                    WarningCode::HostTaken,
                     format!(
                         "host {host} is taken by an older VirtualService ({}); in a mesh they do not merge",
                         owner.at

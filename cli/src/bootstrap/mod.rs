@@ -45,7 +45,7 @@ use self::{
 };
 use crate::{
     address::HostPort,
-    documents::{Document, set},
+    documents::{Document, Severity, set},
 };
 
 /// A configuration, and what an Envoy needs to run it.
@@ -76,12 +76,15 @@ impl Plan {
         if native.mode == Mode::Version {
             versions.notes.extend(version_routes::ambiguities(&config, &versions.all));
         }
-        let line = |remark: &Remark, kind: &str| format!("{}: {kind}{}", document.origin(&remark.at), remark.text);
+        let line = |severity| {
+            let document = &document;
+            move |remark: &Remark| document.line(severity, "run", &remark.at, &*remark.text)
+        };
         if !versions.errors.is_empty() {
-            return Err(versions.errors.iter().map(|error| line(error, "")).collect());
+            return Err(versions.errors.iter().map(line(Severity::Error)).collect());
         }
-        let remarks = versions.notes.iter().map(|note| line(note, "note: "));
-        let notes = document.notes.iter().cloned().chain(warnings).chain(remarks).collect();
+        let remarks = versions.notes.iter().map(line(Severity::Note));
+        let notes = document.notes().into_iter().chain(warnings).chain(remarks).collect();
         let mut document = document;
         versions.name_in(&mut document.value);
         if config.longest_fallback() > 0 {

@@ -1,17 +1,32 @@
 //! Files of the user as one configuration document.
 //!
-//! A file is a configuration document of its own, or Kubernetes manifests: JSON, YAML, or several YAML documents. Manifests
-//! of the kinds that the filter knows become entries of a document, of whatever file they come; other kinds are skipped
-//! with a note. Every error and warning is told at the place in the file where the user wrote it.
+//! A file is a configuration document of its own, or Kubernetes manifests: JSON, YAML, or several of either. Manifests of the
+//! kinds that the filter knows become entries of a document, from whatever file they come. Other kinds are skipped with a
+//! note. Every error and warning names the place in the file where the user wrote it.
 
+mod advice;
+mod codes;
+mod files;
+mod json;
+mod located;
 mod origin;
-mod read;
+mod problem;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod text;
+mod yaml;
 
-use canary_config::{Config, ConfigErrors, Warning};
+use std::collections::HashMap;
+
+use canary_config::{Config, ConfigError, ConfigErrorKind, ConfigErrors, Warning};
 use serde_json::{Value, json};
 
+pub use codes::CODES;
+use located::Located;
+use origin::ObjectName;
 pub(crate) use origin::Origin;
-pub(crate) use read::{parse, read_text};
+pub(crate) use problem::{Format, Problem, Severity, printed};
 
 /// Which list of a document takes which kind of object.
 const KINDS: [(&str, &str); 4] = [
@@ -27,21 +42,31 @@ pub(crate) struct Document {
     /// The document.
     pub(crate) value: Value,
     /// What was skipped, and why.
-    pub(crate) notes: Vec<String>,
+    pub(crate) skipped: Vec<Problem>,
     /// Where the document itself was written.
     root: Origin,
-    /// Pointers of entries that were written elsewhere.
-    parts: Vec<(String, Origin)>,
+    /// Entries that were written elsewhere, by their pointers, such as `/services/0`.
+    parts: HashMap<String, Origin>,
 }
 
-/// What a document says, or what is wrong with it, told at the user's places.
+/// What files hold.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// Every configuration document stands for itself. The manifests of all files go into it, if there is one, and else make
+    /// up a document of their own.
+    pub(crate) documents: Vec<Document>,
+    /// Files that cannot be read or parsed.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// What a document says as lines for the user, or what is wrong with it.
 pub(crate) type Reading = Result<(Config, Vec<String>), Vec<String>>;
 
 impl Document {
-    /// Reads one file (`-` is standard input).
+    /// Reads one file (`-` is standard input), or the files of a folder.
     ///
     /// # Errors
-    /// One line: the file cannot be read or parsed, or holds several configuration documents.
+    /// The file cannot be read or parsed, or holds several configuration documents.
     pub(crate) fn load(file: &str) -> Result<Self, String> {
         let mut documents = Self::load_all(&[file.to_owned()])?;
         match (documents.pop(), documents.is_empty()) {
@@ -50,93 +75,144 @@ impl Document {
         }
     }
 
-    /// Reads files. Every configuration document among them stands for itself; the manifests of all files go into it, if
-    /// there is one, and else make up a document of their own.
+    /// Reads files.
     ///
     /// # Errors
-    /// One line for each file that cannot be read or parsed.
+    /// What is wrong with each file that cannot be read or parsed.
     pub(crate) fn load_all(files: &[String]) -> Result<Vec<Self>, String> {
-        let mut documents = Vec::new();
-        let first = files.first().cloned().unwrap_or_default();
-        let mut manifests = Self::empty(Origin { file: first, document: None, pointer: String::new() });
+        let loaded = Self::load_files(files);
+        if loaded.problems.is_empty() {
+            return Ok(loaded.documents);
+        }
+        Err(lines(&loaded.problems).join("\n"))
+    }
+
+    /// Reads files as far as they can be read.
+    pub(crate) fn load_files(names: &[String]) -> Loaded {
         let mut problems = Vec::new();
-        for file in files {
-            match read_text(file).and_then(|text| parse(file, &text)) {
-                Ok(values) => values.into_iter().for_each(|(origin, value)| {
+        let files = files::expand(names).unwrap_or_else(|(file, error)| {
+            problems.push(Problem::of_file(&file, error));
+            Vec::new()
+        });
+        let mut documents = Vec::new();
+        let mut manifests = Self::empty(Origin::of_text(files.first().map_or("", String::as_str), None));
+        for file in &files {
+            match files::read(file).and_then(|text| text::parse(&text)) {
+                Ok(found) => found.into_iter().for_each(|Located { value, spot }| {
+                    let origin = Origin::of_text(file, Some(spot));
                     if is_manifest(&value) {
                         manifests.add_manifest(origin, value);
                     } else {
                         documents.push(Self { value, ..Self::empty(origin) });
                     }
                 }),
-                Err(problem) => problems.push(problem),
+                Err(error) => problems.push(Problem::of_file(file, error)),
             }
         }
-        if !problems.is_empty() {
-            return Err(problems.join("\n"));
-        }
         match documents.as_mut_slice() {
-            [] => documents.push(manifests),
+            [] if problems.is_empty() || !manifests.parts.is_empty() => documents.push(manifests),
             [only] => only.absorb(manifests),
-            [_, ..] if !manifests.parts.is_empty() || !manifests.notes.is_empty() => documents.push(manifests),
+            [_, ..] if !manifests.parts.is_empty() || !manifests.skipped.is_empty() => documents.push(manifests),
             _ => {}
         }
-        Ok(documents)
+        Loaded { documents, problems }
     }
 
-    /// A document that is no file's; errors are told under this name.
+    /// A document that is not from a file; errors are reported under this name.
     pub(crate) fn named(name: &str, value: Value) -> Self {
-        Self { value, ..Self::empty(Origin { file: name.to_owned(), document: None, pointer: String::new() }) }
+        Self { value, ..Self::empty(Origin::of_text(name, None)) }
     }
 
-    /// The configuration with its warnings, or all errors, each as `FILE: /pointer: message`.
+    /// The configuration with its warnings, or all errors, as lines.
     pub(crate) fn read(&self) -> Reading {
-        match Config::read(&self.value) {
-            Ok((config, warnings)) => Ok((config, self.tell_warnings(&warnings))),
-            Err(errors) => Err(self.tell_errors(&errors)),
+        match self.check() {
+            Ok((config, warnings)) => Ok((config, lines(&warnings))),
+            Err(errors) => Err(lines(&errors)),
         }
+    }
+
+    /// The configuration with its warnings, or all errors.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the document.
+    pub(crate) fn check(&self) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
+        match Config::read(&self.value) {
+            Ok((config, warnings)) => Ok((config, warnings.iter().map(|warning| self.warning(warning)).collect())),
+            Err(errors) => Err(self.errors(&errors)),
+        }
+    }
+
+    /// What was skipped, as lines.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        lines(&self.skipped)
     }
 
     /// The name of the document's file.
     pub(crate) fn file(&self) -> &str {
-        &self.root.file
+        &self.root.text.file
     }
 
-    fn tell_errors(&self, errors: &ConfigErrors) -> Vec<String> {
-        errors.iter().map(|error| format!("{}: {}", self.origin(&error.at), error.kind)).collect()
+    fn errors(&self, errors: &ConfigErrors) -> Vec<Problem> {
+        errors.iter().map(|error| self.error(error)).collect()
     }
 
-    fn tell_warnings(&self, warnings: &[Warning]) -> Vec<String> {
-        warnings.iter().map(|warning| format!("{}: warning: {}", self.origin(&warning.at), warning.message)).collect()
+    fn error(&self, error: &ConfigError) -> Problem {
+        let origin = self.origin(&error.at);
+        let advice = advice::advise(&self.value, error, origin.spot());
+        let is_of_key = matches!(error.kind, ConfigErrorKind::UnknownField(_));
+        let key = origin.spot().and_then(|spot| spot.key).filter(|_| is_of_key);
+        let problem = Problem::new(Severity::Error, error.kind.code(), &origin, error.kind.to_string());
+        Problem {
+            position: key.or(problem.position),
+            found: advice.found,
+            allowed: advice.allowed,
+            fix: advice.fix,
+            ..problem
+        }
+    }
+
+    fn warning(&self, warning: &Warning) -> Problem {
+        Problem::new(Severity::Warning, warning.code.code(), &self.origin(&warning.at), warning.message.clone())
+    }
+
+    /// A line about the place that a JSON pointer of the document names.
+    pub(crate) fn line(
+        &self,
+        severity: Severity,
+        code: &'static str,
+        pointer: &str,
+        message: impl Into<String>,
+    ) -> String {
+        Problem::new(severity, code, &self.origin(pointer), message).to_string()
     }
 
     /// Where the user wrote what a JSON pointer of the document names.
     pub(crate) fn origin(&self, pointer: &str) -> Origin {
-        let part = self.parts.iter().find_map(|(prefix, origin)| {
-            let rest = pointer.strip_prefix(prefix.as_str())?;
-            (rest.is_empty() || rest.starts_with('/')).then_some((origin, rest))
-        });
-        let (origin, rest) = part.unwrap_or((&self.root, pointer));
-        Origin { pointer: format!("{}{rest}", origin.pointer), ..origin.clone() }
+        let end = pointer.match_indices('/').nth(2).map_or(pointer.len(), |(index, _)| index);
+        let (entry, rest) = pointer.split_at(end);
+        match self.parts.get(entry) {
+            Some(origin) => origin.below(rest),
+            None => self.root.below(pointer),
+        }
     }
 
     fn empty(root: Origin) -> Self {
-        Self { value: json!({}), notes: Vec::new(), root, parts: Vec::new() }
+        Self { value: json!({}), skipped: Vec::new(), root, parts: HashMap::new() }
     }
 
-    /// Files an object of a known kind, the items of a list, and notes what is skipped.
+    /// Adds an object of a known kind, the items of a list, and notes what is skipped.
     fn add_manifest(&mut self, origin: Origin, value: Value) {
         let kind = kind_of(&value).to_owned();
         if let (Some(Value::Array(items)), true) = (value.get("items"), kind.ends_with("List")) {
             for (index, item) in items.iter().enumerate() {
-                let pointer = format!("{}/items/{index}", origin.pointer);
-                self.add_manifest(Origin { pointer, ..origin.clone() }, item.clone());
+                self.add_manifest(origin.below(&format!("/items/{index}")), item.clone());
             }
             return;
         }
+        let origin = Origin { object: Some(ObjectName::of(&value)), ..origin };
         match KINDS.iter().find(|(known, _)| *known == kind) {
             Some((_, field)) => self.append(field, value, origin),
-            None => self.notes.push(format!("{origin}: note: kind {kind} is skipped")),
+            None => self.skipped.push(skipped(&kind, &origin)),
         }
     }
 
@@ -144,21 +220,51 @@ impl Document {
     fn append(&mut self, field: &str, value: Value, origin: Origin) {
         let Value::Object(fields) = &mut self.value else { return };
         if let Value::Array(list) = fields.entry(field).or_insert_with(|| json!([])) {
-            self.parts.push((format!("/{field}/{}", list.len()), origin));
+            self.parts.insert(format!("/{field}/{}", list.len()), origin);
             list.push(value);
         }
     }
 
     /// Takes over the entries of another document.
-    fn absorb(&mut self, other: Self) {
-        for (pointer, origin) in other.parts {
-            let field = pointer.split('/').nth(1).unwrap_or_default().to_owned();
-            if let Some(value) = other.value.pointer(&pointer).cloned() {
-                self.append(&field, value, origin);
+    fn absorb(&mut self, mut other: Self) {
+        for (_, field) in KINDS {
+            let Some(Value::Array(entries)) = other.value.get_mut(field).map(Value::take) else { continue };
+            for (index, entry) in entries.into_iter().enumerate() {
+                if let Some(origin) = other.parts.remove(&format!("/{field}/{index}")) {
+                    self.append(field, entry, origin);
+                }
             }
         }
-        self.notes.extend(other.notes);
+        self.skipped.append(&mut other.skipped);
     }
+}
+
+/// A kind that the filter does not use; one that looks like a misspelt one is worth a warning.
+fn skipped(kind: &str, origin: &Origin) -> Problem {
+    let distance = |known: &str| strsim::damerau_levenshtein(&known.to_ascii_lowercase(), &kind.to_ascii_lowercase());
+    let meant = KINDS.iter().map(|(known, _)| *known).find(|known| distance(known) <= 2);
+    match meant {
+        Some(meant) => {
+            let problem =
+                Problem::new(Severity::Warning, "unknown-kind", origin, format!("kind {kind} is unknown and skipped"));
+            Problem { fix: Some(format!("kind: {meant}")), ..problem }
+        }
+        None => Problem::new(Severity::Note, "skipped", origin, format!("kind {kind} is skipped")),
+    }
+}
+
+/// The values of a file with their origins: requests, for example.
+///
+/// # Errors
+/// The file cannot be read or parsed.
+pub(crate) fn values(file: &str) -> Result<Vec<(Origin, Value)>, String> {
+    let found = files::read(file).and_then(|text| text::parse(&text));
+    let found = found.map_err(|error| Problem::of_file(file, error).to_string())?;
+    Ok(found.into_iter().map(|Located { value, spot }| (Origin::of_text(file, Some(spot)), value)).collect())
+}
+
+fn lines(problems: &[Problem]) -> Vec<String> {
+    problems.iter().map(Problem::to_string).collect()
 }
 
 /// Sets a field of a document that has been read before, so that its sections are objects.

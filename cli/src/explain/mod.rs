@@ -113,8 +113,7 @@ impl Args {
     /// The requests, and whether they came as a list.
     fn questions(&self) -> Result<(Vec<Question>, bool), String> {
         let Some(file) = &self.requests else { return Ok((vec![self.single_question()?], false)) };
-        let text = documents::read_text(file)?;
-        let mut values = documents::parse(file, &text)?;
+        let mut values = documents::values(file)?;
         let value = match (values.pop(), values.is_empty()) {
             (Some((_, value)), true) => value,
             _ => return Err(format!("{file}: expected one document with a list of requests")),

@@ -24,7 +24,7 @@ impl EcdsArgs {
     pub(super) fn print(&self) -> Result<(), Vec<String>> {
         let document = Document::load(&self.config.display().to_string()).map_err(|problem| vec![problem])?;
         let (_, warnings) = document.read()?;
-        document.notes.iter().chain(&warnings).for_each(console::complain);
+        document.notes().iter().chain(&warnings).for_each(console::complain);
         let text = format!("{:#}", document.value);
         let resources = bootstrap::filter_discovery(1, &self.wasm, &text);
         match self.output {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     bootstrap::Failover,
     console,
-    documents::{Document, set},
+    documents::{Document, Severity, set},
 };
 
 /// The name that all filters of the manifests have in Envoy: their `root_id`, and in its log.
@@ -277,7 +277,7 @@ impl PluginArgs {
         }
         let mut document = Document::load(&self.config).map_err(|problem| vec![problem])?;
         let (config, _) = document.read()?;
-        let wrong = |at: &str, why: String| vec![format!("{}: {why}", document.origin(at))];
+        let wrong = |at: &str, why: String| vec![document.line(Severity::Error, "render", at, why)];
         let is_silent = document.value.get("mode").is_none_or(Value::is_null);
         if config.mode != mode && !is_silent {
             return Err(wrong("/mode", other_mode(mode).to_owned()));
@@ -295,12 +295,12 @@ impl PluginArgs {
             set(&mut document.value, "/clusters/failover", json!(true));
         }
         let (config, warnings) = document.read()?;
-        document.notes.iter().chain(&warnings).for_each(console::complain);
+        document.notes().iter().chain(&warnings).for_each(console::complain);
         for host in config.hosts_without_failover() {
             let text = format!(
-                "note: {host} has a fallback order, but its port is not known: list it here, else a version that cannot serve costs its requests"
+                "{host} has a fallback order, but its port is not known: list it here, else a version that cannot serve costs its requests"
             );
-            console::complain(format_args!("{}: {text}", document.origin("/services")));
+            console::complain(document.line(Severity::Note, "render", "/services", text));
         }
         let selectors = match (workload, self.target_refs.is_empty(), self.selectors.is_empty()) {
             (Workload::Gateway, true, true) => {

@@ -10,7 +10,11 @@ use super::{
     plugin::RUN_ON,
     version_rules::{by_version, hidden},
 };
-use crate::{bootstrap::Remark, console, documents::Document};
+use crate::{
+    bootstrap::Remark,
+    console,
+    documents::{Document, Severity},
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct VirtualServiceArgs {
@@ -25,7 +29,7 @@ impl VirtualServiceArgs {
         let document = Document::load(&self.config).map_err(|problem| vec![problem])?;
         let (config, _) = document.read()?;
         let told = |remarks: Vec<Remark>| -> Vec<String> {
-            remarks.iter().map(|remark| format!("{}: {}", document.origin(&remark.at), remark.text)).collect()
+            remarks.iter().map(|remark| document.line(Severity::Error, "render", &remark.at, &*remark.text)).collect()
         };
         let objects = objects(&document.value, &config).map_err(told)?;
         if objects.is_empty() {

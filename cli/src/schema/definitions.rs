@@ -56,7 +56,7 @@ impl Definitions {
     }
 
     /// An object from its fields; the third part replaces a field's own kind.
-    fn fields<'a>(
+    fn fields(
         &mut self,
         description: &str,
         is_open: bool,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+use canaryctl::CODES;
 use canaryctl::schema::reference;
 use serde_json::{Value, json};
 
@@ -44,6 +45,15 @@ fn the_schema_is_what_the_command_prints() {
 #[test]
 fn the_page_of_the_configuration_has_every_field() {
     check("docs/reference/configuration.md", |page| with_made_part(page, &format!("{}\n", reference::sections())));
+}
+
+#[test]
+fn the_page_of_messages_has_every_code() {
+    check("docs/reference/messages.md", |page| {
+        let row = |(code, severity, meaning): (&str, &str, &str)| format!("| `{code}` | {severity} | {meaning} |\n");
+        let rows: String = CODES.into_iter().map(row).collect();
+        with_made_part(page, &format!("\n| code | severity | meaning |\n|---|---|---|\n{rows}\n"))
+    });
 }
 
 /// The chart's values hold parts of the document: their schema has the same definitions.

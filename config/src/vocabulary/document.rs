@@ -1,10 +1,12 @@
 //! The document and its sections.
 
-use super::*;
+use super::object::{Object, object};
 
 #[cfg(feature = "reference")]
 use super::{
-    reference::field,
+    kubernetes::{ANY_SERVICE, DESTINATION_RULE_ENTRY, VIRTUAL_SERVICE_ENTRY},
+    object::reference::{Kind, Reference, Source, field},
+    policy::POLICY,
     scalars::{DURATION, FAULT_DELAYER, GATEWAYS, HEADER_NAME, HEADER_NAME_OR_NONE, LABELS, MODE},
 };
 #[cfg(feature = "reference")]

@@ -1,10 +1,10 @@
 //! `HTTPMatchRequest`: one alternative of a rule's `match`.
 
-use super::*;
+use super::object::{Object, object};
 
 #[cfg(feature = "reference")]
 use super::{
-    reference::field,
+    object::reference::{Kind, Reference, Source, field},
     scalars::{GATEWAYS, LABELS, PORT},
 };
 #[cfg(feature = "reference")]

@@ -1,11 +1,12 @@
 //! Kubernetes objects, and the specs of those that are not VirtualServices.
 
-use super::*;
+use super::object::{Object, object};
 
 #[cfg(feature = "reference")]
 use super::{
-    reference::field,
+    object::reference::{Alternative, Entry, Kind, Reference, Source, field},
     scalars::{EXPORT_TO, LABELS, PORT, SUBSET_NAME, kind},
+    virtual_service::VIRTUAL_SERVICE,
 };
 #[cfg(feature = "reference")]
 use Kind::{Any, AnyObject, List, Named, Nested, Text};

@@ -1,14 +1,15 @@
 //! `policies`: what the VirtualService API cannot say.
 
-use super::*;
+use super::object::{Object, object};
 
 #[cfg(feature = "reference")]
 use super::{
-    reference::field,
+    object::reference::{Kind, Reference, Source, field},
     scalars::{
         COOKIE_AGE, DURATION, GRPC_FAILURE, HEADER_NAME, METHOD, PROTOCOL, RETRIABLE_STATUS, RETRY_CONDITION,
         SAME_SITE, STATUS_OR_CLASS, SUBSET_NAME,
     },
+    virtual_service::FAULT,
 };
 #[cfg(feature = "reference")]
 use Kind::{

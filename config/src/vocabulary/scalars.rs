@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::reference::{
+use super::object::reference::{
     Kind::{Integer, List, Map, Pattern, Schema, Text, Words},
     Named,
 };

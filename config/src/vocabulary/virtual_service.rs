@@ -1,10 +1,11 @@
 //! VirtualService and its rules.
 
-use super::*;
+use super::object::{Object, object};
 
 #[cfg(feature = "reference")]
 use super::{
-    reference::field,
+    http_match::{HTTP_MATCH, STRING_MATCH},
+    object::reference::{Kind, Reference, Source, field},
     scalars::{
         CORS_METHOD, DERIVE_PORT, DURATION, EXPORT_TO, GATEWAYS, GRPC_STATUS, HEADER_NAME, PORT, UNMATCHED_PREFLIGHTS,
         retry_on,
