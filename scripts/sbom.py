@@ -13,6 +13,8 @@ from release_files import ROOT, output
 
 # Such as `2serde v1.0.229|MIT OR Apache-2.0 (*)`: depth, name, version, folder where it is of this project, licence, shown before.
 LINE = re.compile(r"(\d+)(\S+) v(\S+)( \(/[^|]*\))?\|(.*?)(?: \(\*\))?")
+# What no crate of Cargo.lock is.
+STD = "rust-std"
 LOCKED = re.compile(r'name = "([^"]+)"\nversion = "([^"]+)"\n(?:source = "[^"]+"\nchecksum = "([0-9a-f]{64})")?')
 
 
@@ -43,21 +45,25 @@ def tree(package, target):
 
 
 def reference(crate):
-    return "pkg:cargo/{}@{}".format(*crate)
+    return "{}@{}".format(*crate)
 
 
 def component(crate, licence, checksum):
-    name, version = crate
-    hashes = {"hashes": [{"alg": "SHA-256", "content": checksum}]} if checksum else {}
-    # What SPDX writes as OR.
-    licence = licence.replace("/", " OR ")
-    return {"type": "library", "bom-ref": reference(crate), "name": name, "version": version, **hashes,
-            "licenses": [{"expression": licence}], "purl": reference(crate)}
+    """`checksum`: of the crate as the registry has it; those of this project are in none."""
+    published = {"hashes": hashes(checksum), "purl": f"pkg:cargo/{reference(crate)}"} if checksum else {}
+    # An old way to write OR.
+    expression = licence.replace("/", " OR ")
+    return {"type": "library", "bom-ref": reference(crate), "name": crate[0], "version": crate[1],
+            "licenses": [{"expression": expression}], **published}
+
+
+def hashes(sha256):
+    return [{"alg": "SHA-256", "content": sha256}]
 
 
 def standard_library(target):
     version = output("rustc", "--version").split()[1]
-    return {"type": "library", "bom-ref": f"rust-std@{version}", "name": "rust-std", "version": version,
+    return {"type": "library", "bom-ref": f"{STD}@{version}", "name": STD, "version": version,
             "description": f"Rust's standard library for {target}, with the C library that it brings"}
 
 
@@ -69,7 +75,8 @@ def bill(file, package, target, built, date):
     checksums, std = locked(), standard_library(target)
     root = next(crate for crate in licences if crate[0] == package)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    about = {**component(root, licences[root], digest), "type": "application", "description": f"{file.name}, for {target}"}
+    about = {**component(root, licences[root], ""), "type": "application", "hashes": hashes(digest),
+             "description": f"{file.name}, for {target}"}
     graph = [{"ref": reference(crate), "dependsOn": [*map(reference, sorted(uses[crate])), std["bom-ref"]]} for crate in sorted(uses)]
     return {
         "bomFormat": "CycloneDX",
