@@ -168,12 +168,13 @@ release-files: toolchain crates
 
 release: release-files ## Build the files of a release of what is committed into dist/release, and check them
 	@$(PYTHON) scripts/check-release
-	CANARY_WASM="$(CURDIR)/dist/release/canary_filter.wasm" $(CARGO) test --locked $(E2E) --test artefact
+	CANARY_WASM="$(CURDIR)/dist/release/canary_filter.wasm" \
+		$(CARGO) test --locked $(E2E) --features e2e/release --test artefact --test release
 
 check-release-reproducible: toolchain ## The same for all files of a release
 	@$(PYTHON) scripts/check-reproducible --release
 
-check-long: check-release-reproducible ## What is too long for every change: all five Envoy versions, the drills at full length, many cases of each property (1,280,000 decisions of the index), two builds of the same bytes
+check-long: check-release-reproducible release ## What is too long for every change: all five Envoy versions, the drills at full length, many cases of each property (1,280,000 decisions of the index), two builds of the same bytes
 	LONG=1 PROPTEST_CASES=20000 $(MAKE) test ENVOY_VERSIONS="$(LONG_ENVOY_VERSIONS)"
 
 clean: ## Remove what was built (not the cache of Envoys)
