@@ -37,12 +37,14 @@ RUN_ARGS ?=
 IMAGE ?=
 PUSH_ARGS ?=
 BENCH_ARGS ?=
+# Of `cargo build` for the filter: scripts/release asks what it has built.
+BUILD_ARGS ?=
 
 # canaryctl without libraries, for images that hold nothing else; and without the registry's part, which needs a C compiler for it.
 STATIC := $(shell uname -m)-unknown-linux-musl
 
 .DEFAULT_GOAL := help
-.PHONY: help toolchain build filter envoy envoys run test bench-routing test-wasm lint check-long clean ci test-board board-picture images manifests test-compose istio-tools test-istio check-reproducible bench bench-short bench-pages bench-envoy crates size push reference test-registry
+.PHONY: help toolchain build filter envoy envoys run test bench-routing test-wasm lint check-long clean ci test-board board-picture images manifests test-compose istio-tools test-istio check-reproducible bench bench-short bench-pages bench-envoy crates size push test-registry release release-files check-release-reproducible reference
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,7 +65,7 @@ build: filter ## Build the filter into dist/canary_filter.wasm, and canaryctl
 
 filter: toolchain crates ## Build the filter alone
 	CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS='$(WASM_FLAGS)' \
-		$(CARGO) build --locked --profile wasm --target wasm32-wasip1 -p canary-filter
+		$(CARGO) build --locked --profile wasm --target wasm32-wasip1 -p canary-filter $(BUILD_ARGS)
 	@mkdir -p dist && $(OPTIMIZE_WASM) $(TARGET_DIR)/wasm32-wasip1/wasm/canary_filter.wasm $(WASM)
 	@echo "$(WASM): $$(wc -c < $(WASM)) bytes, $$(gzip -9c $(WASM) | wc -c) gzipped"
 
@@ -164,7 +166,18 @@ lint: toolchain ## Check format, lints, documentation, and who may depend on who
 check-reproducible: toolchain ## Build what is committed twice, at two paths, and compare the modules
 	@$(PYTHON) scripts/check-reproducible
 
-check-long: check-reproducible ## What is too long for every change: all five Envoy versions, the drills at full length, many cases of each property (1,280,000 decisions of the index), two builds of the same bytes
+release-files: toolchain crates
+	@$(PYTHON) scripts/release
+
+release: release-files ## Build the files of a release of what is committed into dist/release, and check them
+	@$(PYTHON) scripts/check-release
+	CANARY_WASM="$(CURDIR)/dist/release/canary_filter.wasm" \
+		$(CARGO) test --locked $(E2E) --features e2e/release --test artefact --test release
+
+check-release-reproducible: toolchain ## The same for all files of a release
+	@$(PYTHON) scripts/check-reproducible --release
+
+check-long: check-release-reproducible release ## What is too long for every change: all five Envoy versions, the drills at full length, many cases of each property (1,280,000 decisions of the index), two builds of the same bytes
 	LONG=1 PROPTEST_CASES=20000 $(MAKE) test ENVOY_VERSIONS="$(LONG_ENVOY_VERSIONS)"
 
 clean: ## Remove what was built (not the cache of Envoys)

@@ -10,7 +10,8 @@ fn main() {
     } else {
         println!("cargo::rerun-if-changed=build.rs");
     }
-    let text = match git(&["log", "-1", "--format=%h %cs"]) {
+    // As many digits in every clone: by itself git takes more in a larger one.
+    let text = match git(&["log", "-1", "--abbrev=12", "--format=%h %cs"]) {
         Some(commit) => format!("{version} ({commit})"),
         None => version.to_owned(),
     };

@@ -98,6 +98,11 @@ impl Image {
 }
 
 impl Notes {
+    /// The version that is noted.
+    pub(crate) fn version(&self) -> &str {
+        &self.version
+    }
+
     fn annotations(&self) -> BTreeMap<String, String> {
         let given = [
             (ORG_OPENCONTAINERS_IMAGE_VERSION, Some(self.version.as_str())),
@@ -144,7 +149,7 @@ fn artifact(module: Bytes, notes: &Notes) -> Result<Image, std::io::Error> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::oci::accepted;
 
@@ -153,6 +158,11 @@ mod tests {
     fn notes(source: Option<&str>, revision: Option<&str>) -> Notes {
         let owned = |text: Option<&str>| text.map(str::to_owned);
         Notes { version: "1.2.3".to_owned(), source: owned(source), revision: owned(revision) }
+    }
+
+    /// A compat image of a module.
+    pub(in crate::oci) fn image_of(module: Bytes) -> Image {
+        Image::of(module, Layout::Compat, &notes(None, None)).unwrap()
     }
 
     fn image(layout: Layout, notes: &Notes) -> Image {

@@ -6,6 +6,7 @@ mod credentials;
 mod digest;
 mod excerpt;
 mod failure;
+mod folder;
 mod helper;
 mod layout;
 pub mod pull;

@@ -12,9 +12,9 @@ use oci_client::RegistryOperation;
 use tokio_stream::{Stream, StreamExt as _};
 
 use super::{
-    WASM_MAGIC, digest,
+    WASM_MAGIC, digest, folder,
     layout::{Blob, Image, Layout, Notes},
-    reference::ImageUrl,
+    reference::{ImageUrl, Target},
     registry::{Registry, RegistryFlags},
 };
 use crate::{console, runtime};
@@ -29,6 +29,7 @@ const REPORT: Duration = Duration::from_secs(1);
 /// Prints the digest of the image's manifest, and to standard error what happens and what a WasmPlugin needs. Who pushes is
 /// what `docker login` has noted ($DOCKER_CONFIG, else ~/.docker; helpers included). An image that is there already is not
 /// pushed again; a tag that names another image is moved, with a warning.
+/// `oci-layout:FOLDER` writes the same image into a new folder, as an image layout of OCI, under the tag that `--version` says.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The filter's module, such as dist/canary_filter.wasm
@@ -36,7 +37,7 @@ pub struct Args {
     file: PathBuf,
     /// Where to push it
     #[arg(value_name = "oci://HOST[:PORT]/NAME:TAG")]
-    image: ImageUrl,
+    target: Target,
     /// How the module lies in the image; Istio takes both
     #[arg(long, value_enum, default_value_t = Layout::Compat)]
     layout: Layout,
@@ -54,23 +55,35 @@ impl Args {
     }
 
     async fn push(self) -> Result<ExitCode, String> {
-        if self.image.reference().digest().is_some() {
-            return Err(format!("{}: an image is pushed to a tag; its digest is what comes of it", self.image));
+        match &self.target {
+            Target::Registry(url) => self.push_to(url).await,
+            Target::Folder(folder) => {
+                let image = self.image(self.module()?)?;
+                folder::write(&image, self.notes.version(), folder)
+                    .map_err(|error| format!("{}: {error}", folder.display()))?;
+                console::say(image.digest());
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+
+    async fn push_to(&self, url: &ImageUrl) -> Result<ExitCode, String> {
+        if url.reference().digest().is_some() {
+            return Err(format!("{url}: an image is pushed to a tag; its digest is what comes of it"));
         }
         let module = self.module()?;
-        let image = Image::of(module.clone(), self.layout, &self.notes)
-            .map_err(|error| format!("{}: {error}", self.file.display()))?;
-        let registry = Registry::connect(&self.image, &self.registry, RegistryOperation::Push).await?;
+        let image = self.image(module.clone())?;
+        let registry = Registry::connect(url, &self.registry, RegistryOperation::Push).await?;
         let (before, digest) = (registry.digest().await?, image.digest());
         if before.as_deref() == Some(&digest) {
-            console::complain(format_args!("{} is this very image already: nothing is pushed", self.image));
+            console::complain(format_args!("{url} is this very image already: nothing is pushed"));
         } else {
-            console::complain(format_args!("pushing {} to {}", self.file.display(), self.image));
+            console::complain(format_args!("pushing {} to {url}", self.file.display()));
             for blob in &image.blobs {
                 upload(&registry, blob).await?;
             }
             registry.push_manifest(&image.manifest).await?;
-            self.confirm(&registry, &digest).await?;
+            confirm(url, &registry, &digest).await?;
         }
         if let Some(before) = before.filter(|before| *before != digest) {
             console::complain(format_args!(
@@ -78,8 +91,12 @@ impl Args {
                  IfNotPresent), and where a plugin names its sha256, proxies that start now fail to fetch it; a new tag avoids both"
             ));
         }
-        self.tell(&digest, &module);
+        tell(url, &digest, &module);
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn image(&self, module: Bytes) -> Result<Image, String> {
+        Image::of(module, self.layout, &self.notes).map_err(|error| format!("{}: {error}", self.file.display()))
     }
 
     fn module(&self) -> Result<Bytes, String> {
@@ -89,27 +106,26 @@ impl Args {
         }
         Ok(module.into())
     }
+}
 
-    /// That the registry keeps the image as it was pushed.
-    async fn confirm(&self, registry: &Registry<'_>, digest: &str) -> Result<(), String> {
-        let kept = registry.digest().await?;
-        if kept.as_deref() == Some(digest) {
-            return Ok(());
-        }
-        let kept = kept.as_deref().unwrap_or("nothing");
-        Err(format!("{}: {digest} was pushed, and {} has {kept}", self.image, self.image.host()))
+/// That the registry keeps the image as it was pushed.
+async fn confirm(url: &ImageUrl, registry: &Registry<'_>, digest: &str) -> Result<(), String> {
+    let kept = registry.digest().await?;
+    if kept.as_deref() == Some(digest) {
+        return Ok(());
     }
+    let kept = kept.as_deref().unwrap_or("nothing");
+    Err(format!("{url}: {digest} was pushed, and {} has {kept}", url.host()))
+}
 
-    fn tell(&self, digest: &str, module: &[u8]) {
-        console::complain(format_args!(
-            "for a WasmPlugin, or wasm: of a TrafficExtension:\n  url: {}\n  sha256: {}\n\
-             sha256 is the manifest's digest, as Istio wants it for oci://; for a url of http(s):// it is the file's own, {}",
-            self.image,
-            digest.trim_start_matches("sha256:"),
-            digest::sha256(module),
-        ));
-        console::say(digest);
-    }
+fn tell(url: &ImageUrl, digest: &str, module: &[u8]) {
+    console::complain(format_args!(
+        "for a WasmPlugin, or wasm: of a TrafficExtension:\n  url: {url}\n  sha256: {}\n\
+         sha256 is the manifest's digest, as Istio wants it for oci://; for a url of http(s):// it is the file's own, {}",
+        digest.trim_start_matches("sha256:"),
+        digest::sha256(module),
+    ));
+    console::say(digest);
 }
 
 async fn upload(registry: &Registry<'_>, blob: &Blob) -> Result<(), String> {

@@ -1,12 +1,14 @@
 //! `oci://HOST[:PORT]/NAME:TAG`, as flags take it and Istio's `url` has it.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr};
 
 use oci_client::Reference;
 
 /// How Istio tells images from files behind other URLs.
 const SCHEME: &str = "oci://";
-const EXAMPLE: &str = "oci://registry.example.com/canary-filter:0.1.0";
+/// How a folder of this machine begins.
+const FOLDER: &str = "oci-layout:";
+const EXAMPLE: &str = "oci://registry.example.com/canary-filter:0.2.0";
 
 /// An image in a registry, by its tag, its digest or both.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +26,27 @@ impl ImageUrl {
     /// The registry's host and port, as `docker login` takes it.
     pub(crate) fn host(&self) -> &str {
         self.reference.registry()
+    }
+}
+
+/// Where an image goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// Into a registry.
+    Registry(ImageUrl),
+    /// Into a new folder of this machine, as an image layout of OCI.
+    Folder(PathBuf),
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix(FOLDER) {
+            Some("") => Err(format!("it names no folder behind {FOLDER}")),
+            Some(folder) => Ok(Self::Folder(folder.into())),
+            None => text.parse().map(Self::Registry),
+        }
     }
 }
 
@@ -72,8 +95,8 @@ mod tests {
         let (by_digest, by_both) = (format!("oci://r.io/a@{digest}"), format!("oci://r.io/a:1@{digest}"));
         for (text, expected) in [
             (
-                "oci://registry.example.com/canary-filter:0.1.0",
-                ("registry.example.com", "canary-filter", Some("0.1.0")),
+                "oci://registry.example.com/canary-filter:0.2.0",
+                ("registry.example.com", "canary-filter", Some("0.2.0")),
             ),
             ("oci://127.0.0.1:5000/canary-filter:1", ("127.0.0.1:5000", "canary-filter", Some("1"))),
             ("oci://localhost/a:1", ("localhost", "a", Some("1"))),
@@ -88,6 +111,14 @@ mod tests {
             assert_eq!(image.reference().digest().is_some(), text.contains('@'), "{text}");
             assert_eq!(image.to_string(), text);
         }
+    }
+
+    #[test]
+    fn an_image_goes_into_a_registry_or_a_folder() {
+        let image = "oci://r.io/a:1";
+        assert_eq!(image.parse(), Ok(Target::Registry(image.parse().unwrap())));
+        assert_eq!("oci-layout:dist/image".parse(), Ok(Target::Folder("dist/image".into())));
+        assert!("oci-layout:".parse::<Target>().unwrap_err().contains("no folder"));
     }
 
     #[test]

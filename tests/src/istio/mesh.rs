@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The name of the image with the filter.
-pub const IMAGE: &str = "canary-filter:0.1.0";
+pub const IMAGE: &str = "canary-filter:0.2.0";
 
 /// One control plane, for many claims: each has namespaces and proxies of its own.
 #[derive(Debug)]

@@ -21,8 +21,10 @@ pub const ISTIO: &str = "docs/install/istio.md";
 pub const ISTIO_SECTIONS: [&str; 2] = ["## From pull to canary", "## Whether it works"];
 /// The page whose commands need a registry: the tests of `make test-registry` carry them out.
 pub const IMAGE: &str = "docs/install/image.md";
+/// The page whose commands need the files of a release: the tests of `make release` carry them out.
+pub const RELEASES: &str = "docs/operations/releases.md";
 /// The pages whose commands have tests of their own.
-const ELSEWHERE: [&str; 4] = [COMPOSE, ISTIO, IMAGE, "docs/make-before-break.md"];
+const ELSEWHERE: [&str; 5] = [COMPOSE, ISTIO, IMAGE, RELEASES, "docs/make-before-break.md"];
 /// The page with the program that computes buckets.
 pub const STICKY: &str = "docs/reference/sticky.md";
 

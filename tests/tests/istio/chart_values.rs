@@ -299,11 +299,11 @@ fn without_empty(value: Value) -> Value {
 pub(crate) async fn labels_a_build_of_a_version(mesh: &Mesh) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let folder = folder.path().display().to_string();
-    helm(&mesh.tools, &["package", ".", "--version", "0.1.0+abc", "--destination", &folder]).expect("a package");
-    let package = format!("{folder}/canary-filter-0.1.0+abc.tgz");
+    helm(&mesh.tools, &["package", ".", "--version", "0.2.0+abc", "--destination", &folder]).expect("a package");
+    let package = format!("{folder}/canary-filter-0.2.0+abc.tgz");
     let text = helm(&mesh.tools, &["template", "shop", &package, "--values", &values("minimal")]).expect("a chart");
     for object in objects(&text) {
-        assert_eq!(object["metadata"]["labels"]["helm.sh/chart"], "canary-filter-0.1.0_abc", "{}", object["kind"]);
+        assert_eq!(object["metadata"]["labels"]["helm.sh/chart"], "canary-filter-0.2.0_abc", "{}", object["kind"]);
     }
 }
 

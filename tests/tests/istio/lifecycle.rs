@@ -15,7 +15,7 @@ use e2e::{
 };
 use serde_json::{Value, json};
 
-const TAG: &str = "0.1.0";
+const TAG: &str = "0.2.0";
 const CONNECTIONS: u64 = 4;
 const PAUSE: Duration = Duration::from_millis(2);
 /// Requests that show something to be in force.

@@ -30,7 +30,7 @@ const CONNECTIONS: u64 = 2;
 const PAUSE: Duration = Duration::from_millis(10);
 /// The gateway that starts, and its Gateway.
 const LATE: &str = "late";
-const MODULE: &str = "canary-filter:0.1.0";
+const MODULE: &str = "canary-filter:0.2.0";
 const CONFIGURATION: &str = "/spec/configPatches/0/patch/value/typed_config/config/configuration/value";
 const DISCOVERY: &str = "/spec/configPatches/1/patch/value/config_discovery";
 
@@ -167,9 +167,9 @@ pub(crate) async fn after_a_failure_of_the_filter(mesh: &Mesh) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("plugin.wasm");
     std::fs::write(&file, wat::parse_str(FAILS).expect("a module")).expect("write a module");
-    mesh.registry.push(&file, "fails:0.1.0");
+    mesh.registry.push(&file, "fails:0.2.0");
     let scene = Scene::start(mesh, "start-fails", Manifest::WasmPlugin, Bad::Document, Net::Rendered).await;
-    let (address, url) = (scene.world.proxy.port(GATEWAY_PORT), mesh.registry.url("fails:0.1.0"));
+    let (address, url) = (scene.world.proxy.port(GATEWAY_PORT), mesh.registry.url("fails:0.2.0"));
     let mut fatal = scene.request.clone();
     for number in 0..50 {
         fatal = fatal.header(&format!("x-{number}"), "x");
@@ -312,7 +312,7 @@ impl<'m> Scene<'m> {
                 document["virtualServices"][0]["spec"]["http"][0]["name"] = json!("renamed");
                 self.render(&document, strategy, &self.url(), &[])
             }
-            Bad::Tag => self.render(&document, strategy, &self.url().replace("0.1.0", "none"), &[]),
+            Bad::Tag => self.render(&document, strategy, &self.url().replace("0.2.0", "none"), &[]),
             Bad::Digest => self.render(&document, strategy, &self.url(), &["--sha256", &none]),
             Bad::Module => {
                 let layers: [(&str, &[u8]); 2] = [
@@ -320,7 +320,7 @@ impl<'m> Scene<'m> {
                     ("application/vnd.module.wasm.content.layer.v1+wasm", b"no module"),
                 ];
                 raw::push(self.world.mesh.registry.address(), "no-module", &layers);
-                self.render(&document, strategy, &self.url().replace("0.1.0", "no-module"), &[])
+                self.render(&document, strategy, &self.url().replace("0.2.0", "no-module"), &[])
             }
         }
     }

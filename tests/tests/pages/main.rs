@@ -1,7 +1,9 @@
 //! The documentation, carried out: its commands are run, its configurations checked, its links followed.
 
 mod by_hand;
+mod changes;
 mod observation;
+mod versions;
 mod walk;
 
 use std::{
@@ -23,7 +25,7 @@ const LISTENER: &str = "127.0.0.1:10000";
 /// Where its board listens.
 const BOARD: &str = "127.0.0.1:9902";
 /// What blocks are of: other languages would be blocks that no test knows.
-const LANGUAGES: [&str; 6] = ["console", "mermaid", "python", "sh", "text", "yaml"];
+const LANGUAGES: [&str; 7] = ["console", "diff", "mermaid", "python", "sh", "text", "yaml"];
 /// The most lines of the README.
 const README_LINES: usize = 220;
 

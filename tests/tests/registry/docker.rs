@@ -22,10 +22,10 @@ pub(crate) fn the_commands_make_an_image_that_istio_takes() {
     for step in &steps {
         walk::carry_out(&for_this_docker(step), step, registry.address());
     }
-    let pulled = tool.pull(&image(registry.address(), ":0.1.0"));
+    let pulled = tool.pull(&image(registry.address(), ":0.2.0"));
     assert!(pulled.succeeded, "{pulled:?}");
     assert!(tool.pulled().is_some_and(|pulled| pulled == tool::module()), "another module");
-    let name = format!("{}/canary-filter:0.1.0", registry.address());
+    let name = format!("{}/canary-filter:0.2.0", registry.address());
     assert!(succeeds(&["image", "rm", &name]), "{name} cannot be removed");
 }
 
