@@ -130,7 +130,7 @@ impl<'m> Course<'m> {
 
     /// Istio exports no statistic of them unless it is told to.
     fn refusals(&self) -> usize {
-        self.world.proxy.envoy.log().matches("configuration refused").count()
+        self.world.proxy.envoy.log().matches("configuration rejected").count()
     }
 
     /// Another tag with another module, and the first one again; another version serves, to tell when it is in force.
