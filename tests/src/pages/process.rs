@@ -12,9 +12,9 @@ use std::{
 use crate::{binaries, wait::PATIENCE};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Between two looks at what runs.
+/// The time between two polls of the processes.
 const PAUSE: Duration = Duration::from_millis(5);
-/// What the `make` that runs the tests tells its children; a reader's shell has none of it.
+/// Variables that `make` sets for the tests. A reader's shell does not have them.
 const VARIABLES_OF_MAKE: [&str; 4] = ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"];
 /// How the names of those begin that `cargo test` sets; build scripts that look at them would run, and crates be built, anew.
 const VARIABLES_OF_CARGO: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];

@@ -27,18 +27,18 @@ const HTPASSWD: &str = "canary:$2y$04$1NyfX8Fmj4n1iS1JHMw77uvP7Uc5roPBMp8ZDWIITt
 /// What the registry calls what the password is for: an address, as Istio's agent takes no other name. Nobody asks there.
 const REALM: &str = "https://registry.example.com/";
 
-/// How a registry is set up; by default everybody may do everything, by plain HTTP.
+/// The settings of a registry. By default it needs no credentials, and uses plain HTTP.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Whether only [`USER`] is let in.
+    /// Whether only [`USER`] has access.
     pub asks_who_it_is: bool,
-    /// Who gives the tokens without which nobody is let in; the registry takes any token.
+    /// The token service that access requires. The registry accepts any token.
     pub token_realm: Option<String>,
     /// The files of a certificate and of its key, in PEM, for HTTPS.
     pub certificate: Option<(PathBuf, PathBuf)>,
 }
 
-/// A registry with a storage of its own. It is killed when this is dropped, and the storage is gone.
+/// A registry with its own storage. It is killed and its storage is removed when this is dropped.
 #[derive(Debug)]
 pub struct Registry {
     process: Child,
@@ -47,7 +47,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// One for everybody.
+    /// A registry without credentials.
     ///
     /// # Panics
     /// If it does not start, or there is no docker-registry.

@@ -8,11 +8,11 @@ use e2e::{
         mesh::Mesh,
         proxy,
         service::Service,
-        world::{Manifest, SERVICE, VERSION_HEADER, World},
+        world::{Manifest, SERVICE, World},
     },
-    load::{ANSWERED_BY, Kind, Load, Outcome},
+    load::{ANSWERED_BY, CheckedKind, Kind, Load, Outcome},
     prometheus::Samples,
-    upstream::{ECHO, ECHOED},
+    upstream::{ECHO, ECHOED, VERSION_HEADER},
 };
 use serde_json::{Value, json};
 
@@ -97,7 +97,7 @@ async fn check(mesh: &Mesh, (namespace, kind, manifest, failover, protocol, lack
 
     let row = format!("{namespace}: {manifest:?}, {failover}");
     for (name, kind) in kinds(&world) {
-        let native = load(&world, &kind).await;
+        let native = load(&world, (&kind).into()).await;
         eprintln!("{row}, {name}: {REQUESTS} requests, natively {} failed", native.failures.len());
         assert_eq!(native.failures.len() as u64, REQUESTS, "{row}, {name}: the control arm loses less");
     }
@@ -111,7 +111,7 @@ async fn check(mesh: &Mesh, (namespace, kind, manifest, failover, protocol, lack
     let reports: &[&str] = if manifest == Manifest::EnvoyFilter { &[ANSWERED_BY, ECHOED] } else { &[ECHOED] };
     let mut served = 0;
     for (name, kind) in kinds(&world) {
-        let outcome = load(&world, &kind.reporting(reports)).await;
+        let outcome = load(&world, kind.reporting(reports)).await;
         assert!(outcome.failures.is_empty(), "{row}, {name}: {:?}", outcome.failures.first());
         assert_eq!(outcome.served("v1"), REQUESTS, "{row}, {name}");
         served += REQUESTS;
@@ -173,7 +173,7 @@ async fn counts(world: &World<'_>) -> (u64, u64) {
     (of_v1, samples.sum("canary_fallbacks_total", &[("from", "v2"), ("to", "v1")]))
 }
 
-async fn load(world: &World<'_>, kind: &Kind) -> Outcome {
+async fn load(world: &World<'_>, kind: CheckedKind) -> Outcome {
     Load::of(world.proxy.port(world.port()), kind, CONNECTIONS, REQUESTS).finish().await
 }
 

@@ -7,10 +7,10 @@ use e2e::{
     istio::{
         mesh::Mesh,
         proxy::Kind,
-        world::{Manifest, VERSION_HEADER, World},
+        world::{Manifest, World},
     },
     load::{Kind as Traffic, Load},
-    upstream::TEST_ID,
+    upstream::{TEST_ID, VERSION_HEADER},
 };
 use serde_json::{Value, json};
 

@@ -6,10 +6,10 @@ use e2e::{
     istio::{
         mesh::Mesh,
         proxy::Kind,
-        world::{Manifest, VERSION_HEADER, World, render},
+        world::{Manifest, World, render},
     },
     registry::{self, Options, PASSWORD, Registry},
-    upstream::TEST_ID,
+    upstream::{TEST_ID, VERSION_HEADER},
 };
 use serde_json::{Value, json};
 

@@ -7,11 +7,11 @@ use e2e::{
     istio::{
         mesh::Mesh,
         proxy::Kind,
-        world::{Manifest, VERSION_HEADER, World},
+        world::{Manifest, World},
     },
     load::Load,
     proportion::{ALPHA, agrees},
-    upstream::TEST_ID,
+    upstream::{TEST_ID, VERSION_HEADER},
     wait,
 };
 use serde_json::{Value, json};

@@ -10,10 +10,9 @@ use e2e::{
         mesh::Mesh,
         proxy::{GATEWAY_PORT, Identity, Kind, Proxy},
         service::Service,
-        world::VERSION_HEADER,
     },
     ports,
-    upstream::{TEST_ID, Upstream},
+    upstream::{TEST_ID, Upstream, VERSION_HEADER},
     wait,
 };
 use serde_json::{Value, json};

@@ -13,11 +13,12 @@ use e2e::{
         mesh::Mesh,
         proxy::{GATEWAY_PORT, Identity, Kind, Proxy},
         service::Service,
-        world::{Manifest, PROXY, SERVICE, VERSION_HEADER, World, render},
+        world::{Manifest, PROXY, SERVICE, World, render},
     },
     load::{Kind as Traffic, Load, Outcome},
     ports,
     registry::raw,
+    upstream::VERSION_HEADER,
     wait,
 };
 use serde_json::{Value, json};
