@@ -144,10 +144,10 @@ proptest! {
     #[test]
     fn ends_at_a_version_that_can_serve(case in case()) {
         let (pick, serves) = (case.serves(None), case.serves(Some(&case.clusters())));
-        let ladder: Vec<usize> = std::iter::once(pick).chain(case.order.clone()).collect();
-        if ladder.iter().any(|version| case.can_serve(*version)) {
+        let candidates: Vec<usize> = std::iter::once(pick).chain(case.order.clone()).collect();
+        if candidates.iter().any(|version| case.can_serve(*version)) {
             prop_assert!(case.can_serve(serves), "a version that can serve was replaced by one that cannot");
-            let first = ladder.iter().find(|version| case.can_serve(**version));
+            let first = candidates.iter().find(|version| case.can_serve(**version));
             prop_assert_eq!(Some(&serves), first, "the first that can serve");
         }
     }
@@ -155,13 +155,13 @@ proptest! {
     #[test]
     fn ejection_never_removes_the_last_version(case in case()) {
         let (pick, serves) = (case.serves(None), case.serves(Some(&case.clusters())));
-        let ladder: Vec<usize> = std::iter::once(pick).chain(case.order.clone()).collect();
-        if ladder.iter().any(|version| !case.cannot_serve(*version)) {
+        let candidates: Vec<usize> = std::iter::once(pick).chain(case.order.clone()).collect();
+        if candidates.iter().any(|version| !case.cannot_serve(*version)) {
             prop_assert!(!case.cannot_serve(serves), "an ejected version was replaced by one that cannot serve at all");
         }
-        if !ladder.iter().any(|version| case.can_serve(*version)) {
-            let merely_ejected = ladder.iter().find(|version| !case.cannot_serve(**version));
-            let expected = merely_ejected.or_else(|| ladder.iter().rev().find(|version| **version != pick)).unwrap_or(&pick);
+        if !candidates.iter().any(|version| case.can_serve(*version)) {
+            let only_ejected = candidates.iter().find(|version| !case.cannot_serve(**version));
+            let expected = only_ejected.or_else(|| candidates.iter().rev().find(|version| **version != pick)).unwrap_or(&pick);
             prop_assert_eq!(&serves, expected, "the first that is only ejected, otherwise the default");
         }
     }

@@ -41,7 +41,7 @@
 //! assert_eq!(stream.request_values("x-seen"), [b"yes"]);
 //! ```
 #![expect(unsafe_code, reason = "the two sides of a foreign interface")]
-#![expect(clippy::expect_used, reason = "a test is told what is wrong with it by a panic")]
+#![expect(clippy::expect_used, reason = "a panic tells a test its error")]
 
 use std::cell::Cell;
 use std::marker::PhantomData;

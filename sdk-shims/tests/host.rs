@@ -352,7 +352,7 @@ fn a_tick_belongs_to_the_root_context_and_restarts_after_each_run() {
     vm.advance(TICK / 2);
     plugin.stream().request_headers(REPEATED, true);
     vm.advance(TICK / 2);
-    assert!(take_callbacks().is_empty(), "asked for again, it started anew");
+    assert!(take_callbacks().is_empty(), "the tick restarted after it was set again");
     SCRIPT.set(Some(Box::new(|| host::set_tick_period(0).unwrap())));
     vm.advance(10 * TICK);
     assert_eq!((take_callbacks(), vm.ticking()), (vec!["tick"], 0));

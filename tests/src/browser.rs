@@ -112,7 +112,7 @@ impl Page {
             if wanted(&value) {
                 return value;
             }
-            assert!(begin.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}; last: {value}");
+            assert!(begin.elapsed() < PATIENCE, "waited {PATIENCE:?} without success: {what}; last: {value}");
             thread::sleep(PAUSE);
         }
     }

@@ -15,7 +15,7 @@ pub async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>)
         if let Some(value) = condition().await {
             return value;
         }
-        assert!(begin.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
+        assert!(begin.elapsed() < PATIENCE, "waited {PATIENCE:?} without success: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -44,7 +44,7 @@ pub(crate) fn apply<'d>(host: &impl Host, decision: &'d Decision<'_>, head: &Req
     }
 }
 
-/// Removes every header of the filter's own, without knowledge of which exist.
+/// Removes every header of the filter's own, even if it is not known which exist.
 pub(crate) fn remove_own_headers(host: &impl Host, table: &RouteTable) {
     table.own_headers().iter().for_each(|name| headers::remove(host, REQUEST, name.as_str()));
 }

@@ -89,8 +89,8 @@ impl SharedState for ClusterHealth {
         self.now = now;
         let before = decode(shared);
         let mut known = before.clone();
-        for (cluster, news) in &self.unshared {
-            match news {
+        for (cluster, change) in &self.unshared {
+            match change {
                 Some(outage) => {
                     insert(&mut known, cluster, *outage);
                 }

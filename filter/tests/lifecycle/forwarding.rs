@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 const ALL: &str = "outbound|9080||reviews.default.svc.cluster.local";
 
-/// Name, rule, further top-level fields, further request headers, what changes but for version and cluster, and how often
+/// Name, rule, further top-level fields, further request headers, the changes except version and cluster, and how often
 /// the filter writes.
 type Row<'a> = (&'static str, Value, Value, &'a [(&'a str, &'a [u8])], Vec<(&'static str, &'static str)>, usize);
 

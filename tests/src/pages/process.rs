@@ -74,7 +74,7 @@ impl Process {
         let mut seen = self.output.iter().any(|line| found(line));
         while !seen {
             let Some(line) = self.next_line(silence) else {
-                panic!("{} ended without {what}\n{}", self.command, self.told())
+                panic!("{} ended without {what}\n{}", self.command, self.output_so_far())
             };
             seen = found(line);
         }
@@ -118,12 +118,12 @@ impl Process {
             Ok(line) => Some(self.output.push_mut(line)),
             Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) => {
-                panic!("{} has said nothing more for {silence:?}\n{}", self.command, self.told())
+                panic!("{} has said nothing more for {silence:?}\n{}", self.command, self.output_so_far())
             }
         }
     }
 
-    fn told(&self) -> String {
+    fn output_so_far(&self) -> String {
         format!("--- its output\n{}\n---", self.output.join("\n"))
     }
 

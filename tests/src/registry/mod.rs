@@ -73,13 +73,13 @@ impl Registry {
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}: run `make test-registry`", binary.display()));
         let mut lines = BufReader::new(process.stderr.take().expect("its log")).lines().map_while(Result::ok);
-        let mut told = Vec::new();
+        let mut output = Vec::new();
         let address = lines.by_ref().find_map(|line| {
             let address = listens_on(&line);
-            told.push(line);
+            output.push(line);
             address
         });
-        let address = address.unwrap_or_else(|| panic!("docker-registry does not start:\n{}", told.join("\n")));
+        let address = address.unwrap_or_else(|| panic!("docker-registry does not start:\n{}", output.join("\n")));
         thread::spawn(move || lines.for_each(drop));
         let login = if options.asks_who_it_is { credentials(address, PASSWORD) } else { json!({}) };
         fs::write(folder.path().join("config.json"), login.to_string()).expect("write credentials");

@@ -127,8 +127,12 @@ pub(crate) async fn half_of_the_answers_fail_at_both_workers(subject: &Subject) 
         let load = load(proxy, CONNECTIONS, PAUSE);
         load.go_on_for(requests).await;
         let outcome = load.stop().await;
-        let arm = if lost.is_empty() { "" } else { " (control)" };
-        eprintln!("half of v2's answers fail, 4 clients{arm}: {} of {} failed", outcome.failures.len(), outcome.all());
+        let suffix = if lost.is_empty() { "" } else { " (control)" };
+        eprintln!(
+            "half of v2's answers fail, 4 clients{suffix}: {} of {} failed",
+            outcome.failures.len(),
+            outcome.all()
+        );
         lost.push(outcome.refused(503));
     }
     // 10 failures in each worker, and those before the next exchange.
@@ -224,10 +228,7 @@ pub(crate) async fn hangs_without_a_timeout(subject: &Subject) {
     arrivals.until("a failed trial", MOST * 4, trial_failed).await;
     wait::until("all at the upstreams", async || (v1.count() + v2.count() == arrivals.sent).then_some(())).await;
     let (hung, sent, trials) = (v2.count(), arrivals.sent, ejections(&canary, "trial").await + 1);
-    eprintln!(
-        "v2 hangs: {hung} of {sent} requests hang, {exposed} sent until v1 stood in, {} trials failed",
-        trials - 1
-    );
+    eprintln!("v2 hangs: {hung} of {sent} requests hang, {exposed} sent until v1 served, {} trials failed", trials - 1);
     assert!(hung <= exposed + TRIAL * trials, "{hung} hang, {exposed} were sent before the ejection");
     arrivals.all_answered_but(hung).await;
 
@@ -270,7 +271,7 @@ pub(crate) async fn a_trial_gets_its_share_only(subject: &Subject) {
         canary.upstream("v2").fail_every(1);
         // One connection belongs to one worker, so no other worker sends requests to v2 before it knows of the ejection.
         let load = load(&canary, 1, Duration::ZERO);
-        load.until("v1 stands in", |outcome| outcome.served("v1") > 0).await;
+        load.until("v1 serves", |outcome| outcome.served("v1") > 0).await;
         canary.upstream("v2").fail_every(0);
         load.until("the trial", |outcome| outcome.served("v2") > 0).await;
         let begin = load.so_far();

@@ -114,11 +114,11 @@ pub(crate) async fn leaves_other_versions_alone(subject: &Subject) {
     let _log = canary.envoy.show_log_on_panic();
     for breakage in BREAKAGES {
         let broken = Breaking::start(breakage).await;
-        for (arm, proxy) in [("", &canary), (" (control)", &native)] {
+        for (suffix, proxy) in [("", &canary), (" (control)", &native)] {
             proxy.add_clusters(&[cluster(&cluster_name("v2"), broken.address)]);
             proxy.envoy.wait_for_endpoints(&cluster_name("v2"), Some(1)).await;
             for protocol in PROTOCOLS {
-                let row = format!("{breakage:?}, {protocol:?}{arm}");
+                let row = format!("{breakage:?}, {protocol:?}{suffix}");
                 let load = |version| {
                     let get = Request::new("reviews", "/").header(VERSION, version);
                     Load::paced(proxy.address, &Kind::Http(protocol, get), CONNECTIONS, PAUSE)
@@ -130,10 +130,10 @@ pub(crate) async fn leaves_other_versions_alone(subject: &Subject) {
                 assert_none_lost(&format!("v1 beside {row}"), &healthy);
                 assert_eq!(healthy.served("v1"), healthy.all(), "{row}");
                 eprintln!("{row}: {} of {} failed", broken.failures.len(), broken.all());
-                if breakage == Breakage::Refused && arm.is_empty() {
+                if breakage == Breakage::Refused && suffix.is_empty() {
                     assert_none_lost(&row, &broken);
                     assert_eq!(broken.served("v1"), broken.all(), "{row}");
-                } else if breakage == Breakage::Reset && arm.is_empty() {
+                } else if breakage == Breakage::Reset && suffix.is_empty() {
                     // The reset may come before or after Envoy has sent the request.
                     assert_eq!(broken.served("v1") + broken.failures.len() as u64, broken.all(), "{row}");
                 } else {
@@ -204,7 +204,7 @@ pub(crate) async fn is_ejected(subject: &Subject) {
         };
         clusters.push(cluster(&cluster_name(name), address));
     }
-    for (arm, proxy) in [("", &canary), (" (control)", &native)] {
+    for (suffix, proxy) in [("", &canary), (" (control)", &native)] {
         proxy.add_clusters(&clusters);
         for name in &names {
             proxy.envoy.wait_for_endpoints(&cluster_name(name), Some(1)).await;
@@ -212,19 +212,19 @@ pub(crate) async fn is_ejected(subject: &Subject) {
         let start = |kind| Load::paced(proxy.address, kind, CONNECTIONS, PAUSE);
         let loads: Vec<_> = failing.iter().map(|(.., kind, _)| start(kind)).collect();
         for (load, (name, breakage, _, requests)) in loads.into_iter().zip(&failing) {
-            let requests = if arm.is_empty() { *requests } else { CONTROL };
+            let requests = if suffix.is_empty() { *requests } else { CONTROL };
             load.go_on_for(requests.saturating_sub(load.so_far().all())).await;
             let outcome = load.stop().await;
             let failed = outcome.failures.len() as u64;
-            eprintln!("{name}{arm}: {failed} of {} failed", outcome.all());
-            if arm.is_empty() {
+            eprintln!("{name}{suffix}: {failed} of {} failed", outcome.all());
+            if suffix.is_empty() {
                 let least = match breakage {
                     Some(Breakage::Refused | Breakage::Reset) => 0,
                     Some(Breakage::ResetByRequest | Breakage::ResetAfterHeaders) | None => FAILURES,
                 };
                 assert!((least..=MOST).contains(&failed), "{name}: {failed} failed, at most {MOST} may");
             } else {
-                assert_eq!(failed, outcome.all(), "{name}{arm}: nothing bounds what fails");
+                assert_eq!(failed, outcome.all(), "{name}{suffix}: nothing bounds what fails");
             }
         }
     }

@@ -106,7 +106,7 @@ pub(crate) async fn of_every_kind_is_served(subject: &Subject) {
         lost.extend(control.served_by.is_empty().then_some(row));
     }
     eprintln!("13 kinds of version headers: 0 lost; native routes alone lose {}: {lost:?}", lost.len());
-    assert!(lost.len() >= 8, "the control arm loses {lost:?} only");
+    assert!(lost.len() >= 8, "the control loses {lost:?} only");
     canary.envoy.assert_no_crash();
     for (value, served_by) in [("v1", "v1"), ("v2", "v2"), ("v3", "v1"), ("v9", "v1")] {
         let mut client = grpc::Client::open(canary.address, "reviews").await.expect("a connection");
