@@ -4,6 +4,7 @@ pub mod address;
 pub mod attached;
 pub mod board;
 mod bootstrap;
+mod command;
 pub mod completions;
 mod console;
 mod documents;
@@ -22,4 +23,5 @@ mod serve;
 mod share;
 pub mod validate;
 
+pub use command::Cli;
 pub use documents::CODES;

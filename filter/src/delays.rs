@@ -1,7 +1,7 @@
-//! Delays by the filter itself: a paused request is ended by the tick of a plugin.
+//! Delays by the filter: the tick of a plugin ends the delay of a paused request.
 //!
-//! The pending delays are those of the VM. Whichever of its plugins ticks ends them all, so a replaced configuration's delays
-//! end on time, whether its plugin lives on or not.
+//! The pending delays belong to the VM, and the tick of any plugin ends all that are due. So the delays of a replaced
+//! configuration end on time, even if its plugin is gone.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,20 +9,20 @@ use std::time::Duration;
 
 use litemap::LiteMap;
 
-use crate::apply::Ending;
+use crate::apply::FinalAction;
 use crate::host::{Host, HostError};
 use crate::report::Registry;
 use crate::report::metrics::catalogue::DELAYS_SKIPPED;
-use crate::ticker::{FAST, Ticker};
+use crate::ticker::{FAST_MS, Ticker};
 
-/// Deadline in nanoseconds of the steady clock, then the stream's number: unique, and in the order of ending.
+/// The deadline in nanoseconds of the steady clock, and the stream's id. Keys are unique and sorted by deadline.
 type Key = (u64, u32);
 
 /// The pending delays of a VM.
 #[derive(Debug, Default)]
-pub(crate) struct Delays(RefCell<LiteMap<Key, Ending<'static>>>);
+pub(crate) struct Delays(RefCell<LiteMap<Key, FinalAction<'static>>>);
 
-/// A pending delay. Dropped with its stream: of a client that has gone nothing stays behind.
+/// A pending delay. Its stream owns it, so it ends if the client leaves.
 #[derive(Debug)]
 pub(crate) struct PendingDelay {
     delays: Rc<Delays>,
@@ -41,46 +41,46 @@ impl Delays {
         self.0.borrow().is_empty()
     }
 
-    /// Puts off a request's ending, and has `ticker`, that of the stream's plugin, see to it. Where `max_active` others are
-    /// pending, or the host cannot keep time, the ending comes back: the request passes undelayed.
+    /// Delays a request, and makes `ticker`, which belongs to the stream's plugin, end the delay. If `max_active`
+    /// delays are pending or the host fails, the action comes back and the request is not delayed.
     pub(crate) fn begin<'t>(
         self: &Rc<Self>,
         (host, registry, ticker): (&impl Host, &Registry, &Ticker),
         stream: u32,
-        (delay, ending): (Duration, Ending<'t>),
+        (delay, final_action): (Duration, FinalAction<'t>),
         max_active: u32,
-    ) -> Result<PendingDelay, Ending<'t>> {
+    ) -> Result<PendingDelay, FinalAction<'t>> {
         if self.0.borrow().len() >= usize::try_from(max_active).unwrap_or(usize::MAX) {
             registry.count(host, &DELAYS_SKIPPED, &[]);
-            return Err(ending);
+            return Err(final_action);
         }
-        match host.steady_nanoseconds().and_then(|now| ticker.set(host, FAST).map(|()| now)) {
+        match host.steady_nanoseconds().and_then(|now| ticker.set(host, FAST_MS).map(|()| now)) {
             Ok(now) => {
                 let delay = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
                 let key = (now.saturating_add(delay), stream);
-                self.0.borrow_mut().insert(key, ending.into_owned());
+                self.0.borrow_mut().insert(key, final_action.into_owned());
                 Ok(PendingDelay { delays: Rc::clone(self), key })
             }
             Err(error) => {
                 log::error!("{error}: the request is not delayed");
-                Err(ending)
+                Err(final_action)
             }
         }
     }
 
-    /// Ends every delay of the VM that is due.
+    /// Ends every due delay of the VM.
     pub(crate) fn end_due(&self, host: &impl Host, registry: &Registry) {
-        for (key, ending) in self.take_due(host) {
+        for (key, final_action) in self.take_due(host) {
             let (_, stream) = key;
-            if let Err(error) = end(host, registry, stream, &ending) {
+            if let Err(error) = end(host, registry, stream, &final_action) {
                 log::error!("{error}: a delayed request waits for the next tick");
-                self.0.borrow_mut().insert(key, ending);
+                self.0.borrow_mut().insert(key, final_action);
             }
         }
     }
 
-    /// What is due by now, in the order of its deadlines; everything if the host does not say what time it is.
-    fn take_due(&self, host: &impl Host) -> Vec<(Key, Ending<'static>)> {
+    /// Removes the due delays, in order of deadline. All are due if the host cannot tell the time.
+    fn take_due(&self, host: &impl Host) -> Vec<(Key, FinalAction<'static>)> {
         let now = host.steady_nanoseconds().unwrap_or_else(|error| {
             log::error!("{error}: all delays end now");
             u64::MAX
@@ -88,11 +88,11 @@ impl Delays {
         let pending = &mut *self.0.borrow_mut();
         let mut due = Vec::new();
         if pending.first().is_some_and(|((first, _), _)| *first <= now) {
-            for (key, ending) in std::mem::take(pending) {
+            for (key, final_action) in std::mem::take(pending) {
                 if key.0 <= now {
-                    due.push((key, ending));
+                    due.push((key, final_action));
                 } else {
-                    pending.insert(key, ending);
+                    pending.insert(key, final_action);
                 }
             }
         }
@@ -100,7 +100,7 @@ impl Delays {
     }
 }
 
-/// Ends a request, unless its client has gone.
-fn end(host: &impl Host, registry: &Registry, stream: u32, ending: &Ending<'_>) -> Result<(), HostError> {
-    if host.enter_stream(stream)? { ending.after_delay(host, registry) } else { Ok(()) }
+/// Ends the delay of a request, unless its client has left.
+fn end(host: &impl Host, registry: &Registry, stream: u32, final_action: &FinalAction<'_>) -> Result<(), HostError> {
+    if host.enter_stream(stream)? { final_action.run_after_delay(host, registry) } else { Ok(()) }
 }

@@ -1,9 +1,9 @@
-//! What the end of a request says of the version that has answered it.
+//! Judges the version that answered a request, when the request ends.
 
 use canary_routing::FallbackReason;
 use canary_routing::accrual::Verdict;
 
-use crate::health::{InFlight, KnownHealth};
+use crate::health::{InFlight, VmHealth};
 use crate::host::{Host, HostError};
 use crate::ticker::Ticker;
 use crate::tracked_request::TrackedRequest;
@@ -15,12 +15,12 @@ const GRPC_STATUS: &str = "response\0grpc_status";
 const ENDPOINTS: &str = "upstream\0num_endpoints";
 const SWITCHING_PROTOCOLS: u64 = 101;
 const GATEWAY_TIMEOUT: u16 = 504;
-/// CANCELLED and DEADLINE_EXCEEDED: how a server ends a call whose client has no more time.
+/// CANCELLED and DEADLINE_EXCEEDED: a server ends a call with these if the client's deadline has passed.
 const GRPC_OUT_OF_TIME: [u8; 2] = [1, 4];
 
-/// Envoy's response flags, by the numbers of their bits.
+/// Envoy's response flags, by the number of their bit.
 mod flag {
-    /// The bits of these flags.
+    /// A mask of these bits.
     pub(super) const fn bits(flags: &[u8]) -> u64 {
         match flags {
             [] => 0,
@@ -28,40 +28,40 @@ mod flag {
         }
     }
 
-    /// `NC`: no cluster of that name.
+    /// `NC`: no cluster with this name.
     pub(super) const NO_CLUSTER: u64 = bits(&[24]);
-    /// `UH`: no endpoint that could serve.
+    /// `UH`: no healthy endpoint.
     pub(super) const NO_HEALTHY_UPSTREAM: u64 = bits(&[1]);
-    /// `UT`, `LR`, `UR`, `UF`, `UC`, `UMSDR`, `UPE`: time limits of the upstream, resets, connections that fail or break.
+    /// `UT`, `LR`, `UR`, `UF`, `UC`, `UMSDR`, `UPE`: upstream timeouts, resets, and failed or broken connections.
     pub(super) const FAILED: u64 = bits(&[2, 3, 4, 5, 6, 19, 23]);
-    /// `UF`: no connection to an endpoint. No client can bring that about.
+    /// `UF`: no connection to an endpoint. A client cannot cause it.
     pub(super) const UNREACHABLE: u64 = bits(&[5]);
-    /// `UT`, `LR`, `UR`, `UMSDR`: what may end a request whose client has no more time.
+    /// `UT`, `LR`, `UR`, `UMSDR`: a client's own deadline may cause these.
     pub(super) const OUT_OF_TIME: u64 = bits(&[2, 3, 4, 19]);
-    /// `DI`, `URX`: a delay before, and tries before, that the result stands for.
+    /// `DI`, `URX`: a delay, or earlier tries. The result is the one of the last try.
     pub(super) const HARMLESS: u64 = bits(&[9, 15]);
-    /// `LH`, `UH`, `UO`, `NR`, `FI`, `RL`, `UAEX`, `RLSE`, `DC`, `IH`, `DPE`, `RFCF`, `NFCF`, `DT`, `NC`, `OM`, `DF`, `DO`,
-    /// `DR`, `UDO`: answered by the proxy, given up by the client, never sent, or limited on purpose.
-    pub(super) const SAYS_NOTHING: u64 =
-        bits(&[0, 1, 7, 8, 10, 11, 12, 13, 14, 17, 18, 20, 21, 22, 24, 25, 26, 27, 28, 29]);
+    /// `LH`, `UH`, `UO`, `NR`, `FI`, `RL`, `UAEX`, `RLSE`, `DC`, `IH`, `DPE`, `RFCF`, `NFCF`, `DT`, `NC`, `OM`, `DF`,
+    /// `DO`, `DR`, `UDO`: answered by the proxy, cancelled by the client, never sent, or limited on purpose.
+    pub(super) const IGNORED: u64 = bits(&[0, 1, 7, 8, 10, 11, 12, 13, 14, 17, 18, 20, 21, 22, 24, 25, 26, 27, 28, 29]);
 }
 
-/// Learns from the request that is ending. Costs one property where nothing is learned, and none where there is nothing to learn.
+/// Judges the version and the cluster of a request that ends. Costs no property if the request is not tracked for that,
+/// and one if the result changes nothing.
 pub(crate) fn learn(
     host: &impl Host,
-    (health, ticker): (&KnownHealth, &Ticker),
+    (health, ticker): (&VmHealth, &Ticker),
     request: &TrackedRequest,
 ) -> Result<(), HostError> {
-    let learns_of_cluster = request.failover.is_none();
-    if !learns_of_cluster && request.in_flight.is_none() {
+    let judges_cluster = request.failover.is_none();
+    if !judges_cluster && request.in_flight.is_none() {
         return Ok(());
     }
     let Some(flags) = number(host, FLAGS)? else { return Ok(()) };
-    if learns_of_cluster {
-        learn_of_cluster(host, (health, ticker), request, flags)?;
+    if judges_cluster {
+        judge_cluster(host, (health, ticker), request, flags)?;
     }
     let Some(in_flight) = &request.in_flight else { return Ok(()) };
-    // Only a request that has reached an endpoint says something of its version.
+    // The request must have reached an endpoint of the version.
     if let Some(verdict) = judge(host, flags, in_flight, request)?
         && upstream::has_endpoint(host)?
         && went_to_version(host, request)?
@@ -71,12 +71,12 @@ pub(crate) fn learn(
     Ok(())
 }
 
-/// Where the proxy has no failover clusters: notes a cluster that is missing or empty, or can serve again. A refused connection
-/// (`UF`) makes no cluster missing, nor does any other failure; and a cluster that has endpoints is not empty, whichever the
-/// client was looking for (`stateful_session`).
-fn learn_of_cluster(
+/// Without failover clusters, records that a cluster is missing or empty, or can serve again. A refused connection
+/// (`UF`) or another failure does not make a cluster missing. A cluster with endpoints is not empty, whichever endpoint
+/// the client asked for (`stateful_session`).
+fn judge_cluster(
     host: &impl Host,
-    (health, ticker): (&KnownHealth, &Ticker),
+    (health, ticker): (&VmHealth, &Ticker),
     request: &TrackedRequest,
     flags: u64,
 ) -> Result<(), HostError> {
@@ -93,7 +93,7 @@ fn learn_of_cluster(
         health.learn(host, cluster, reason);
     }
     if flags == 0
-        && health.clusters.borrow().wants_success(cluster, request.began)
+        && health.clusters.borrow().would_recover(cluster, request.began)
         && upstream::has_endpoint(host)?
         && went_to_version(host, request)?
     {
@@ -102,9 +102,9 @@ fn learn_of_cluster(
     Ok(())
 }
 
-/// What the flags and the status say of the version, if that would change anything. Envoy has no other words for an upgraded
-/// connection that its server has closed in order than for one that has broken, so it says nothing how one ends; to have
-/// taken the upgrade is what a trial asks for.
+/// The verdict by the flags and the status, if it would change anything. Envoy reports an upgraded connection that the
+/// server closed in order like a broken one. So the end of such a connection is not judged, and in a trial an accepted
+/// upgrade is a success.
 fn judge(
     host: &impl Host,
     flags: u64,
@@ -115,20 +115,20 @@ fn judge(
     let is_known = flags & !flag::HARMLESS == 0;
     let verdict = if !is_known && number(host, STATUS)? == Some(SWITCHING_PROTOCOLS) {
         in_flight.is_trial().then_some(Verdict::Success)
-    } else if flags & flag::SAYS_NOTHING != 0 {
+    } else if flags & flag::IGNORED != 0 {
         None
     } else if flags & flag::FAILED != 0 {
-        (flags & of_version(request) != 0).then_some(Verdict::Failure)
-    } else if in_flight.wants(Verdict::Failure) {
-        by_status(host, in_flight, request)?.filter(|verdict| *verdict == Verdict::Failure || is_known)
+        (flags & version_failures(request) != 0).then_some(Verdict::Failure)
+    } else if in_flight.would_change(Verdict::Failure) {
+        judge_status(host, in_flight, request)?.filter(|verdict| *verdict == Verdict::Failure || is_known)
     } else {
         None
     };
-    Ok(verdict.filter(|verdict| in_flight.wants(*verdict)))
+    Ok(verdict.filter(|verdict| in_flight.would_change(*verdict)))
 }
 
-/// The flags that say that the version has failed, and not its client.
-fn of_version(request: &TrackedRequest) -> u64 {
+/// The flags that are failures of the version and not of its client.
+fn version_failures(request: &TrackedRequest) -> u64 {
     let client = request.client;
     if client.is_large || !client.is_complete {
         flag::UNREACHABLE
@@ -139,17 +139,21 @@ fn of_version(request: &TrackedRequest) -> u64 {
     }
 }
 
-fn by_status(host: &impl Host, in_flight: &InFlight, request: &TrackedRequest) -> Result<Option<Verdict>, HostError> {
+fn judge_status(
+    host: &impl Host,
+    in_flight: &InFlight,
+    request: &TrackedRequest,
+) -> Result<Option<Verdict>, HostError> {
     let Some(status) = number(host, STATUS)?.and_then(|status| u16::try_from(status).ok()) else { return Ok(None) };
     let (settings, client) = (in_flight.settings(), request.client);
     if settings.statuses.contains(status) {
-        // A server may answer so what is too large for it, or never comes to its end.
+        // The request may be too large for the server, or may never have been complete.
         let is_excused = client.is_large
             || client.has_deadline && status == GATEWAY_TIMEOUT
             || !client.is_complete && !client.is_grpc;
         return Ok((!is_excused).then_some(Verdict::Failure));
     }
-    // Envoy makes up a gRPC status for requests that are none.
+    // For other requests Envoy derives a gRPC status from the HTTP status.
     if client.is_grpc
         && let Some(status) = number(host, GRPC_STATUS)?.and_then(|status| u8::try_from(status).ok())
         && settings.grpc_statuses.contains(status)
@@ -160,7 +164,7 @@ fn by_status(host: &impl Host, in_flight: &InFlight, request: &TrackedRequest) -
     Ok((status > 0).then_some(Verdict::Success))
 }
 
-/// Whether a native route has not sent the request elsewhere.
+/// Whether the request went to the picked version. A native route may send it elsewhere.
 fn went_to_version(host: &impl Host, request: &TrackedRequest) -> Result<bool, HostError> {
     Ok(upstream::is_in(host, &request.version.cluster, request.failover.as_deref())? == Some(true))
 }

@@ -1,10 +1,10 @@
-//! One request at the filter: read, decide, apply, report; and what its answer says of the version that gave it.
+//! One request: read, decide, apply, report. Its response: find the version that answered, and judge it.
 
 use std::rc::Rc;
 
 use canary_routing::{Decision, DecisionInput, Forward, Health, Outcome, RequestHead};
 
-use crate::apply::{self, Ending, NextStep, ResponseChanges};
+use crate::apply::{self, FinalAction, NextStep, ResponseChanges};
 use crate::delays::PendingDelay;
 use crate::end_of_request;
 use crate::filter_table::FilterTable;
@@ -14,25 +14,25 @@ use crate::report::metrics::catalogue::DECISION_ERRORS;
 use crate::report::metrics::{DestinationMetric, FaultKind, MeasuredRequest};
 use crate::report::{Explanation, candidate, fallbacks, filter_state, permissions};
 use crate::ticker::Ticker;
-use crate::tracked_request::{ClientPart, Served, TrackedRequest};
+use crate::tracked_request::{ClientFactors, ServedBy, TrackedRequest};
 use crate::vm_state::VmState;
 
-/// What the requests of one configuration share.
+/// The state that all requests of one configuration share.
 pub(crate) struct FilterPlan {
     pub(crate) state: Rc<VmState>,
     pub(crate) table: FilterTable,
     pub(crate) ticker: Rc<Ticker>,
 }
 
-/// A request under the table that was in force when it began.
+/// A request with the configuration of its start.
 pub(crate) struct FilterStream {
     id: u32,
     plan: Rc<FilterPlan>,
     response: ResponseChanges,
     measured: Option<MeasuredRequest>,
-    /// Of a request whose version another may replace.
+    /// Set if another version can replace the request's version.
     tracked: Option<Box<TrackedRequest>>,
-    /// Whether the version that has answered has been looked for.
+    /// Whether the version that answered was looked up.
     is_answered: bool,
     delay: Option<PendingDelay>,
 }
@@ -48,7 +48,7 @@ impl FilterStream {
             Ok(headers) => self.serve(host, &headers, end_of_stream),
             Err(error) => {
                 log::error!("{error}: the request is left to the native routes");
-                apply::strip_unseen(host, &self.plan.table.routes);
+                apply::remove_own_headers(host, &self.plan.table.routes);
                 self.plan.state.registry.count(host, &DECISION_ERRORS, &[]);
                 NextStep::Continue
             }
@@ -68,7 +68,7 @@ impl FilterStream {
         let explanation = self.report(host, &decision);
         candidate::compare(host, (&state.registry, &state.log_limit), table, &input, headers);
         if let (Outcome::Forward(forward), Some(route)) = (&decision.outcome, decision.route) {
-            let client = || ClientPart::of(&head, table.is_limited_by_client(&head, forward.limits), headers);
+            let client = || ClientFactors::of(&head, table.is_limited_by_client(&head, forward.limits), headers);
             let to = (self.id, decision.delay);
             let tracked = TrackedRequest::new(&state.health, &plan.ticker, (forward, route), to, client);
             self.tracked = tracked.map(Box::new);
@@ -76,7 +76,7 @@ impl FilterStream {
         self.end(host, &mut decision, explanation, end_of_stream)
     }
 
-    /// Shows a decision in metrics and access logs; what the client is to be told of it.
+    /// Reports a decision in metrics and filter state. Returns the explanation for the client.
     fn report(&mut self, host: &impl Host, decision: &Decision<'_>) -> Option<Explanation> {
         let FilterPlan { state, table, .. } = &*self.plan;
         permissions::count(host, &state.registry, decision.permissions);
@@ -90,7 +90,7 @@ impl FilterStream {
         Explanation::of(decision, &table.routes)
     }
 
-    /// Answers the request, delays it, or lets it go on. Takes the reply and the changes of the response out of the decision.
+    /// Answers, delays or forwards the request. Takes the local reply and the response changes out of the decision.
     fn end(
         &mut self,
         host: &impl Host,
@@ -101,36 +101,36 @@ impl FilterStream {
         let plan = Rc::clone(&self.plan);
         let (state, table) = (&*plan.state, &plan.table.routes);
         let is_native = apply::leaves_faults_to_envoy(decision, table);
-        let mut ending = match decision.outcome.take_reply() {
+        let mut final_action = match decision.outcome.take_reply() {
             Some(reply) if is_native => {
                 self.response = ResponseChanges::of_reply(reply.headers);
-                Ending::Resume
+                FinalAction::Resume
             }
-            Some(reply) => Ending::Reply(reply),
+            Some(reply) => FinalAction::Reply(reply),
             None => {
                 if let Outcome::Forward(forward) = &mut decision.outcome {
                     self.response = ResponseChanges::of_forward(std::mem::take(&mut forward.response_headers));
                 }
-                Ending::Resume
+                FinalAction::Resume
             }
         };
         if let Some(Explanation { name, text }) = explanation {
-            ending.add_header(name, text.into_bytes(), &mut self.response);
+            final_action.add_header(name, text.into_bytes(), &mut self.response);
         }
         self.complete_if(end_of_stream);
-        let Some(delay) = decision.delay else { return ending.at_once(host, &state.registry) };
+        let Some(delay) = decision.delay else { return final_action.run_now(host, &state.registry) };
         if is_native {
             self.count_delay(host);
-            return ending.at_once(host, &state.registry);
+            return final_action.run_now(host, &state.registry);
         }
         let with = (host, &state.registry, &*plan.ticker);
-        match state.delays.begin(with, self.id, (delay, ending), table.faults().max_active) {
+        match state.delays.begin(with, self.id, (delay, final_action), table.faults().max_active) {
             Ok(pending) => {
                 self.count_delay(host);
                 self.delay = Some(pending);
                 NextStep::Pause
             }
-            Err(ending) => ending.at_once(host, &state.registry),
+            Err(final_action) => final_action.run_now(host, &state.registry),
         }
     }
 
@@ -142,21 +142,21 @@ impl FilterStream {
         }
     }
 
-    /// The client has sent all of the request, if `end_of_stream`.
+    /// Records that the client has sent the whole request, if `end_of_stream`.
     pub(crate) fn complete_if(&mut self, end_of_stream: bool) {
         if let Some(tracked) = self.tracked.as_mut().filter(|_| end_of_stream) {
             tracked.complete();
         }
     }
 
-    /// Comes for the upstream's response and for Envoy's own answers; those of this filter need no change.
+    /// Called for the upstream's response and for Envoy's own replies. The filter's own local replies need no change.
     pub(crate) fn on_response_headers(&mut self, host: &impl Host) {
         self.find_served(host);
-        std::mem::take(&mut self.response).carry_out(host);
+        std::mem::take(&mut self.response).apply(host);
     }
 
-    /// Finds out which version has answered. Where it is not the one that was picked, its changes are made in the response, and
-    /// what is counted and logged is its own.
+    /// Finds the version that answered. If it is not the picked one, the response gets its changes, and metrics and
+    /// logs name it.
     fn find_served(&mut self, host: &impl Host) {
         self.is_answered = true;
         let FilterPlan { state, table, .. } = &*self.plan;
@@ -165,7 +165,7 @@ impl FilterStream {
             log::error!("{error}: the request counts for the version that was picked");
             None
         });
-        let Some(Served { from, reason, response }) = served else { return };
+        let Some(ServedBy { from, reason, response }) = served else { return };
         let to = &tracked.version.destination;
         self.response.replace(response);
         if let (Some(explain), Some(version)) = (&table.routes.steering().explain, &to.subset) {
@@ -187,7 +187,7 @@ impl FilterStream {
         if let Some(tracked) = &self.tracked
             && let Err(error) = end_of_request::learn(host, (&state.health, ticker), tracked)
         {
-            log::error!("{error}: nothing is learned from a request");
+            log::error!("{error}: the result of a request is not counted");
         }
         if let Some(measured) = self.measured {
             measured.end(host, &state.registry, (&table.routes, &table.series));

@@ -1,11 +1,11 @@
-//! A compiled table with what is reported of its destinations.
+//! A compiled table, and what is reported of its destinations.
 
 use canary_routing::RouteTable;
 
 use crate::report::filter_state::VersionTexts;
 use crate::report::metrics::DestinationSeries;
 
-/// What a filter decides by.
+/// A table with the metrics and log texts of its destinations.
 #[derive(Debug)]
 pub(crate) struct FilterTable {
     pub(crate) routes: RouteTable,

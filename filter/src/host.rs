@@ -1,14 +1,14 @@
-//! What the filter asks of its host. Everything but the `wasm` folder knows the host by this interface alone.
+//! The host interface. Only the `wasm` folder knows more of the host.
 
 use std::fmt;
 
-/// A host that serves streams. Calls about headers, properties and replies act on the stream whose callback is running, or
-/// that was [entered](Self::enter_stream).
+/// A host of streams. Calls about headers, properties and replies act on the current stream: the one whose callback
+/// runs, or which was [entered](Self::enter_stream).
 pub(crate) trait Host {
-    /// Pairs of names and values, as the host hands them out.
+    /// Pairs of names and values, in the host's format.
     type Pairs: Pairs;
 
-    /// The headers of the request, pseudo-headers included.
+    /// The headers of the request, with the pseudo-headers.
     fn request_headers(&self) -> Result<Self::Pairs, HostError>;
 
     /// Makes `value` the only value of a header.
@@ -17,13 +17,13 @@ pub(crate) trait Host {
     /// Appends a value to a header.
     fn add_header(&self, of: HeadersOf, name: &str, value: &[u8]) -> Result<(), HostError>;
 
-    /// Removes every value of a header; an absent one is no error.
+    /// Removes every value of a header. An absent header is not an error.
     fn remove_header(&self, of: HeadersOf, name: &str) -> Result<(), HostError>;
 
-    /// A property; `None` where there is none. The elements of its path are separated by NUL.
+    /// A property. `None` if it does not exist. NUL separates the elements of its path.
     fn property(&self, path: &str) -> Result<Option<Vec<u8>>, HostError>;
 
-    /// Gives the stream a property, which access logs and later filters can read.
+    /// Sets a property of the stream, for access logs and later filters.
     fn set_property(&self, name: &str, value: &[u8]) -> Result<(), HostError>;
 
     /// The namespace of the workload that the proxy serves.
@@ -35,84 +35,84 @@ pub(crate) trait Host {
     /// The wall clock in nanoseconds since the Unix epoch, the same for all VMs.
     fn unix_nanoseconds(&self) -> Result<u64, HostError>;
 
-    /// A clock of this VM in nanoseconds that never goes back.
+    /// The steady clock of this VM in nanoseconds. It never goes back.
     fn steady_nanoseconds(&self) -> Result<u64, HostError>;
 
     /// 64 random bits.
     fn random(&self) -> u64;
 
-    /// Defines a series of the host's statistics, or finds it.
+    /// Defines a series of the host's statistics. Returns the same id for the same name.
     fn define_metric(&self, kind: MetricKind, name: &str) -> Result<MetricId, HostError>;
 
-    /// Counts one more.
+    /// Adds one to a counter.
     fn increment_metric(&self, metric: MetricId) -> Result<(), HostError>;
 
-    /// Records a number of a gauge or histogram.
+    /// Records a value of a gauge or a histogram.
     fn record_metric(&self, metric: MetricId, number: u64) -> Result<(), HostError>;
 
-    /// What the VMs share under a key; `None` where nothing was ever shared. Pairs that are malformed are none.
+    /// The data that the VMs share under a key. `None` if nothing was ever shared. Malformed data is read as no pairs.
     fn shared_data(&self, key: &str) -> Result<Option<SharedData<Self::Pairs>>, HostError>;
 
-    /// Shares pairs, if the state is still this one, or whatever it is for `None`: whether it was.
+    /// Shares pairs if the state number is still this one, or in any case for `None`. Returns whether they were shared.
     fn set_shared_data(&self, key: &str, pairs: &OwnedPairs, state: Option<u32>) -> Result<bool, HostError>;
 
-    /// Answers the request.
+    /// Sends a local reply.
     fn send_local_reply(&self, reply: &canary_routing::LocalReply<'_>) -> Result<(), HostError>;
 
-    /// Puts another stream in force: false where it is about to end.
+    /// Makes another stream the current one. False if that stream is about to end.
     fn enter_stream(&self, id: u32) -> Result<bool, HostError>;
 
-    /// Lets a paused request go on.
+    /// Resumes a paused request.
     fn resume_request(&self) -> Result<(), HostError>;
 
-    /// Has the plugin of the stream or plugin in force ticked every so many milliseconds; 0 ends it.
+    /// Sets the tick period of the current plugin, or of the current stream's plugin. 0 stops the tick.
     fn set_tick_period(&self, milliseconds: u32) -> Result<(), HostError>;
 }
 
-/// Pairs of names and values in order; a repeated name is there once for each of its values.
+/// Pairs of names and values in order. A repeated name has one pair for each value.
 pub(crate) trait Pairs {
     /// Every pair.
     fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])>;
 }
 
-/// Whose headers.
+/// The request or the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HeadersOf {
-    /// The request's, until it goes on. Envoy forgets its chosen route at each write.
+    /// The request's headers, before it goes on. Each write clears Envoy's route cache.
     Request,
-    /// The response's, in the response phase.
+    /// The response's headers, in the response phase.
     Response,
 }
 
-/// What a series does with numbers.
+/// The kind of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MetricKind {
-    /// Adds them up.
+    /// Sums the numbers.
     Counter,
-    /// Shows the last one.
+    /// Shows the last number.
     Gauge,
-    /// Shows how they are distributed.
+    /// Shows the distribution of the numbers.
     Histogram,
 }
 
-/// A series of the host's statistics.
+/// The id of a series of the host's statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct MetricId(pub(crate) u32);
 
-/// What the VMs share, and the number of its state.
+/// The shared data, and the number of its state.
 pub(crate) struct SharedData<P> {
     pub(crate) pairs: P,
     pub(crate) state: u32,
 }
 
-/// Pairs that outlive the host's call.
+/// Pairs that are valid after the host call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct OwnedPairs(pub(crate) Vec<OwnedPair>);
 
 /// A name and a value.
 pub(crate) type OwnedPair = (Box<[u8]>, Box<[u8]>);
 
-/// A call that the host has refused.
+/// A failed host call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HostError(pub(crate) String);
 

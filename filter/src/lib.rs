@@ -1,9 +1,10 @@
-//! The canary-filter proxy-wasm HTTP filter: reads a request, asks [`canary_routing`] what is to happen, writes the
-//! difference into the request's headers. It never forwards by itself and never fails a request for a reason of its own.
+//! The canary-filter proxy-wasm HTTP filter. It reads a request, asks [`canary_routing`] for a decision, and writes the
+//! difference into the request's headers. It never forwards by itself. It never fails a request because of an error of
+//! its own.
 //!
-//! A request passes through four steps: `read`, the decision, `apply`, `report`. `filter_stream` is their order; `tracked_request`
-//! and `end_of_request` say what its answer tells of the version that gave it. They know their host by the trait in `host`, and what outlives a callback by `vm_state`; the `wasm`
-//! folder alone names proxy-wasm.
+//! Each request goes through four steps: `read`, the decision, `apply`, `report`. `filter_stream` runs them.
+//! `tracked_request` and `end_of_request` judge the version that answered. All of them use the host by the trait in
+//! `host`, and keep state between callbacks in `vm_state`. Only the `wasm` folder uses proxy-wasm.
 
 mod apply;
 mod delays;
@@ -23,7 +24,7 @@ mod upstream;
 mod vm_state;
 mod wasm;
 
-/// Registers the filter with the VM: what the module's `_initialize` does.
+/// Registers the filter with the VM. The module's `_initialize` calls it.
 pub fn register() {
     wasm::register();
 }

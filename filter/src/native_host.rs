@@ -1,4 +1,4 @@
-//! A second host, in memory: the steps of a request run on it without proxy-wasm.
+//! An in-memory host that runs the steps of a request without proxy-wasm.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! A plugin: a configuration that is in force, or still serves streams.
+//! A plugin: the configuration that is in force, or one that still serves streams.
 
 use std::rc::Rc;
 
@@ -9,10 +9,10 @@ use crate::filter_stream::{FilterPlan, FilterStream};
 use crate::filter_table::FilterTable;
 use crate::host::{Host, HostError};
 use crate::report::{configuration, ejections};
-use crate::ticker::{FAST, OFF, SLOW, Ticker};
+use crate::ticker::{FAST_MS, OFF, SLOW_MS, Ticker};
 use crate::vm_state::VmState;
 
-/// Compiles configurations and hands the one in force to each new stream.
+/// Compiles configurations, and gives each new stream the current one.
 pub(crate) struct Plugin {
     state: Rc<VmState>,
     plan: Rc<FilterPlan>,
@@ -20,78 +20,78 @@ pub(crate) struct Plugin {
 }
 
 impl Plugin {
-    /// Knows no host, so every request is left to the native routes.
+    /// Has no rules, so every request goes to the native routes.
     pub(crate) fn new(state: &Rc<VmState>) -> Self {
         let ticker = Rc::default();
         let plan = filter_plan(state, &ticker, &Config::default());
         Self { state: Rc::clone(state), plan, ticker }
     }
 
-    /// Takes a document as a whole or rejects it as a whole; then the one before stays in force. Envoy caches the verdict, so
-    /// it depends on nothing but the document.
+    /// Accepts or rejects a configuration as a whole. If it is rejected, the previous one stays in force. Envoy caches
+    /// the result, so it must depend on the configuration alone.
     pub(crate) fn configure(&mut self, host: &impl Host, document: &[u8]) -> bool {
         let plan = self.load(host, document);
         let accepted = plan.is_some();
         configuration::count(host, &self.state.registry, document, accepted);
         if let Some(plan) = plan {
             self.plan = plan;
-            // The delays that older plugins have begun are ended, too: theirs may end before them.
+            // This plugin also ends the delays of older plugins, which may be removed first.
             if let Err(error) = self.ticker.set(host, self.wanted_period()) {
-                log::error!("{error}: pending delays are left to the configuration before");
+                log::error!("{error}: the plugin of the previous configuration ends pending delays");
             }
-            // A VM that starts knows at once what the others know.
-            self.keep_up(host);
+            // A new VM gets the shared state at once.
+            self.exchange(host);
         }
         accepted
     }
 
-    /// A stream begins.
+    /// Starts a stream.
     pub(crate) fn stream(&self, id: u32) -> FilterStream {
         FilterStream::new(id, Rc::clone(&self.plan))
     }
 
-    /// Ends delays, and keeps what is known of clusters up to date.
+    /// Ends due delays, and exchanges the health of clusters and versions.
     pub(crate) fn on_tick(&self, host: &impl Host) {
         let is_idle = self.state.delays.is_idle();
         if !is_idle {
             self.state.delays.end_due(host, &self.state.registry);
         }
-        // Before streams are entered: the period is that of the plugin in force.
+        // Set before other streams are entered, because it acts on the current plugin.
         if is_idle && let Err(error) = self.ticker.set(host, self.wanted_period()) {
-            log::error!("{error}: the tick goes on as it was");
+            log::error!("{error}: the tick period is not changed");
         }
-        self.keep_up(host);
+        self.exchange(host);
     }
 
-    /// Envoy would go on ticking for a plugin that is no more.
+    /// Stops the tick. Otherwise Envoy would continue it for a plugin that is gone.
     pub(crate) fn end(&self, host: &impl Host) {
         self.ticker.stop(host);
     }
 
-    fn keep_up(&self, host: &impl Host) {
+    fn exchange(&self, host: &impl Host) {
         let table = &self.plan.table.routes;
         if table.has_fallback() {
             self.state.health.exchange_clusters(host);
         }
         if table.has_accrual() {
-            let transitions = self.state.health.judge_versions(host);
-            transitions.iter().for_each(|transition| ejections::report(host, &self.state.registry, transition));
+            let events = self.state.health.judge_versions(host);
+            events.iter().for_each(|event| ejections::report(host, &self.state.registry, event));
         }
     }
 
     fn wanted_period(&self) -> u32 {
         let table = &self.plan.table.routes;
         match self.state.delays.is_idle() {
-            false => FAST,
-            true if table.has_fallback() || table.has_accrual() => SLOW,
+            false => FAST_MS,
+            true if table.has_fallback() || table.has_accrual() => SLOW_MS,
             true => OFF,
         }
     }
 
-    /// What a document comes to; `None`, with the reasons logged, if it is not acceptable.
+    /// Compiles a configuration. `None` if it is invalid; the errors are logged.
     fn load(&self, host: &impl Host, document: &[u8]) -> Option<Rc<FilterPlan>> {
         let (mut config, warnings) = Config::from_json(document)
-            .map_err(|errors| errors.iter().for_each(|error| log::error!("configuration refused: {error}")))
+            .map_err(|errors| errors.iter().for_each(|error| log::error!("configuration rejected: {error}")))
             .ok()?;
         for warning in &warnings {
             log::warn!("configuration: {warning}");
@@ -109,7 +109,7 @@ impl Plugin {
     }
 }
 
-/// What the requests under a configuration share.
+/// The state that all requests of one configuration share.
 fn filter_plan(state: &Rc<VmState>, ticker: &Rc<Ticker>, config: &Config) -> Rc<FilterPlan> {
     Rc::new(FilterPlan {
         state: Rc::clone(state),
@@ -118,7 +118,7 @@ fn filter_plan(state: &Rc<VmState>, ticker: &Rc<Ticker>, config: &Config) -> Rc<
     })
 }
 
-/// Lets Envoy's node metadata say who the proxy is where the document does not.
+/// Completes the proxy's identity from Envoy's node metadata.
 fn identify(host: &impl Host, proxy: &mut Proxy) {
     if proxy.namespace.is_none() {
         proxy.namespace = known("namespace", host.node_namespace()).filter(|namespace| !namespace.is_empty());

@@ -1,22 +1,22 @@
-//! Everything that a VM keeps from one callback to the next.
+//! The state that a VM keeps between callbacks.
 
 use std::rc::Rc;
 
 use crate::delays::Delays;
-use crate::health::KnownHealth;
+use crate::health::VmHealth;
 use crate::report::{LogLimit, Registry, TextBuffer};
 
-/// The state of a VM. Its plugins and streams share it; what is only one stream's or one plugin's is theirs.
+/// The state of a VM. Its plugins and streams share it. State of a single stream or plugin is elsewhere.
 #[derive(Default)]
 pub(crate) struct VmState {
-    /// What is known of clusters and versions, and the requests on their way to versions that policies watch.
-    pub(crate) health: KnownHealth,
-    /// Requests that are being delayed.
+    /// The health of clusters and versions, and the requests in flight.
+    pub(crate) health: VmHealth,
+    /// The pending delays.
     pub(crate) delays: Rc<Delays>,
     /// The series of metrics.
     pub(crate) registry: Registry,
-    /// What has been logged.
+    /// The times of log lines.
     pub(crate) log_limit: LogLimit,
-    /// The memory for filter state.
+    /// The buffer for filter state.
     pub(crate) text: TextBuffer,
 }

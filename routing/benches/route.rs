@@ -1,4 +1,4 @@
-//! What a decision takes: the index at different sizes beside rules tried one by one, sets made to be slow, and the
+//! The time of a decision: the index at different sizes against rules tried one by one, adversarial rules, and the
 //! standard cases. Each answer is asserted before it is timed.
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "benchmark code")]
@@ -14,7 +14,7 @@ use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main, meas
 use scan::{Plain, Rules};
 use serde_json::{Value, json};
 
-/// A document, a request, and the route that it takes.
+/// A configuration, a request, and its route.
 struct Case {
     name: String,
     document: Value,
@@ -82,7 +82,7 @@ fn get(path: &str, headers: &[(&str, &str)]) -> Plain {
     }
 }
 
-/// Exact users, mixed headers and prefixes in turn; the request takes the last rule but one, and satisfies no other.
+/// Exact users, mixed headers and prefixes in turn. The request matches the second-last rule and no other.
 fn mixed(count: usize) -> Case {
     let entry = |number: usize| match number % 3 {
         0 => json!({"headers": {"end-user": {"exact": format!("user-{number}")}}}),
@@ -108,7 +108,7 @@ fn sizes(criterion: &mut Criterion) {
     Case::new("100000 users".to_owned(), users.collect(), request, "r99999.m".to_owned()).decide(&mut group);
 }
 
-/// Sets that an index could take no hold of.
+/// Rules that an index cannot look up.
 fn adversarial(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("adversarial");
     let shared = ["a", "b", "c", "d"];
@@ -128,7 +128,7 @@ fn adversarial(criterion: &mut Criterion) {
     }
 }
 
-/// Fifty rules by a regex each, of which the last one or none matches.
+/// Fifty rules with a regex each. The last one or none matches.
 fn regexes() -> impl Iterator<Item = Case> {
     type Row = (&'static str, fn(usize) -> String, &'static str, &'static str);
     const LONG: &str = "a ----------------------------------49---------------------------------- more";
@@ -149,7 +149,7 @@ fn regexes() -> impl Iterator<Item = Case> {
     })
 }
 
-/// What a request of everyday takes.
+/// The time of an ordinary request.
 fn standard(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("standard");
     let split = json!([{"destination": {"host": "reviews", "subset": "v1"}, "weight": 90},
@@ -174,7 +174,7 @@ fn standard(criterion: &mut Criterion) {
     }
 }
 
-/// From the text to a table.
+/// The time from a text to a table.
 fn compile(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("compile");
     group.sample_size(10);

@@ -1,4 +1,4 @@
-//! What is to happen to a request: plain data, borrowed from the [`RouteTable`](crate::RouteTable) where it can be.
+//! The result of a decision: plain data, borrowed from the [`RouteTable`](crate::RouteTable) where possible.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,35 +10,35 @@ use crate::acting::{HeaderChanges, LocalReply};
 use crate::destination::Destination;
 use crate::draws::Fraction;
 use crate::health::FallbackReason;
-use crate::limits::{LeftFailed, Limits, RetryPolicy};
+use crate::limits::{FailoverFailure, Limits, RetryPolicy};
 use crate::names::HeaderName;
 use crate::overrides::Permissions;
 use crate::picking::Target;
 use crate::route::Route;
 
-/// The answer for one request.
+/// The decision for one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision<'t> {
-    /// The rule that matched; `None` where the host is unknown or no rule of it matched.
+    /// The rule that matched. `None` if the host is unknown or no rule of it matched.
     pub route: Option<&'t Route>,
-    /// Wait so long before anything else.
+    /// Wait this long first.
     pub delay: Option<Duration>,
-    /// The local reply is an injected fault of this kind.
+    /// The injected fault, if the local reply is one.
     pub abort: Option<AbortStatus>,
-    /// The version that an injected abort keeps the request from.
+    /// The version that would serve the request without the injected abort.
     pub aborted: Option<Picked<'t>>,
-    /// What became of the wishes in the client's control headers.
+    /// Whether the client may do what its control headers ask for.
     pub permissions: Permissions,
-    /// What to do.
+    /// What happens to the request.
     pub outcome: Outcome<'t>,
 }
 
-/// A version, and why it was picked.
+/// A picked version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Picked<'t> {
     /// The version.
     pub destination: &'t Destination,
-    /// Why.
+    /// Why it was picked.
     pub reason: Reason,
 }
 
@@ -48,7 +48,7 @@ impl<'t> Decision<'t> {
         Self { route: None, delay: None, abort: None, aborted: None, permissions, outcome }
     }
 
-    /// The version that serves the request, or would but for an injected abort, and why it was picked.
+    /// The version that serves the request, or would without an injected abort, and why it was picked.
     #[must_use]
     pub fn version(&self) -> Option<(&'t Destination, Reason)> {
         match (&self.outcome, &self.aborted) {
@@ -59,19 +59,20 @@ impl<'t> Decision<'t> {
     }
 }
 
-/// The three kinds of ending.
+/// What happens to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome<'t> {
-    /// Send it to a cluster.
+    /// Forward it to a cluster.
     Forward(Forward<'t>),
-    /// Answer it here.
+    /// Answer it with a local reply.
     LocalReply(Box<LocalReply<'t>>),
-    /// The proxy's native route serves: no VirtualService takes the host, or (in version mode) the filter has nothing to add.
+    /// The proxy's native route serves: no VirtualService has the host, or in version mode the filter has nothing to
+    /// add.
     Untouched,
 }
 
 impl<'t> Outcome<'t> {
-    /// The answer, if it is one; the request is untouched then.
+    /// Takes the local reply, if there is one, and leaves `Untouched`.
     pub fn take_reply(&mut self) -> Option<Box<LocalReply<'t>>> {
         if !matches!(self, Self::LocalReply(_)) {
             return None;
@@ -83,82 +84,82 @@ impl<'t> Outcome<'t> {
     }
 }
 
-/// Where a forwarded request goes, and what happens to it on the way.
+/// Where a forwarded request goes, and how it changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forward<'t> {
     /// Why this destination was picked.
     pub reason: Reason,
-    /// The destination: one of the rule's, or the version that a policy has put in its place.
+    /// The destination: one of the rule, or a version that a policy picked instead.
     pub destination: &'t Arc<Destination>,
-    /// The destination's port after the defaults of `services` and the request.
+    /// The destination's port. Defaults come from `services`, then from the request.
     pub port: u16,
-    /// The Envoy cluster that serves the destination. It is the document's own name, or else made of the port that the client
+    /// The Envoy cluster of the destination. The name is from the configuration, or made from the port that the client
     /// asked for.
     pub cluster: Cow<'t, str>,
-    /// The versions that Envoy tries after this one; `None` where the proxy has no cluster for that, or there is no other.
+    /// The versions that Envoy tries after this one. `None` if there is no other, or the proxy has no failover cluster.
     pub failover: Option<Box<Failover<'t>>>,
     /// The rewritten `:path`, with its query.
     pub path: Option<Vec<u8>>,
     /// The rewritten authority.
     pub authority: Option<&'t str>,
-    /// Changes of the request's headers, before [`version_value`](Self::version_value).
+    /// Changes of the request's headers. They come before [`version_value`](Self::version_value).
     pub request_headers: HeaderChanges,
-    /// The version header of the policy, which tells later hops the version.
+    /// The version header of the policy. It gives later hops the version.
     pub version_value: Option<VersionValue<'t>>,
-    /// Changes of the response's headers, those of CORS and a new user's cookie included.
+    /// Changes of the response's headers, with those of CORS and a new user's cookie.
     pub response_headers: HeaderChanges,
-    /// How long the request may take, and when it is tried again; `None` in version mode, where the native route says it, save
-    /// for requests that may be repeated on the next version.
+    /// The timeout and the retries. `None` in version mode, where the native route has them, except for requests that
+    /// may be repeated on the next version.
     pub limits: Option<&'t Limits>,
-    /// Whether this version has failed where [`failover`](Self::failover) has led to another one.
-    pub left_failed: LeftFailed,
-    /// Clusters that get a copy, at most [`MAX_MIRRORS`](canary_config::MAX_MIRRORS).
+    /// Whether this version has failed if Envoy went on to a version of [`failover`](Self::failover).
+    pub failover_failure: FailoverFailure,
+    /// Clusters that get a mirrored copy, at most [`MAX_MIRRORS`](canary_config::MAX_MIRRORS).
     pub mirrors: Vec<Cow<'t, str>>,
-    /// How the rule's weights picked the version; `None` where something else did.
+    /// How the rule's weights picked the version. `None` if something else picked it.
     pub split: Option<Box<SplitPick<'t>>>,
-    /// The version that was picked first, if another serves.
+    /// The version that was picked first, if another one serves.
     pub fallback: Option<Box<Fallback<'t>>>,
-    /// Whether a policy names another version that could serve in place of this one.
+    /// Whether a policy names another version that could replace this one.
     pub has_alternative: bool,
-    /// What its failures do to the version, if another could serve in its place.
+    /// The failure accrual of the version, if another one could replace it.
     pub accrual: Option<&'t Arc<FailureAccrual>>,
 }
 
 impl<'t> Forward<'t> {
-    /// Limit of the whole exchange, tries included.
+    /// The timeout of the whole request, tries included.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.limits?.timeout
     }
 
-    /// When to try again; `None` where the rule is silent or switches retries off.
+    /// The retry policy. `None` if the rule has none or turns retries off.
     #[must_use]
     pub fn retries(&self) -> Option<&'t RetryPolicy> {
         self.limits?.retries.as_ref()
     }
 }
 
-/// The versions that Envoy tries after the one that was picked.
+/// The versions that Envoy tries after the picked one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failover<'t> {
-    /// The failover cluster that the request goes to.
+    /// The failover cluster of the picked version.
     pub cluster: &'t str,
     /// The versions in order.
-    pub others: Vec<Other<'t>>,
+    pub versions: Vec<FailoverVersion<'t>>,
 }
 
-/// A version that may serve in the place of the one that was picked.
+/// A version that Envoy may try after the picked one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Other<'t> {
+pub struct FailoverVersion<'t> {
     /// The version.
     pub destination: &'t Arc<Destination>,
     /// Its own cluster.
     pub cluster: &'t str,
-    /// Changes of its responses' headers.
+    /// Changes of the headers of its responses.
     pub response_headers: HeaderChanges,
 }
 
-/// A version header with the version that serves.
+/// The version header for the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VersionValue<'t> {
     /// The header.
@@ -171,27 +172,27 @@ pub struct VersionValue<'t> {
 #[derive(Debug, Clone)]
 pub struct SplitPick<'t> {
     pub(crate) targets: &'t [Target],
-    /// Indices of targets along the ring, where users have a place on it.
+    /// Indices of the targets along the ring. `None` if users have no place on it.
     pub(crate) order: Option<&'t [usize]>,
-    /// The weights by index where the clock moves one.
+    /// The weights by index, if one of them is on a ramp.
     pub(crate) ramped: Option<Vec<u64>>,
-    /// The user, where the split is sticky and knows one.
+    /// The user, if the split is sticky and the user is known.
     pub user: Option<User<'t>>,
 }
 
 /// A user of a sticky split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct User<'t> {
-    /// Where the user's key is, or is to be, such as `header x-user-id`.
+    /// Where the user's key is, or will be, such as `header x-user-id`.
     pub key: &'t str,
-    /// The user's place on the ring; `None` for a new user whom the draws do not name.
+    /// The user's place on the ring. `None` for a new user if the draws have no identity.
     pub bucket: Option<Fraction>,
-    /// The request had no key: the response brings a cookie.
+    /// Whether the request had no key. The response then sets a cookie.
     pub is_new: bool,
 }
 
 impl PartialEq for SplitPick<'_> {
-    /// Splits of the same targets; the weights follow from the rule and the time.
+    /// Two splits are equal if their targets are. The weights follow from the rule and the time.
     fn eq(&self, other: &Self) -> bool {
         std::ptr::eq(self.targets, other.targets)
             && (self.order, &self.ramped, self.user) == (other.order, &other.ramped, other.user)
@@ -201,7 +202,8 @@ impl PartialEq for SplitPick<'_> {
 impl Eq for SplitPick<'_> {}
 
 impl<'t> SplitPick<'t> {
-    /// The destinations with their weights now: along the ring where users have a place on it, else in the rule's order.
+    /// The destinations with their current weights: along the ring if users have a place on it, otherwise in the rule's
+    /// order.
     pub fn weights(&self) -> impl Iterator<Item = (&'t Destination, u64)> {
         let along = self.order.unwrap_or_default().iter().copied();
         let all = 0..self.order.map_or(self.targets.len(), |_| 0);
@@ -213,18 +215,19 @@ impl<'t> SplitPick<'t> {
     }
 }
 
-/// A version that gave way to another.
+/// The version that another one replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fallback<'t> {
-    /// The version that was asked for or picked; `None` is the service as a whole. What a client wrote is cut to 63 bytes.
+    /// The version that the client named or that was picked. `None` is the service as a whole. A client's text is cut
+    /// to 63 bytes.
     pub from: Option<Cow<'t, str>>,
     /// Why it cannot serve.
     pub reason: FallbackReason,
-    /// The versions after it that cannot serve either, in the order in which they were tried; at most [`MAX_SKIPPED`].
+    /// The versions that were tried next and cannot serve either, in order. At most [`MAX_SKIPPED`].
     pub skipped: Vec<Skipped<'t>>,
 }
 
-/// A version that was to stand in for another and cannot serve.
+/// A version of the fallback order that cannot serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped<'t> {
     /// The version.
@@ -233,10 +236,10 @@ pub struct Skipped<'t> {
     pub reason: FallbackReason,
 }
 
-/// So many versions a decision names as skipped, at most.
+/// The most versions that a decision lists as skipped.
 pub const MAX_SKIPPED: usize = 8;
 
-/// Why a version was picked: the words of metrics, logs and `canaryctl explain`.
+/// Why a version was picked. Metrics, logs and `canaryctl explain` use these words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// The rule has one destination.
@@ -245,7 +248,7 @@ pub enum Reason {
     Weight,
     /// The rule splits by weight, and the user's bucket decides.
     Sticky,
-    /// The rule splits by weights of which the clock moves one.
+    /// The rule splits by weights, and one of them is on a ramp.
     Ramp,
     /// The client named the version.
     VersionHeader,
@@ -256,7 +259,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The word used in metrics, logs and explanations.
+    /// The word for metrics, logs and explanations.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,24 +1,25 @@
-//! Where requests go: a version of a host, and its cluster.
+//! Destinations: a version of a host, and its cluster.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use canary_config::{FAILOVER_PREFIX, failover_name};
 
-/// A version of a host, or a host as a whole, by its place in [`RouteTable::destinations`](crate::RouteTable::destinations):
-/// the same on every port and in every rule of a table.
+/// The index of a version of a host, or of a host as a whole, in
+/// [`RouteTable::destinations`](crate::RouteTable::destinations). It is the same on every port and in every rule of a
+/// table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DestinationId(pub(crate) u32);
 
 impl DestinationId {
-    /// The place.
+    /// The index.
     #[must_use]
     pub fn index(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 }
 
-/// What a [`DestinationId`] stands for.
+/// The name of a [`DestinationId`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DestinationName {
     /// The host's full name.
@@ -30,41 +31,42 @@ pub struct DestinationName {
 /// Where a rule sends requests.
 #[derive(Debug, Clone)]
 pub struct Destination {
-    /// The host and the version as a number.
+    /// The number of the host and the version.
     pub id: DestinationId,
     /// The host's full name.
     pub host: Arc<str>,
     /// The version; `None` is the service as a whole.
     pub subset: Option<Arc<str>>,
-    /// The port; `None` is the request's.
+    /// The port. `None` is the request's port.
     pub port: Option<u16>,
-    /// The revision by which Istio's endpoints name the version's workloads, if the document says one that no other version has.
+    /// The revision that Istio's endpoints name for the version's workloads, if the configuration has one that no other
+    /// version has.
     pub revision: Option<Arc<str>>,
     pub(crate) clusters: ClusterNames,
 }
 
-/// The cluster of a destination, by the port of the request where its name depends on that.
+/// The clusters of a destination. The name may depend on the port of the request.
 #[derive(Debug, Clone)]
 pub(crate) enum ClusterNames {
     Fixed(ClusterName),
     ByPort {
-        /// The names for the ports that the document names.
+        /// The names for the ports that the configuration lists.
         known: Box<[(u16, ClusterName)]>,
-        /// What stands around the port in names for other ports.
+        /// The parts of the name before and after any other port.
         around_port: Arc<[String]>,
     },
 }
 
-/// The name of a version's cluster, and of its failover cluster, which ends with it.
+/// The name of a version's failover cluster, which ends with the name of its own cluster.
 #[derive(Debug, Clone)]
 pub(crate) struct ClusterName {
     text: Box<str>,
-    /// Where the version's own begins.
+    /// Where the name of its own cluster starts.
     own: usize,
 }
 
 impl ClusterName {
-    /// The name of a cluster, and of the one that goes on to other versions where the proxy has that.
+    /// The names of a cluster and, if the proxy has one, of its failover cluster.
     pub(crate) fn new(own: &str, fails_over: bool) -> Self {
         match fails_over {
             true => Self { text: failover_name(own).into(), own: FAILOVER_PREFIX.len() },
@@ -76,14 +78,14 @@ impl ClusterName {
         self.text.get(self.own..).unwrap_or(&self.text)
     }
 
-    /// The failover cluster; `None` where the proxy has none.
+    /// The failover cluster. `None` if the proxy has none.
     pub(crate) fn failover(&self) -> Option<&str> {
         (self.own > 0).then_some(&self.text)
     }
 }
 
 impl PartialEq for Destination {
-    /// Two destinations of one name and port are the same, in whichever table.
+    /// Destinations with the same name and port are equal, also across tables.
     fn eq(&self, other: &Self) -> bool {
         (&self.host, &self.subset, self.port) == (&other.host, &other.subset, other.port)
     }
@@ -92,12 +94,12 @@ impl PartialEq for Destination {
 impl Eq for Destination {}
 
 impl Destination {
-    /// Whether this is a version of a host, given by its full name.
+    /// Whether this is the given version of the host with this full name.
     pub(crate) fn is(&self, host: &str, subset: &str) -> bool {
         self.subset.as_deref() == Some(subset) && *self.host == *host
     }
 
-    /// The cluster for requests of a port. Allocates for a port that the document does not name.
+    /// The cluster for requests to a port. Allocates for a port that the configuration does not list.
     pub(crate) fn cluster(&self, request_port: u16) -> Cow<'_, str> {
         match &self.clusters {
             ClusterNames::Fixed(name) => Cow::Borrowed(name.own()),
@@ -108,7 +110,7 @@ impl Destination {
         }
     }
 
-    /// The names of the clusters for requests of a port; `None` for a port that the document does not name.
+    /// The cluster names for requests to a port. `None` for a port that the configuration does not list.
     pub(crate) fn named(&self, request_port: u16) -> Option<&ClusterName> {
         match &self.clusters {
             ClusterNames::Fixed(name) => Some(name),

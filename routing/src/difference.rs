@@ -1,33 +1,33 @@
-//! How a candidate's decision differs from the live one.
+//! Compares a candidate's decision with the live one.
 
 use crate::acting::HeaderChange;
 use crate::decision::{Decision, Forward, Outcome};
 
-/// A respect in which two decisions about one request differ.
+/// What differs between two decisions for one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Difference {
-    /// One forwards, the other answers or leaves the request alone.
+    /// One forwards. The other replies locally or leaves the request alone.
     Outcome,
     /// The host or its version.
     Version,
     /// The cluster.
     Cluster,
-    /// The proxy's own answer.
+    /// The local reply.
     LocalReply,
     /// Delays and aborts.
     Faults,
     /// The path or the authority that the upstream sees.
     Rewrite,
-    /// Changes of headers, a new user's cookie included.
+    /// Changes of headers, with a new user's cookie.
     Headers,
     /// The timeout or the retries.
     Retries,
-    /// Who gets a copy.
+    /// The mirrors.
     Mirrors,
 }
 
 impl Difference {
-    /// Every kind, in order.
+    /// Every difference, in order.
     pub const ALL: [Self; 9] = [
         Self::Outcome,
         Self::Version,
@@ -40,7 +40,7 @@ impl Difference {
         Self::Mirrors,
     ];
 
-    /// The word used in metrics, logs and explanations.
+    /// The word for metrics, logs and explanations.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -92,14 +92,14 @@ impl Difference {
     }
 }
 
-/// Whether changes are the same: the tables of two documents number their headers each in its own way.
+/// Compares by name, because each table numbers its headers differently.
 fn same_changes(live: &[HeaderChange], candidate: &[HeaderChange]) -> bool {
     let content = |change: &HeaderChange| (change.name.as_str().to_owned(), change.operation, change.value.clone());
     live.iter().map(content).eq(candidate.iter().map(content))
 }
 
-/// Every respect in which two decisions differ, in the order of [`Difference::ALL`]; none if a client and the upstreams could
-/// not tell them apart. Names and places of rules do not count, nor do reasons.
+/// Every difference of two decisions, in the order of [`Difference::ALL`]. It is empty if a client and the upstreams
+/// see no difference. Names and positions of rules do not count, and neither do reasons.
 pub fn differences(live: &Decision<'_>, candidate: &Decision<'_>) -> impl Iterator<Item = Difference> {
     Difference::ALL.into_iter().filter(|difference| difference.is_between(live, candidate))
 }

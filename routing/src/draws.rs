@@ -1,14 +1,14 @@
-//! Chance as an input: one number for each independent draw that a request may need.
+//! Randomness as an input: one number for each draw of a request.
 
 use std::fmt;
 
 use canary_config::{MAX_MIRRORS, Percentage};
 
-/// A number in [0, 1), held as multiples of 2⁻⁶⁴ so that every comparison is exact.
+/// A number in [0, 1), as a multiple of 2⁻⁶⁴ so that every comparison is exact.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fraction(u64);
 
-/// The text is no decimal number in [0, 1).
+/// The text is not a decimal number in [0, 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidFraction;
 
@@ -27,10 +27,11 @@ impl Fraction {
         Self(bits)
     }
 
-    /// A decimal such as `0.95`, (19 decimals count), rounded up to the next multiple of 2⁻⁶⁴, so that `0.9` is never below nine tenths.
+    /// Parses a decimal such as `0.95`, with at most 19 decimals. The result is rounded up to the next multiple of
+    /// 2⁻⁶⁴, so that `0.9` is never below nine tenths.
     ///
     /// # Errors
-    /// If the text is no decimal number in [0, 1).
+    /// If the text is not a decimal number in [0, 1).
     pub fn parse(text: &str) -> Result<Self, InvalidFraction> {
         let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
         if text.is_empty() || !whole.bytes().all(|byte| byte == b'0') {
@@ -38,7 +39,7 @@ impl Fraction {
         }
         let mut numerator = 0_u128;
         let mut denominator = 1_u128;
-        // 19 decimals keep the product below 2¹²⁸; further ones are beyond the resolution.
+        // 19 decimals keep the product below 2¹²⁸. More decimals are below the resolution.
         for digit in decimals.bytes().take(19) {
             let digit = match digit {
                 b'0'..=b'9' => u128::from(digit.wrapping_sub(b'0')),
@@ -51,7 +52,7 @@ impl Fraction {
         u64::try_from(bits).map(Self).map_err(|_| InvalidFraction)
     }
 
-    /// `numerator / denominator`, rounded up to the next multiple of 2⁻⁶⁴; 1 and more count as the largest fraction.
+    /// `numerator / denominator`, rounded up to the next multiple of 2⁻⁶⁴. 1 and above give the largest fraction.
     #[must_use]
     pub fn ratio(numerator: u64, denominator: u64) -> Self {
         let bits = u128::from(numerator).saturating_mul(1 << 64).div_ceil(u128::from(denominator.max(1)));
@@ -64,63 +65,63 @@ impl Fraction {
         self.0
     }
 
-    /// Whether a share takes a request with this draw: draws below it do.
+    /// Whether the fraction is below the percentage.
     #[must_use]
     pub fn is_within(self, share: Percentage) -> bool {
         self.scale(Percentage::ALL.millionths().into()) < u64::from(share.millionths())
     }
 
-    /// The integer part of `self × n`: a value in [0, n), each equally likely.
+    /// The integer part of `self × n`: a value in [0, n), each with the same probability.
     #[must_use]
     pub const fn scale(self, n: u64) -> u64 {
         ((self.0 as u128).wrapping_mul(n as u128) >> 64) as u64
     }
 }
 
-/// What a number is drawn for.
+/// The purpose of a draw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Draw {
-    /// The weighted destination: 90/10 gives the first below 0.9.
+    /// Picks the weighted destination: with weights 90 and 10, the first below 0.9.
     Split,
-    /// Whether the delay happens: below its percentage it does.
+    /// Whether the request is delayed: below the percentage it is.
     Delay,
-    /// Whether the abort happens.
+    /// Whether the request is aborted.
     Abort,
-    /// Whether a version that is on trial gets the request.
+    /// Whether a version on trial gets the request.
     Trial,
-    /// Whether a mirror of the rule, by its position, gets a copy.
+    /// Whether the rule's mirror at this index gets a copy.
     Mirror(usize),
-    /// Whether the candidate document is asked too.
+    /// Whether the candidate also decides the request.
     Candidate,
 }
 
-/// Chance for one request: every number is independent of the others, and the same whenever it is asked for again.
+/// The random numbers of one request. They are independent of each other, and repeated calls return the same number.
 pub trait Chance {
     /// The number for a purpose.
     fn draw(&self, purpose: Draw) -> Fraction;
 
-    /// 128 random bits that name a new user. Without them a user who is to get a cookie gets none, and the version that the
-    /// split's draw picks.
+    /// 128 random bits that identify a new user. Without them a new user gets no cookie, and the draw for the split
+    /// picks the version.
     fn identity(&self) -> Option<u128>;
 }
 
-/// Numbers that are given, for tests and tools.
+/// Given numbers, for tests and tools.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Draws {
-    /// Picks the weighted destination: 90/10 gives the first below 0.9.
+    /// Picks the weighted destination: with weights 90 and 10, the first below 0.9.
     pub split: Fraction,
-    /// Whether the delay happens: below its percentage it does.
+    /// Whether the request is delayed: below the percentage it is.
     pub delay: Fraction,
-    /// Whether the abort happens.
+    /// Whether the request is aborted.
     pub abort: Fraction,
-    /// Whether a version that is on trial gets the request.
+    /// Whether a version on trial gets the request.
     pub trial: Fraction,
-    /// Whether each of the rule's mirrors gets a copy.
+    /// Whether each mirror of the rule gets a copy.
     pub mirror: [Fraction; MAX_MIRRORS],
-    /// Whether the candidate document is asked too.
+    /// Whether the candidate also decides the request.
     pub candidate: Fraction,
-    /// 128 random bits that name a new user. Without them a user who is to get a cookie gets none, and the version that the
-    /// split's draw picks.
+    /// 128 random bits that identify a new user. Without them a new user gets no cookie, and the draw for the split
+    /// picks the version.
     pub identity: Option<u128>,
 }
 

@@ -1,4 +1,4 @@
-//! One decision as data: the request and decision shapes of `canaryctl explain`, of fixtures and of tests.
+//! Requests and decisions as JSON, for `canaryctl explain`, fixtures and tests.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -19,16 +19,16 @@ use crate::overrides::Permission;
 use crate::request::Request;
 use crate::table::RouteTable;
 
-/// A request to explain, with what it may say about the proxy and about chance.
+/// A request to explain, and optionally the proxy and the draws.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// Named in the answer.
+    /// Repeated in the answer.
     pub name: Option<String>,
     /// The request itself.
     pub request: Request,
-    /// `None` where the request leaves chance open.
+    /// `None` if the draws are open.
     pub draws: Option<Draws>,
-    /// Overrides `proxy.gateways` of the document.
+    /// Overrides `proxy.gateways` of the configuration.
     pub gateway: Option<String>,
     /// Overrides `proxy.namespace`.
     pub source_namespace: Option<String>,
@@ -36,12 +36,12 @@ pub struct Question {
     pub source_labels: Option<Vec<(String, String)>>,
     /// Clusters that count as missing.
     pub unavailable: Vec<String>,
-    /// What a test expects; of no meaning for the answer.
+    /// The expectation of a test. It does not affect the answer.
     pub expect: Option<Value>,
 }
 
 impl Question {
-    /// A request about which nothing else is said.
+    /// A request without anything else.
     #[must_use]
     pub fn new(request: Request) -> Self {
         Self {
@@ -59,7 +59,7 @@ impl Question {
     /// Reads a list of requests, or a single one.
     ///
     /// # Errors
-    /// Everything that is wrong with them, each with its JSON pointer.
+    /// Every error in the list, each with its JSON pointer.
     pub fn read_all(document: &Value) -> Result<Vec<Self>, ConfigErrors> {
         let read = |node: &Node<'_>| {
             if document.is_object() {
@@ -106,7 +106,7 @@ impl Question {
         Some(question)
     }
 
-    /// The document as it stands for this request: `gateway` and `source` override `proxy`.
+    /// The configuration for this request: `gateway` and `source` override `proxy`.
     #[must_use]
     pub fn config<'c>(&self, config: &'c Config) -> Cow<'c, Config> {
         if self.gateway.is_none() && self.source_namespace.is_none() && self.source_labels.is_none() {
@@ -121,7 +121,7 @@ impl Question {
         Cow::Owned(config)
     }
 
-    /// The answer for this request: draws that are not given count as 0.
+    /// The answer for this request. Missing draws count as 0.
     #[must_use]
     pub fn answer(&self, table: &RouteTable) -> Value {
         let draws = self.draws.unwrap_or_default();
@@ -141,7 +141,7 @@ impl Question {
         self.request.decide(table, draws, &self.unavailable)
     }
 
-    /// A decision in the published shape; what is absent is `null` or empty.
+    /// A decision in the published format. Absent parts are `null` or empty.
     #[must_use]
     pub fn describe(&self, decision: &Decision<'_>) -> Value {
         let request = &self.request;
@@ -205,13 +205,13 @@ fn describe_fallback(forward: &Forward<'_>) -> Option<Value> {
     Some(answer)
 }
 
-/// The versions that Envoy tries after the one that is picked.
+/// The versions that Envoy tries after the picked one.
 fn describe_failover(forward: &Forward<'_>) -> Vec<Value> {
-    let others = forward.failover.iter().flat_map(|failover| &failover.others);
+    let others = forward.failover.iter().flat_map(|failover| &failover.versions);
     others.map(|other| json!(other.destination.subset.as_deref())).collect()
 }
 
-/// Buckets are hexadecimal: most readers of JSON cannot hold 64 bits in a number.
+/// Describes a split. The bucket is hexadecimal, because most JSON readers cannot hold a 64-bit number.
 fn describe_split(split: &SplitPick<'_>) -> Value {
     let weights = split.weights().map(|(target, weight)| json!([target.subset.as_deref(), weight]));
     let user = split.user.as_ref();
@@ -233,7 +233,7 @@ fn describe_reply(reply: &LocalReply<'_>) -> Value {
     })
 }
 
-/// The version header of a policy is set after everything else.
+/// Describes header changes. The version header of a policy is set after all others.
 fn describe_changes(changes: &[HeaderChange], version: Option<VersionValue<'_>>) -> Value {
     let (mut set, mut add, mut remove) = (Vec::new(), Vec::new(), Vec::new());
     for HeaderChange { name, operation, value } in changes {
@@ -264,7 +264,7 @@ fn lossy(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }
 
-/// `[name, value]`.
+/// Reads `[name, value]`.
 fn read_pair(node: &Node<'_>) -> Option<(String, Vec<u8>)> {
     let strings = node.strings();
     match strings.as_slice() {
@@ -298,7 +298,7 @@ static SOURCE: Object = Object::closed(&["ip", "principal", "namespace", "labels
 /// The fields of `draws`.
 static DRAWS: Object = Object::closed(&["split", "abort", "delay", "mirror", "candidate", "identity"]);
 
-/// Who sends the request.
+/// The client that sends the request.
 #[derive(Default)]
 struct Source {
     ip: Option<String>,
@@ -340,7 +340,7 @@ fn read_draws(node: &Node<'_>) -> Draws {
     draws
 }
 
-/// A new user's name, as the cookie has it.
+/// Reads a new user's identity, in the format of the cookie.
 fn read_identity(node: &Node<'_>) -> Option<u128> {
     let identity = u128::from_str_radix(node.string()?, 16).ok();
     if identity.is_none() {
@@ -358,7 +358,7 @@ fn read_now(node: &Node<'_>) -> Option<Timestamp> {
 }
 
 fn read_draw(node: &Node<'_>) -> Option<Fraction> {
-    // A float prints as the shortest decimal that reads back as itself: 0.9 is nine tenths, not its binary neighbour.
+    // A float prints as the shortest decimal that reads back as the same float, so 0.9 is nine tenths.
     let draw = node.value().as_f64().and_then(|number| Fraction::parse(&number.to_string()).ok());
     if draw.is_none() {
         node.invalid("a draw is a number in [0, 1)");

@@ -1,19 +1,20 @@
-//! A decision in one line of ASCII, for a response header.
+//! A decision as one line of ASCII, for a response header.
 
 use canary_config::AbortStatus;
 
 use crate::decision::{Decision, Forward, Outcome, SplitPick};
 use crate::overrides::Permission;
 
-/// The longest explanation, in bytes.
-pub const LONGEST: usize = 1024;
+/// The most bytes of an explanation.
+pub const MAX_EXPLANATION: usize = 1024;
 
-/// The end of an explanation that was cut.
-const CUT: &str = "...";
+/// The end of an explanation that was truncate.
+const ELLIPSIS: &str = "...";
 
 impl Decision<'_> {
-    /// What was decided and why, as `name=value` joined by `; `: printable ASCII, at most [`LONGEST`] bytes. Other bytes, `;`
-    /// and `%` in a value are written as `%XX`. A sticky key's value is not told, only where it stood.
+    /// The decision and its reasons as `name=value`, joined by `; `: printable ASCII, at most [`MAX_EXPLANATION`]
+    /// bytes. Other bytes, and `;` and `%` in a value, are written as `%XX`. It names the place of a sticky key, and
+    /// never the key's value.
     #[must_use]
     pub fn explanation(&self) -> String {
         let mut text = String::new();
@@ -53,7 +54,7 @@ impl Decision<'_> {
         {
             say("mirrors", &forward.mirrors.join(","));
         }
-        cut(text)
+        truncate(text)
     }
 }
 
@@ -94,11 +95,11 @@ fn push(text: &mut String, byte: u8) {
     }
 }
 
-/// ASCII, so every place is the edge of a character.
-fn cut(mut text: String) -> String {
-    if text.len() > LONGEST {
-        text.truncate(LONGEST.saturating_sub(CUT.len()));
-        text.push_str(CUT);
+/// Cuts a text at any byte, because it is ASCII.
+fn truncate(mut text: String) -> String {
+    if text.len() > MAX_EXPLANATION {
+        text.truncate(MAX_EXPLANATION.saturating_sub(ELLIPSIS.len()));
+        text.push_str(ELLIPSIS);
     }
     text
 }

@@ -1,14 +1,15 @@
-//! Which document is in force, as a number.
+//! Identifies a configuration by a number.
 
-/// What an FNV-1a hash of 64 bits begins with.
+/// The offset basis of the 64-bit FNV-1a hash.
 pub(crate) const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 
-/// An FNV-1a hash of 64 bits with one byte more.
+/// Adds one byte to a 64-bit FNV-1a hash.
 pub(crate) const fn fnv1a(hash: u64, byte: u8) -> u64 {
     (hash ^ byte as u64).wrapping_mul(0x0100_0000_01b3)
 }
 
-/// A number for a document: the upper 52 bits of its FNV-1a hash of 64, so that a 64-bit float holds it exactly.
+/// The fingerprint of a configuration: the upper 52 bits of its 64-bit FNV-1a hash, so that a 64-bit float holds it
+/// exactly.
 #[must_use]
 pub fn fingerprint(document: &[u8]) -> u64 {
     document.iter().fold(BASIS, |hash, byte| fnv1a(hash, *byte)) >> 12

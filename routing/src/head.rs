@@ -1,4 +1,4 @@
-//! The head of a request, read in one pass over the host's header map.
+//! The headers of a request, read in one pass over the host's header map.
 
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -10,8 +10,8 @@ use crate::short_list::ShortList;
 
 /// The pseudo-headers of a request and the values of the headers that a table knows, borrowed from the host's buffer.
 ///
-/// Bytes are never assumed to be UTF-8. Values of a repeated header stay apart and in order. Reading costs one look at each name
-/// and allocates nothing for eight known values or fewer.
+/// Bytes are never assumed to be UTF-8. The values of a repeated header are separate and in order. Reading looks up
+/// each name once. It allocates nothing if the table knows at most eight of the values.
 #[derive(Debug, Clone)]
 pub struct RequestHead<'r> {
     method: &'r [u8],
@@ -20,8 +20,8 @@ pub struct RequestHead<'r> {
     path: &'r [u8],
     /// The length of the path without query and fragment.
     uri_length: OnceCell<usize>,
-    values: ShortList<Value<'r>, FEW>,
-    /// By slot, once there are more than [`FEW`] values; until then the values are looked through.
+    values: ShortList<Value<'r>, MAX_SCANNED>,
+    /// By slot. Empty up to [`MAX_SCANNED`] values; these are scanned instead.
     places: Vec<Place>,
     /// How many slots the table has.
     slots: usize,
@@ -29,10 +29,10 @@ pub struct RequestHead<'r> {
     has_own: bool,
 }
 
-/// So many values are found by looking through them.
-const FEW: usize = 8;
+/// Up to this number, values are found by a scan.
+const MAX_SCANNED: usize = 8;
 
-/// The first and the last value of a header among the values; [`NOWHERE`] where it has none.
+/// The first and the last value of a header, as indices of values. [`NONE`] if it has no value.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     first: usize,
@@ -43,14 +43,14 @@ struct Place {
 struct Value<'r> {
     bytes: &'r [u8],
     slot: Slot,
-    /// The next value of the same header.
+    /// The next value of the same header, or [`NONE`].
     next: usize,
 }
 
-const NOWHERE: usize = usize::MAX;
+const NONE: usize = usize::MAX;
 
 impl<'r> RequestHead<'r> {
-    /// A head of which nothing is read yet.
+    /// A head without content.
     #[inline]
     #[must_use]
     pub fn unread() -> Self {
@@ -68,8 +68,8 @@ impl<'r> RequestHead<'r> {
         }
     }
 
-    /// Reads pairs of names and values, in place: a head is too large to be moved. `own` are the slots of the headers that no
-    /// client may send.
+    /// Reads pairs of names and values. It reads in place, because a head is too large to move. `own` are the slots of
+    /// the headers that no client may send.
     pub(crate) fn read(
         &mut self,
         names: &Names,
@@ -89,7 +89,7 @@ impl<'r> RequestHead<'r> {
         }
     }
 
-    /// By the name without its colon.
+    /// Adds a pseudo-header by its name without the colon.
     #[inline]
     fn add_pseudo(&mut self, name: &[u8], value: &'r [u8]) {
         match name {
@@ -103,16 +103,16 @@ impl<'r> RequestHead<'r> {
 
     fn add(&mut self, slot: Slot, value: &'r [u8]) {
         let number = self.values.len();
-        if number == FEW {
+        if number == MAX_SCANNED {
             self.places = self.places_of_values();
         }
         let last = if self.places.is_empty() {
             let numbers = self.values.iter().enumerate().filter(|(_, value)| value.slot == slot);
-            numbers.map(|(number, _)| number).last().unwrap_or(NOWHERE)
+            numbers.map(|(number, _)| number).last().unwrap_or(NONE)
         } else {
             let place = self.places.get_mut(slot.index());
-            place.map_or(NOWHERE, |place| {
-                if place.first == NOWHERE {
+            place.map_or(NONE, |place| {
+                if place.first == NONE {
                     place.first = number;
                 }
                 std::mem::replace(&mut place.last, number)
@@ -121,11 +121,11 @@ impl<'r> RequestHead<'r> {
         if let Some(last) = self.values.get_mut(last) {
             last.next = number;
         }
-        self.values.push(Value { bytes: value, slot, next: NOWHERE });
+        self.values.push(Value { bytes: value, slot, next: NONE });
     }
 
     fn places_of_values(&self) -> Vec<Place> {
-        let mut places = vec![Place { first: NOWHERE, last: NOWHERE }; self.slots];
+        let mut places = vec![Place { first: NONE, last: NONE }; self.slots];
         for (number, value) in self.values.iter().enumerate() {
             if let Some(place) = places.get_mut(value.slot.index()) {
                 place.first = place.first.min(number);
@@ -135,40 +135,40 @@ impl<'r> RequestHead<'r> {
         places
     }
 
-    /// The number of the first value of a header; [`NOWHERE`] where it has none.
+    /// The index of the first value of a header. [`NONE`] if it has no value.
     fn first(&self, slot: Slot) -> usize {
         if self.places.is_empty() {
-            self.values.iter().position(|value| value.slot == slot).unwrap_or(NOWHERE)
+            self.values.iter().position(|value| value.slot == slot).unwrap_or(NONE)
         } else {
-            self.places.get(slot.index()).map_or(NOWHERE, |place| place.first)
+            self.places.get(slot.index()).map_or(NONE, |place| place.first)
         }
     }
 
-    /// `:method`, as sent; empty where there is none.
+    /// `:method`, as sent. Empty if absent.
     #[must_use]
     pub const fn method(&self) -> &'r [u8] {
         self.method
     }
 
-    /// `:scheme`; empty where there is none.
+    /// `:scheme`. Empty if absent.
     #[must_use]
     pub const fn scheme(&self) -> &'r [u8] {
         self.scheme
     }
 
-    /// `:authority` or `Host` with its port, as sent; empty where there is none.
+    /// `:authority` or `Host` with its port, as sent. Empty if absent.
     #[must_use]
     pub const fn authority(&self) -> &'r [u8] {
         self.authority
     }
 
-    /// `:path` with its query, as the connection manager hands it over.
+    /// `:path` with its query, as the connection manager passes it on.
     #[must_use]
     pub const fn path(&self) -> &'r [u8] {
         self.path
     }
 
-    /// The path without query and fragment; it is split when it is first asked for.
+    /// The path without query and fragment. It is split on first use.
     pub(crate) fn uri(&self) -> &'r [u8] {
         self.path.get(..self.uri_length()).unwrap_or(self.path)
     }
@@ -177,7 +177,7 @@ impl<'r> RequestHead<'r> {
         *self.uri_length.get_or_init(|| memchr2(b'?', b'#', self.path).unwrap_or(self.path.len()))
     }
 
-    /// The query with its question mark, and what follows; empty where there is none.
+    /// The query with its question mark, and the fragment. Empty if absent.
     pub(crate) fn query(&self) -> &'r [u8] {
         self.path.get(self.uri_length()..).unwrap_or_default()
     }
@@ -195,7 +195,7 @@ impl<'r> RequestHead<'r> {
     /// Whether the request has a header.
     #[must_use]
     pub fn has(&self, slot: Slot) -> bool {
-        self.first(slot) != NOWHERE
+        self.first(slot) != NONE
     }
 
     /// Whether the request has any header that no client may send.
@@ -204,10 +204,10 @@ impl<'r> RequestHead<'r> {
         self.has_own
     }
 
-    /// Whether a header has one value, and this one.
+    /// Whether the header has exactly one value, and it is this one.
     #[must_use]
     pub fn is_exactly(&self, slot: Slot, value: &[u8]) -> bool {
-        self.values.get(self.first(slot)).is_some_and(|only| only.next == NOWHERE && only.bytes == value)
+        self.values.get(self.first(slot)).is_some_and(|only| only.next == NONE && only.bytes == value)
     }
 
     /// The first value of `content-type`.
@@ -216,7 +216,7 @@ impl<'r> RequestHead<'r> {
         self.values(self.content_type).next()
     }
 
-    /// The slots that have a value, each once.
+    /// The slots that have a value. Each is listed once.
     pub(crate) fn present(&self) -> impl Iterator<Item = Slot> {
         let values = self.values.iter().enumerate();
         values.filter(move |(number, value)| self.first(value.slot) == *number).map(|(_, value)| value.slot)

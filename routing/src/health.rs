@@ -1,22 +1,22 @@
-//! What is known of clusters when a request is decided, and why a version cannot serve.
+//! The health of clusters, and why a version cannot serve.
 
-/// Why a version cannot serve: the words of metrics, logs and `canaryctl explain`.
+/// Why a version cannot serve. Metrics, logs and `canaryctl explain` use these words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FallbackReason {
-    /// The client asked for a version that is no version of the host.
+    /// The client named a version that the host does not have.
     UnknownVersion,
     /// The proxy has no such cluster.
     MissingCluster,
     /// The cluster has no endpoint that can serve.
     NoEndpoints,
-    /// Failures have ejected the version for a while; it still serves where nothing else can.
+    /// Failures have ejected the version for a while. It still serves if no other version can.
     Ejected,
-    /// It was tried, and the proxy has tried the next version: it could not be reached, or failed in a way that `retryNext` lists.
+    /// Envoy tried the version and then the next one: it was unreachable, or failed in a way that `retryNext` lists.
     Failed,
 }
 
 impl FallbackReason {
-    /// The word used in metrics, logs and explanations.
+    /// The word for metrics, logs and explanations.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -29,18 +29,18 @@ impl FallbackReason {
     }
 }
 
-/// Knows which clusters cannot serve now.
+/// The health of clusters.
 pub trait Health {
-    /// Why a cluster cannot serve; `None` where it can, or nothing is known.
+    /// Why a cluster cannot serve. `None` if it can, or if its health is unknown.
     fn unavailable(&self, cluster: &str) -> Option<FallbackReason>;
 
-    /// Whether an ejected cluster may get one more request, to find out whether it can serve again.
+    /// Whether an ejected cluster may get one more request, as a trial.
     fn may_try(&self, _cluster: &str) -> bool {
         false
     }
 }
 
-/// Every cluster can serve.
+/// Every cluster is healthy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AllHealthy;
 
@@ -50,7 +50,7 @@ impl Health for AllHealthy {
     }
 }
 
-/// These clusters count as missing.
+/// The listed clusters are missing.
 impl Health for Vec<String> {
     fn unavailable(&self, cluster: &str) -> Option<FallbackReason> {
         self.iter().any(|missing| missing == cluster).then_some(FallbackReason::MissingCluster)

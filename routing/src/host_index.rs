@@ -1,11 +1,11 @@
-//! Host lookup: exact, then the longest suffix wildcard, then `*`.
+//! Host look-up: exact names, then the longest suffix wildcard, then `*`.
 
 use canary_config::word_hash::WordMap;
 
-/// Names come from the configuration, so their hash needs no secret.
+/// The hash needs no secret, because all names come from the configuration.
 type ByName = WordMap<Vec<u8>, usize>;
 
-/// Names of hosts, in lower case; lookups need not be.
+/// Names of hosts in lower case. Look-ups ignore case.
 #[derive(Debug, Default)]
 pub(crate) struct HostIndex {
     exact: ByName,
@@ -15,7 +15,7 @@ pub(crate) struct HostIndex {
 }
 
 impl HostIndex {
-    /// The first insertion of a name counts.
+    /// Inserts a name. The first insertion of a name counts.
     pub(crate) fn insert(&mut self, name: String, index: usize) {
         match name.strip_prefix('*') {
             Some("") => {
@@ -36,7 +36,7 @@ impl HostIndex {
         }
     }
 
-    /// The index of a name as inserted, wildcards included.
+    /// The index of a name as it was inserted. Wildcards are names, too.
     pub(crate) fn find_exactly(&self, name: &str) -> Option<usize> {
         match name.strip_prefix('*') {
             Some("") => self.any,
@@ -45,9 +45,9 @@ impl HostIndex {
         }
     }
 
-    /// The index of the host of a request.
+    /// The index for the host of a request.
     pub(crate) fn find(&self, host: &[u8]) -> Option<usize> {
-        // Nearly always it is in lower case, and known by its full name.
+        // Nearly every host is in lower case and has an exact entry.
         if let Some(index) = self.exact.get(host) {
             return Some(*index);
         }

@@ -1,19 +1,19 @@
-//! What a decision is made of.
+//! The input of a decision.
 
 use crate::context::RequestContext;
 use crate::draws::Chance;
 use crate::head::RequestHead;
 use crate::health::Health;
 
-/// Everything that a decision depends on beside the table: equal inputs give equal decisions.
+/// Everything that a decision depends on besides the table. Equal inputs give equal decisions.
 #[derive(Clone, Copy)]
 pub struct DecisionInput<'r> {
-    /// The request, read by [`RouteTable::read_into`](crate::RouteTable::read_into) of the table that decides.
+    /// The request, read by [`RouteTable::read_into`](crate::RouteTable::read_into) of the same table.
     pub head: &'r RequestHead<'r>,
-    /// What the host knows beside the head.
+    /// Properties of the request beyond its headers.
     pub context: &'r dyn RequestContext,
-    /// Chance.
+    /// The random numbers.
     pub chance: &'r dyn Chance,
-    /// What is known of clusters.
+    /// The health of clusters.
     pub health: &'r dyn Health,
 }

@@ -1,13 +1,13 @@
 //! The routing decision of canary-filter, as a pure function.
 //!
-//! A document that [`canary_config`] has read is compiled once by [`RouteTable::compile`] and asked for each request by
-//! [`RouteTable::decide`]. Nothing here knows a proxy, a clock or a source of randomness: the request is a [`RequestHead`] and a
-//! [`RequestContext`], chance comes in as [`draws::Chance`], what is known of clusters as [`Health`], and the answer is a
-//! [`Decision`], plain data that an adapter carries out.
+//! [`RouteTable::compile`] compiles a configuration of [`canary_config`] once. [`RouteTable::decide`] decides each
+//! request. Nothing here knows a proxy, a clock or a source of randomness. The inputs are a [`RequestHead`], a
+//! [`RequestContext`], random numbers by [`draws::Chance`], and the [`Health`] of clusters. The result is a
+//! [`Decision`]: plain data that an adapter applies.
 //!
-//! The stages, each in a folder of its own: `compile` (document to table; the only one that knows the document's structures),
-//! `matching` (which rule), `picking` (which version, and which other where it cannot serve), `acting` (headers, paths, replies).
-//! `decide.rs` goes through the last three for a request.
+//! The stages have a folder each: `compile` (the only one that knows the structures of the configuration), `matching`
+//! (which rule), `picking` (which version, and the fallback), `acting` (headers, paths, local replies). `decide.rs`
+//! runs the last three for a request.
 //!
 //! ```
 //! use canary_config::Config;
@@ -61,7 +61,8 @@ pub mod table;
 pub use acting::{HeaderChange, HeaderChanges, LocalReply, Operation};
 pub use context::{Claim, RequestContext};
 pub use decision::{
-    Decision, Failover, Fallback, Forward, Other, Outcome, Picked, Reason, Skipped, SplitPick, User, VersionValue,
+    Decision, Failover, FailoverVersion, Fallback, Forward, Outcome, Picked, Reason, Skipped, SplitPick, User,
+    VersionValue,
 };
 pub use destination::{Destination, DestinationId, DestinationName};
 pub use difference::{Difference, differences};
@@ -70,7 +71,7 @@ pub use fingerprint::fingerprint;
 pub use head::RequestHead;
 pub use health::{AllHealthy, FallbackReason, Health};
 pub use input::DecisionInput;
-pub use limits::{LeftFailed, Limits, RetryPolicy};
+pub use limits::{FailoverFailure, Limits, RetryPolicy};
 pub use names::{HeaderName, Slot};
 pub use overrides::{Permission, Permissions};
 pub use picking::sticky;

@@ -1,4 +1,4 @@
-//! How long a request may take, and when it is tried again.
+//! Timeouts and retries.
 
 use std::time::Duration;
 
@@ -6,50 +6,51 @@ use canary_config::{FailureAccrual, REPEATS_NOTHING};
 
 use crate::names::{HeaderName, Slot};
 
-/// How long a request may take, and when it is tried again.
+/// The timeout and the retries of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Limit of the whole exchange, tries included.
+    /// The timeout of the whole request, tries included.
     pub timeout: Option<Duration>,
-    /// `None` where the rule is silent or switches retries off.
+    /// `None` if the rule has none or turns retries off.
     pub retries: Option<RetryPolicy>,
-    /// Both as the headers that Envoy's router reads, each with its value.
+    /// Timeout and retries as headers for Envoy's router, each with its value.
     pub headers: Box<[(HeaderName, Box<[u8]>)]>,
 }
 
 impl Limits {
-    /// Whether a header is one of theirs.
+    /// Whether one of these headers has this slot.
     pub(crate) fn sets(&self, name: Slot) -> bool {
         self.headers.iter().any(|(own, _)| own.slot() == name)
     }
 }
 
-/// When a request is tried again.
+/// When a request is retried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Tries after the first, 1 or more.
+    /// Tries after the first one, at least 1.
     pub attempts: u32,
-    /// Limit of each try.
+    /// The timeout of each try.
     pub per_try_timeout: Option<Duration>,
-    /// Conditions, separated by commas; `retriable-status-codes` included where there are codes.
+    /// Conditions, joined by commas. Includes `retriable-status-codes` if there are codes.
     pub retry_on: String,
-    /// Statuses of upstreams that are retried.
+    /// Upstream status codes that are retried.
     pub status_codes: Vec<u16>,
 }
 
-/// Whether a version that Envoy has left for the next one has failed.
+/// Whether a failover from a version counts as a failure of that version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct LeftFailed {
-    /// All that has a request tried again is a failure by its policy, if it is no gRPC call.
+pub struct FailoverFailure {
+    /// Whether every condition for a retry is a failure by the policy, for HTTP requests that are not gRPC calls.
     pub http: bool,
-    /// The same of a gRPC call.
+    /// The same for gRPC calls.
     pub grpc: bool,
-    /// A request may be tried again after its version has got it: then the client must have sent all of it.
+    /// Whether a request may be retried after its version has got it. The client must have sent all of it by then.
     pub repeats: bool,
 }
 
-impl LeftFailed {
-    /// By the conditions on which requests are tried again beside those that repeat nothing.
+impl FailoverFailure {
+    /// Compares the retry conditions with the failures of the policy. Conditions under which nothing was sent are left
+    /// out.
     pub(crate) fn of<'c>(
         conditions: impl Iterator<Item = &'c str> + Clone,
         status_codes: &[u16],

@@ -1,10 +1,10 @@
-//! Names that a table knows, each with a number: found in a request by one hash and one comparison.
+//! The names that a table knows, each with a number. A look-up costs one hash and one comparison.
 
 use std::sync::Arc;
 
 use canary_config::word_hash::{WordMap, word_hash};
 
-/// The place of a header's values in every [`RequestHead`](crate::RequestHead) of a table.
+/// The index of a header's values in every [`RequestHead`](crate::RequestHead) of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(u32);
 
@@ -12,7 +12,7 @@ impl Slot {
     pub(crate) const MIN: Self = Self(0);
     pub(crate) const MAX: Self = Self(u32::MAX);
 
-    /// The number of the slot among those of its table.
+    /// The number of the slot in its table.
     pub(crate) fn index(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
@@ -32,20 +32,20 @@ impl HeaderName {
         &self.name
     }
 
-    /// Where its values are in a request's head.
+    /// The slot of its values in a request's head.
     #[must_use]
     pub const fn slot(&self) -> Slot {
         self.slot
     }
 }
 
-/// Names with numbers, complete.
+/// Numbered names.
 #[derive(Debug)]
 pub(crate) struct Names {
     names: Box<[Arc<str>]>,
-    /// One bit for each kind of name, by its length and its last byte: most headers are of no interest by theirs.
+    /// A filter by length and last byte, one bit for each combination. It rejects most headers of a request.
     kinds: [u64; 4],
-    /// How far a hash is shifted to give its first bucket.
+    /// The shift from a hash to its first bucket.
     shift: u32,
     /// Open addressing, at most half full.
     buckets: Box<[Bucket]>,
@@ -54,20 +54,20 @@ pub(crate) struct Names {
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
     /// The lower half of the name's hash.
-    print: u32,
-    /// The name's number; [`FREE`] where there is none.
+    fingerprint: u32,
+    /// The number of the name, or [`FREE`].
     number: u32,
 }
 
 const FREE: u32 = u32::MAX;
 
 impl Names {
-    /// How many there are.
+    /// The number of names.
     pub(crate) const fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// The number of a name. Costs the name's length; most names that are not there cost one bit.
+    /// The number of a name. The cost is the length of the name. For most unknown names it is one bit test.
     #[inline]
     pub(crate) fn find(&self, name: &[u8]) -> Option<u32> {
         let (word, bit) = kind(name);
@@ -85,7 +85,9 @@ impl Names {
             if bucket.number == FREE {
                 return None;
             }
-            if bucket.print == hash as u32 && self.name(bucket.number).is_some_and(|known| known.as_bytes() == name) {
+            if bucket.fingerprint == hash as u32
+                && self.name(bucket.number).is_some_and(|known| known.as_bytes() == name)
+            {
                 return Some(bucket.number);
             }
             place = next(place, self.buckets.len());
@@ -103,7 +105,7 @@ impl Names {
     }
 }
 
-/// Which word, and which bit of it, stands for a name.
+/// The word and the bit for a name in `kinds`.
 #[inline]
 fn kind(name: &[u8]) -> (usize, u64) {
     let last = name.last().copied().unwrap_or_default();
@@ -116,7 +118,7 @@ const fn next(place: usize, count: usize) -> usize {
     if next < count { next } else { 0 }
 }
 
-/// Names in the making.
+/// The state while names are numbered.
 #[derive(Debug, Default)]
 pub(crate) struct NamesBuilder {
     numbers: WordMap<Arc<str>, u32>,
@@ -124,7 +126,7 @@ pub(crate) struct NamesBuilder {
 }
 
 impl NamesBuilder {
-    /// The number of a name; a new one gets the next.
+    /// The number of a name. A new name gets the next number.
     pub(crate) fn number(&mut self, name: &str) -> u32 {
         if let Some(number) = self.numbers.get(name) {
             return *number;
@@ -136,7 +138,7 @@ impl NamesBuilder {
         number
     }
 
-    /// The header of a name, which is in lower case.
+    /// The header with this name. The name must be in lower case.
     pub(crate) fn header(&mut self, name: &str) -> HeaderName {
         let number = self.number(name);
         let known = usize::try_from(number).ok().and_then(|number| self.names.get(number));
@@ -146,7 +148,7 @@ impl NamesBuilder {
     pub(crate) fn build(self) -> Names {
         let count = self.names.len().saturating_mul(2).next_power_of_two().max(2);
         let shift = u64::BITS.saturating_sub(count.trailing_zeros());
-        let mut buckets = vec![Bucket { print: 0, number: FREE }; count];
+        let mut buckets = vec![Bucket { fingerprint: 0, number: FREE }; count];
         for (number, name) in (0..).zip(&self.names) {
             let hash = word_hash(name.as_bytes());
             let mut place = usize::try_from(hash.checked_shr(shift).unwrap_or(0)).unwrap_or(0);
@@ -154,7 +156,7 @@ impl NamesBuilder {
                 place = next(place, count);
             }
             if let Some(free) = buckets.get_mut(place) {
-                *free = Bucket { print: hash as u32, number };
+                *free = Bucket { fingerprint: hash as u32, number };
             }
         }
         let mut kinds = [0_u64; 4];

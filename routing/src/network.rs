@@ -6,13 +6,14 @@ use canary_config::format::Property;
 
 use crate::context::RequestContext;
 
-/// The client's address as the host knows it, with or without a port; `None` for what is none, such as a Unix socket's.
+/// The client's address as the host reports it, with or without a port. `None` if it is not an IP address, such as a
+/// Unix socket.
 pub(crate) fn source_ip(context: &dyn RequestContext) -> Option<IpAddr> {
     source(context).map(|(address, _)| address)
 }
 
-/// The same where it is the connection's. An address that Envoy has taken from `X-Forwarded-For`, where anybody may write
-/// what he likes, has the port 0, which no connection comes from.
+/// The client's address if it is the address of the connection. Envoy gives an address from `X-Forwarded-For`, which
+/// any client can forge, the port 0. No connection has that port.
 pub(crate) fn peer_ip(context: &dyn RequestContext) -> Option<IpAddr> {
     source(context).filter(|(_, port)| *port != Some(0)).map(|(address, _)| address)
 }

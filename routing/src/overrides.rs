@@ -1,4 +1,4 @@
-//! Who may force a version or ask for an explanation.
+//! Decides which clients may force a version or ask for an explanation.
 
 use std::cell::OnceCell;
 use std::net::IpAddr;
@@ -14,35 +14,35 @@ use crate::head::RequestHead;
 use crate::names::{HeaderName, Slot};
 use crate::network;
 
-/// What became of what a client asks for in a control header.
+/// Whether a client may do what a control header asks for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Permission {
-    /// It asks for nothing.
+    /// The request has no such header.
     #[default]
     NotAsked,
-    /// The client is trusted and gets what it asks for.
+    /// The client is trusted, so the header counts.
     Granted,
-    /// The client is not trusted: the header counts as absent.
+    /// The client is not trusted, so the header counts as absent.
     Refused,
 }
 
-/// What became of what a client asks for.
+/// The permission for each control header.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Permissions {
-    /// To force a version.
+    /// Permission to force a version.
     pub version: Permission,
-    /// To have the decision explained.
+    /// Permission to get an explanation.
     pub explain: Permission,
 }
 
-/// In bytes. Longer secrets are refused unread: what a stranger sends costs no more than this to judge.
+/// In bytes. A longer secret is rejected without hashing, which bounds the cost of a request.
 const MAX_SECRET: usize = 1024;
 
-/// How a client asks for an explanation.
+/// The value by which a client asks for an explanation.
 const EXPLAIN: &[u8] = b"1";
 
 impl Permission {
-    /// The word used in metrics, logs and explanations.
+    /// The word for metrics, logs and explanations.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -53,19 +53,19 @@ impl Permission {
     }
 }
 
-/// Who may force a version or ask for an explanation, compiled.
+/// The trusted clients and their control headers, compiled.
 #[derive(Debug)]
 pub(crate) struct Overrides {
-    /// The control headers by which clients ask.
+    /// The control headers.
     pub(crate) version: Option<HeaderName>,
     pub(crate) explain: Option<HeaderName>,
-    /// Alternatives.
+    /// A client is trusted if it satisfies any of these.
     pub(crate) from: Box<[TrustedSource]>,
-    /// Whether an address that the proxy took from `X-Forwarded-For` counts.
+    /// Whether an address that Envoy took from `X-Forwarded-For` counts.
     pub(crate) trust_forwarded_for: bool,
 }
 
-/// A client that is trusted: everything that is set has to hold.
+/// Conditions on a client. All that are set must hold.
 #[derive(Debug)]
 pub(crate) struct TrustedSource {
     pub(crate) cidr: Option<Cidr>,
@@ -73,7 +73,7 @@ pub(crate) struct TrustedSource {
     pub(crate) secret: Option<Secret>,
 }
 
-/// The first URI of the client's certificate, or its beginning.
+/// The first URI of the client's certificate, or a prefix of it.
 #[derive(Debug)]
 pub(crate) enum Principal {
     Exact(Box<[u8]>),
@@ -88,9 +88,9 @@ pub(crate) struct Secret {
 }
 
 impl Overrides {
-    /// Judges a request's control headers. Who is trusted is looked at only where somebody asks.
+    /// Judges a request's control headers. The client is checked only if the request has one.
     pub(crate) fn judge(&self, head: &RequestHead<'_>, context: &dyn RequestContext) -> Permissions {
-        // The control headers are the filter's own, of which nearly every request has none.
+        // Nearly every request has no header that only the filter may set.
         if !head.has_own() {
             return Permissions::default();
         }
@@ -114,8 +114,8 @@ impl Overrides {
         let address = || *address.get_or_init(|| self.address(context));
         self.from.iter().any(|source| {
             source.cidr.is_none_or(|cidr| address().is_some_and(|address| cidr.contains(address)))
-                && source.principal.as_ref().is_none_or(|principal| principal.is_met_by(context))
-                && source.secret.as_ref().is_none_or(|secret| secret.is_met_by(head))
+                && source.principal.as_ref().is_none_or(|principal| principal.matches(context))
+                && source.secret.as_ref().is_none_or(|secret| secret.matches(head))
         })
     }
 
@@ -125,7 +125,7 @@ impl Overrides {
 }
 
 impl Principal {
-    fn is_met_by(&self, context: &dyn RequestContext) -> bool {
+    fn matches(&self, context: &dyn RequestContext) -> bool {
         let shown = context.property(Property::PeerUriSan).filter(|shown| !shown.is_empty());
         shown.is_some_and(|shown| match self {
             Self::Exact(uri) => shown == **uri,
@@ -135,8 +135,8 @@ impl Principal {
 }
 
 impl Secret {
-    /// One value, the secret. Digests are compared, in a time that does not tell how much of them is right.
-    fn is_met_by(&self, head: &RequestHead<'_>) -> bool {
+    /// The header must have one value, the secret. The digests are compared in constant time.
+    fn matches(&self, head: &RequestHead<'_>) -> bool {
         let mut values = head.values(self.header);
         let (Some(shown), None) = (values.next(), values.next()) else { return false };
         shown.len() <= MAX_SECRET && bool::from(Sha256::digest(shown).as_slice().ct_eq(&self.sha256))

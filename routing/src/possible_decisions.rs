@@ -1,4 +1,4 @@
-//! Every decision that chance may lead to, for people.
+//! All possible decisions for a request, for display.
 
 use canary_config::{Fault, Percentage};
 
@@ -6,20 +6,20 @@ use crate::decision::Decision;
 use crate::draws::{Draws, Fraction};
 use crate::health::Health;
 use crate::request::Request;
-use crate::route::Kind;
+use crate::route::ActionKind;
 use crate::table::RouteTable;
 
-/// A decision that chance may lead to: a share of the requests, and their decision.
+/// A possible decision, and its share of the requests.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PossibleDecision<'t> {
-    /// The share, above 0 and at most 1; for people, decisions never use it.
+    /// The share, above 0 and at most 1. For display only.
     pub share: f64,
     /// The decision.
     pub decision: Decision<'t>,
 }
 
 impl Request {
-    /// Every decision that the split and the faults may lead to, with its share; mirrors as if their draws were 0.
+    /// Every decision that the split and the faults may give, with its share. Mirrors are as with draws of 0.
     #[must_use]
     pub fn possible_decisions<'t>(&self, table: &'t RouteTable, health: &dyn Health) -> Vec<PossibleDecision<'t>> {
         possible_decisions(table, self, health)
@@ -33,10 +33,10 @@ fn possible_decisions<'t>(table: &'t RouteTable, request: &Request, health: &dyn
     let delays = chances_of(faults.iter().filter_map(|fault| Some(fault.delay?.percentage)));
     let aborts = chances_of(faults.iter().filter_map(|fault| Some(fault.abort?.percentage)));
     let splits: Vec<_> = match &route.action.kind {
-        Kind::Forward(forwarding) => {
+        ActionKind::Forward(forwarding) => {
             forwarding.split_by(forwarding.ramped_weights(request).as_deref()).chances().collect()
         }
-        Kind::Redirect(_) | Kind::DirectResponse(_) => vec![(Fraction::default(), 1.0)],
+        ActionKind::Redirect(_) | ActionKind::DirectResponse(_) => vec![(Fraction::default(), 1.0)],
     };
     let mut possible: Vec<PossibleDecision<'t>> = Vec::new();
     for (delay, delay_share) in &delays {
@@ -44,7 +44,7 @@ fn possible_decisions<'t>(table: &'t RouteTable, request: &Request, health: &dyn
             for (split, split_share) in &splits {
                 let draws = Draws { split: *split, delay: *delay, abort: *abort, ..Draws::default() };
                 let decision = request.decide(table, &draws, health);
-                // A client cannot tell which version an abort has kept its request from.
+                // A client cannot see which version an abort replaced.
                 let decision = Decision { aborted: None, ..decision };
                 add(&mut possible, delay_share * abort_share * split_share, decision);
             }
@@ -53,7 +53,7 @@ fn possible_decisions<'t>(table: &'t RouteTable, request: &Request, health: &dyn
     possible
 }
 
-/// For each range of draws in which the same of these percentages hold: its first draw, and its share.
+/// Ranges of draws in which the same percentages hold: the first draw of each, and its share.
 fn chances_of(percentages: impl Iterator<Item = Percentage>) -> Vec<(Fraction, f64)> {
     let all = Percentage::ALL.millionths();
     let mut bounds: Vec<u32> = percentages.map(Percentage::millionths).chain([0, all]).collect();
@@ -66,7 +66,7 @@ fn chances_of(percentages: impl Iterator<Item = Percentage>) -> Vec<(Fraction, f
     ranges.map(chance).collect()
 }
 
-/// Equal decisions are one.
+/// Adds a decision. Equal decisions are merged.
 fn add<'t>(possible: &mut Vec<PossibleDecision<'t>>, share: f64, decision: Decision<'t>) {
     match possible.iter_mut().find(|known| known.decision == decision) {
         Some(known) => known.share += share,

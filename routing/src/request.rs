@@ -23,9 +23,9 @@ pub struct Request {
     pub authority: Vec<u8>,
     /// `:path` with the query.
     pub path: Vec<u8>,
-    /// Header lines in order; names in lower case.
+    /// Header values in order. Names are in lower case.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// Overrides the authority's port.
+    /// Overrides the port of the authority.
     pub port: Option<u16>,
     /// The claims of the validated JWT.
     pub claims: Value,
@@ -33,12 +33,12 @@ pub struct Request {
     pub remote_address: Option<String>,
     /// The first URI of the client's certificate.
     pub principal: Option<String>,
-    /// When it came.
+    /// When the request came.
     pub now: Option<Timestamp>,
 }
 
 impl Request {
-    /// A GET of an absolute URL. What is no absolute URL is taken as a path under an empty authority.
+    /// A GET of an absolute URL. Any other text is taken as a path with an empty authority.
     #[must_use]
     pub fn get(url: &str) -> Self {
         let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
@@ -59,14 +59,14 @@ impl Request {
         }
     }
 
-    /// The same request with one more header line.
+    /// The same request with one more header value.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.headers.push((name.to_ascii_lowercase(), value.as_ref().to_vec()));
         self
     }
 
-    /// The header map, as a host hands it over.
+    /// The header map, as a host passes it.
     pub fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let pseudo: [(&[u8], &[u8]); 4] = [
             (b":method", &self.method),
@@ -77,7 +77,7 @@ impl Request {
         pseudo.into_iter().chain(self.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())))
     }
 
-    /// What a table decides for this request, all faults included.
+    /// What a table decides for this request, with all faults.
     #[must_use]
     pub fn decide<'t>(&self, table: &'t RouteTable, draws: &Draws, health: &dyn Health) -> Decision<'t> {
         let head = table.read_head(self.pairs());

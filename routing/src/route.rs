@@ -1,4 +1,4 @@
-//! A rule, compiled: which conditions it has and what it does.
+//! Compiled rules: conditions and action.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,22 +11,23 @@ use crate::context::RequestContext;
 use crate::destination::Destination;
 use crate::picking::{Alternative, HostPolicy, Ring, Split, Target, Version};
 
-/// A rule under one entry of its `match`, as Envoy would have it as one route.
+/// A rule with one entry of its `match`. In Envoy this is one route.
 #[derive(Debug, Clone)]
 pub struct Route {
-    /// The rule's name, joined by the match's name (`rule.match`, `root-delegate`); empty where neither has one.
+    /// The name of the rule and the name of the match, joined as `rule.match` or `root-delegate`. Empty if neither has
+    /// a name.
     pub name: Arc<str>,
-    /// JSON pointer of the rule in the document.
+    /// The JSON pointer of the rule in the configuration.
     pub rule: Pointer,
     pub(crate) port: Option<u16>,
-    /// Its conditions among those of its rules.
+    /// The range of its conditions in its rules.
     pub(crate) conditions: Range<usize>,
     pub(crate) matched_path: MatchedPath,
     pub(crate) action: Arc<Action>,
 }
 
 impl PartialEq for Route {
-    /// Routes of one table are told apart by their place in the document and their conditions.
+    /// Routes of one table are equal if their position in the configuration and their conditions are.
     fn eq(&self, other: &Self) -> bool {
         (&self.rule, &self.name, &self.conditions) == (&other.rule, &other.name, &other.conditions)
     }
@@ -34,37 +35,37 @@ impl PartialEq for Route {
 
 impl Eq for Route {}
 
-/// What a rule does; shared by the routes of its matches, and by rules that do the same.
+/// The action of a rule. The routes of its matches share it, and so do rules with the same action.
 #[derive(Debug)]
 pub(crate) struct Action {
     pub(crate) fault: Fault,
-    pub(crate) kind: Kind,
-    /// Changes of the headers of local replies.
+    pub(crate) kind: ActionKind,
+    /// The changes of the headers of local replies.
     pub(crate) reply_headers: HeaderSteps,
 }
 
 #[derive(Debug)]
-pub(crate) enum Kind {
+pub(crate) enum ActionKind {
     Forward(Box<Forwarding>),
     Redirect(Box<Redirect>),
     DirectResponse(Box<DirectResponse>),
 }
 
-/// How a rule forwards.
+/// The forwarding action.
 #[derive(Debug)]
 pub(crate) struct Forwarding {
-    /// The destinations that the rule names, in its order.
+    /// The destinations of the rule, in its order.
     pub(crate) targets: Box<[Target]>,
-    /// The shares of a draw.
+    /// The split by a draw.
     pub(crate) split: Split,
-    /// The shares of users, and of a weight that moves.
+    /// The split by users, and the ramp.
     pub(crate) ring: Option<Ring>,
     pub(crate) path: Option<PathRewrite>,
     pub(crate) mirrors: Box<[MirrorTarget]>,
     pub(crate) cors: Option<Box<CorsRules>>,
 }
 
-/// A target of copies.
+/// A destination of mirrored copies.
 #[derive(Debug)]
 pub(crate) struct MirrorTarget {
     pub(crate) destination: Destination,
@@ -72,23 +73,23 @@ pub(crate) struct MirrorTarget {
 }
 
 impl Route {
-    /// Whether the route counts on a port.
+    /// Whether the route applies to requests on a port.
     pub(crate) fn applies_to(&self, port: u16) -> bool {
         self.port.is_none_or(|wanted| wanted == port)
     }
 
-    /// The port that the route is limited to.
+    /// The only port of the route. `None` for every port.
     pub(crate) const fn port(&self) -> Option<u16> {
         self.port
     }
 }
 
 impl Action {
-    /// The policies of the hosts that the rule sends to.
+    /// The policies of the hosts of the rule's destinations.
     pub(crate) fn policies(&self) -> impl Iterator<Item = &Arc<HostPolicy>> {
         let targets = match &self.kind {
-            Kind::Forward(forwarding) => &*forwarding.targets,
-            Kind::Redirect(_) | Kind::DirectResponse(_) => &[],
+            ActionKind::Forward(forwarding) => &*forwarding.targets,
+            ActionKind::Redirect(_) | ActionKind::DirectResponse(_) => &[],
         };
         targets.iter().filter_map(|target| target.policy.as_ref())
     }
@@ -100,17 +101,17 @@ impl Action {
 }
 
 impl Forwarding {
-    /// The weights of the targets where the clock moves one.
+    /// The weights of the targets, if one of them is on a ramp.
     pub(crate) fn ramped_weights(&self, context: &dyn RequestContext) -> Option<Vec<u64>> {
         self.ring.as_ref()?.ramped_weights(&self.targets, || context.now())
     }
 
-    /// The shares of a draw where the clock moves a weight, or not.
+    /// The split by a draw, with ramped weights if there are any.
     pub(crate) fn split_by(&self, ramped_weights: Option<&[u64]>) -> Cow<'_, Split> {
         ramped_weights.map_or(Cow::Borrowed(&self.split), |weights| Cow::Owned(Split::new(weights.iter().copied())))
     }
 
-    /// The target whose policy and port count for a version that is picked in the place of a target, and the version.
+    /// An alternative version by its index, with the target whose policy and port apply.
     pub(crate) fn alternative<'t>(&'t self, target: &'t Target, place: usize) -> Option<(&'t Target, &'t Version)> {
         match target.versions.get(place)? {
             Alternative::Target(other) => self.targets.get(*other).map(|other| (other, &other.own)),
@@ -118,13 +119,13 @@ impl Forwarding {
         }
     }
 
-    /// The same by the version's name.
+    /// An alternative version by its name.
     pub(crate) fn find<'t>(&'t self, target: &'t Target, subset: &str) -> Option<(&'t Target, &'t Version)> {
         let all = (0..target.versions.len()).filter_map(|place| self.alternative(target, place));
         all.into_iter().find(|(_, version)| version.destination.subset.as_deref() == Some(subset))
     }
 
-    /// The default of a target's policy: the last of its order.
+    /// The default of a target's policy, which is the last version of its order.
     pub(crate) fn default_of<'t>(&'t self, target: &'t Target) -> Option<(&'t Target, &'t Version)> {
         self.alternative(target, *target.order.last()?)
     }

@@ -1,9 +1,9 @@
-//! A list that needs no allocation while it is short. Unlike those of the `smallvec` crate it may hold references of any
-//! lifetime that the list does not outlive (it is covariant), so a request's head can be lent to a shorter one.
+//! A list that needs no allocation while it is short. Unlike `smallvec`'s it is covariant, so a request's head can be
+//! lent for a shorter lifetime.
 
 use arrayvec::ArrayVec;
 
-/// Up to `N` items in place, further ones on the heap.
+/// Up to `N` items in place, and more on the heap.
 #[derive(Debug, Clone)]
 pub(crate) struct ShortList<T, const N: usize> {
     few: ArrayVec<T, N>,

@@ -1,4 +1,4 @@
-//! The compiled rules: what a decision is made from.
+//! The compiled configuration.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use crate::overrides::Overrides;
 use crate::picking::HostPolicy;
 use crate::regex::RegexCaches;
 
-/// The port of a request whose authority names none.
+/// The port of a request whose authority has none.
 pub(crate) const DEFAULT_PORT: u16 = 80;
 
-/// The rules of a document, resolved for one proxy and ready to decide.
+/// The rules of a configuration, resolved for one proxy.
 #[derive(Debug)]
 pub struct RouteTable {
     pub(crate) settings: Settings,
@@ -35,7 +35,7 @@ pub struct RouteTable {
     pub(crate) regexes: Arc<RegexCaches>,
 }
 
-/// What the document says of the filter as a whole.
+/// Settings of the whole filter.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
     pub(crate) mode: Mode,
@@ -47,18 +47,18 @@ pub(crate) struct Settings {
     pub(crate) has_accrual: bool,
 }
 
-/// The headers by which a decision steers the proxy. A control header that the document has turned off is `None`.
+/// The headers by which a decision steers the proxy. `None` for a control header that the configuration turns off.
 #[derive(Debug)]
 pub struct Steering {
-    /// Names the version that serves; the only control header that goes upstream.
+    /// Names the version that serves. It is the only control header that goes upstream.
     pub version: Option<HeaderName>,
     /// Names the cluster for a route with `cluster_header`.
     pub cluster: Option<HeaderName>,
-    /// Name the clusters that get a copy, by the position of the mirror.
+    /// Name the clusters that get a mirrored copy, by the index of the mirror.
     pub mirrors: Vec<HeaderName>,
     /// Carries a rewritten host for a route with `host_rewrite_header`.
     pub host: Option<HeaderName>,
-    /// Asks for an explanation, and carries it.
+    /// Asks for an explanation, and returns it.
     pub explain: Option<HeaderName>,
     /// `x-envoy-original-path`: the path before a rewrite.
     pub original_path: HeaderName,
@@ -68,60 +68,61 @@ pub struct Steering {
     pub abort_request: HeaderName,
     /// Asks Envoy's fault filter to answer with a gRPC status.
     pub abort_grpc_request: HeaderName,
-    /// Asks Envoy's fault filter to wait so many milliseconds.
+    /// Asks Envoy's fault filter to wait this many milliseconds.
     pub delay_request: HeaderName,
     pub(crate) set_cookie: HeaderName,
-    /// By which clients limit the time of a request; none where nobody asks.
+    /// The headers by which clients limit the time of a request. Empty if no policy needs them.
     pub(crate) time_limits: Vec<HeaderName>,
 }
 
-/// The headers that no client may send: a request leaves with those that the filter sets, and no others.
+/// The headers that no client may send. A request leaves with those that the filter sets, and no others.
 #[derive(Debug)]
 pub(crate) struct OwnHeaders {
-    /// The control headers, those with clients' secrets, and Envoy's fault headers where the fault filter listens to them.
+    /// The control headers, the headers with clients' secrets, and Envoy's fault headers if the fault filter reads
+    /// them.
     pub(crate) names: Vec<HeaderName>,
-    /// The first so many are hidden from rules.
+    /// The range of those that are hidden from rules.
     pub(crate) hidden: std::ops::Range<usize>,
 }
 
 impl OwnHeaders {
-    /// Their slots, the first of the table.
+    /// The slots of the headers. They are the first slots of the table.
     fn slots(&self) -> std::ops::Range<usize> {
         0..self.names.len()
     }
 }
 
-/// Rules on trial, for a share of requests.
+/// The candidate rules, and the share of requests that they also decide.
 #[derive(Debug)]
 pub(crate) struct CandidateTable {
     pub(crate) percentage: Percentage,
     pub(crate) table: RouteTable,
 }
 
-/// The rules of a host. In a mesh the first object that has any rule for the port takes the host (istiod's order); at a
-/// gateway all objects are merged into one.
+/// The rules of a host. In a mesh the first object that has a rule for the port counts, as in istiod. At a gateway all
+/// objects are merged into one.
 #[derive(Debug, Default)]
 pub(crate) struct VirtualHost {
-    /// Shared with the other hosts of the objects.
+    /// Shared with the other hosts of these objects.
     pub(crate) objects: Vec<Arc<Rules>>,
-    /// The policies with a version header of the hosts that the rules send to.
+    /// The policies that have a version header, of the hosts in the rules.
     pub(crate) policies: Vec<Arc<HostPolicy>>,
 }
 
 impl VirtualHost {
-    /// The rules that count on a port; `None` where every object's rules are for other ports.
+    /// The rules for a port. `None` if every object's rules are for other ports.
     pub(crate) fn rules(&self, port: u16) -> Option<&Rules> {
-        self.objects.iter().find(|rules| rules.count_on(port)).map(Arc::as_ref)
+        self.objects.iter().find(|rules| rules.has_rule_for(port)).map(Arc::as_ref)
     }
 }
 
 impl RouteTable {
-    /// Reads a request's header map in one pass, as this table looks at it, into a head of which nothing is read yet.
+    /// Reads a request's header map in one pass, into a head without content.
     pub fn read_into<'r>(&self, head: &mut RequestHead<'r>, pairs: impl Iterator<Item = (&'r [u8], &'r [u8])>) {
         head.read(&self.names, self.own_headers.slots(), self.content_type, pairs);
     }
 
-    /// The same where a copy of the head does not matter.
+    /// Like [`read_into`](Self::read_into), and returns the head.
     #[must_use]
     pub fn read_head<'r>(&self, pairs: impl Iterator<Item = (&'r [u8], &'r [u8])>) -> RequestHead<'r> {
         let mut head = RequestHead::unread();
@@ -129,8 +130,8 @@ impl RouteTable {
         head
     }
 
-    /// The candidate's rules, where there is a candidate and the draw lets it see this request. What they decide is compared
-    /// (see [`differences`](crate::difference::differences)) and never carried out. They read a head of their own.
+    /// The candidate's rules, if there is a candidate and the draw selects this request. Their decisions are compared
+    /// (see [`differences`](crate::difference::differences)) and never applied. They need a head of their own.
     #[must_use]
     pub fn candidate(&self, chance: &dyn Chance) -> Option<&Self> {
         let candidate = self.candidate.as_ref()?;
@@ -143,8 +144,8 @@ impl RouteTable {
         &self.steering
     }
 
-    /// Whether a client limits the time of its request, or of a try, and the rule does not do so in its place. Known only where a
-    /// policy watches failures.
+    /// Whether the client limits the time of its request or of a try, and the rule does not override that. Known only
+    /// if a policy has failure accrual.
     #[must_use]
     pub fn is_limited_by_client(&self, head: &RequestHead<'_>, limits: Option<&Limits>) -> bool {
         let is_replaced = |name: &HeaderName| limits.is_some_and(|limits| limits.sets(name.slot()));
@@ -155,7 +156,7 @@ impl RouteTable {
         &self.steering.set_cookie
     }
 
-    /// The headers that no client may send: a request leaves with those that the decision sets, and no others.
+    /// The headers that no client may send. A request leaves with those that the decision sets, and no others.
     #[must_use]
     pub fn own_headers(&self) -> &[HeaderName] {
         &self.own_headers.names
@@ -167,67 +168,67 @@ impl RouteTable {
         self.own_headers.slots().contains(&name.slot().index())
     }
 
-    /// Every destination that a decision may name, by its [`DestinationId`](crate::DestinationId).
+    /// Every destination that a decision may name, indexed by [`DestinationId`](crate::DestinationId).
     #[must_use]
     pub fn destinations(&self) -> &[DestinationName] {
         &self.destinations
     }
 
-    /// Who carries out the rules.
+    /// The mode: who applies the rules.
     #[must_use]
     pub const fn mode(&self) -> Mode {
         self.settings.mode
     }
 
-    /// How faults are carried out.
+    /// The settings for faults.
     #[must_use]
     pub const fn faults(&self) -> &FaultSettings {
         &self.settings.faults
     }
 
-    /// Whether the proxy has failover clusters, so that nothing is learned from clusters that are missing or empty.
+    /// Whether the proxy has failover clusters. The filter then learns nothing from missing or empty clusters.
     #[must_use]
     pub const fn has_failover(&self) -> bool {
         self.settings.failover
     }
 
-    /// What is counted.
+    /// The level of metrics.
     #[must_use]
     pub const fn metrics(&self) -> Metrics {
         self.settings.metrics
     }
 
-    /// What access logs and traces show.
+    /// What the filter writes to filter state, for access logs and traces.
     #[must_use]
     pub const fn filter_state(&self) -> FilterState {
         self.settings.filter_state
     }
 
-    /// Whether a policy says which version serves when another cannot.
+    /// Whether any policy has a fallback order.
     #[must_use]
     pub const fn has_fallback(&self) -> bool {
         self.settings.has_fallback
     }
 
-    /// Whether a policy says what failures do to a version in whose place another may serve.
+    /// Whether any policy has failure accrual and another version that can replace a failed one.
     #[must_use]
     pub const fn has_accrual(&self) -> bool {
         self.settings.has_accrual
     }
 
-    /// Bytes of the automata of all regexes. What they keep of values that they have seen is bounded beside it.
+    /// Bytes of the automata of all regexes, without their caches.
     #[must_use]
     pub fn regex_memory(&self) -> usize {
         self.regexes.compiled()
     }
 
-    /// How many virtual hosts the table has.
+    /// The number of virtual hosts.
     #[must_use]
     pub fn host_count(&self) -> usize {
         self.virtual_hosts.len()
     }
 
-    /// How many routes the table has, over all hosts.
+    /// The number of routes of all hosts.
     #[must_use]
     pub fn route_count(&self) -> usize {
         self.virtual_hosts.iter().flat_map(|host| &host.objects).map(|rules| rules.routes().len()).sum()

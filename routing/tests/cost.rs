@@ -1,4 +1,4 @@
-//! What a decision asks beside the head of a request: only what a rule needs, and the same thing once.
+//! The inputs that a decision asks for besides the headers: only what a rule needs, and each once.
 
 #![cfg(not(target_arch = "wasm32"))]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
@@ -12,7 +12,7 @@ use canary_routing::{
 };
 use serde_json::{Value, json};
 
-/// Takes down what is asked.
+/// Records what a decision asks for.
 #[derive(Default)]
 struct Counted(RefCell<Vec<String>>);
 
@@ -58,7 +58,7 @@ impl Health for Counted {
     }
 }
 
-/// What the decision about a request asks.
+/// What the decision for a request asks for.
 fn asked(document: &Value, request: &Request) -> Vec<String> {
     let (config, _) = Config::read(document).unwrap_or_else(|errors| panic!("{errors}"));
     let table = RouteTable::compile(&config);
@@ -77,7 +77,7 @@ fn split() -> Value {
 }
 
 #[test]
-fn a_decision_asks_what_its_rule_needs() {
+fn a_decision_asks_for_what_its_rule_needs() {
     let claim = |value: &str| json!({"headers": {"@request.auth.claims.group": {"exact": value}}});
     let rows: [(&str, Value, Value, &[&str]); 9] = [
         ("one destination", json!([{"route": to("v1")}]), json!({}), &[]),
@@ -147,12 +147,12 @@ fn a_decision_asks_what_its_rule_needs() {
 }
 
 #[test]
-fn an_unknown_host_asks_nothing() {
+fn an_unknown_host_needs_no_input() {
     let overrides = json!({"from": [{"cidr": "10.0.0.0/8"}]});
     let document =
         json!({"virtualServices": [{"hosts": ["reviews"], "http": [{"route": split()}]}], "overrides": overrides});
     let request = Request::get("http://ratings/a?b=c").with_header("end-user", "1");
     assert_eq!(asked(&document, &request), [""; 0]);
-    let wish = request.with_header("x-canary-version", "v2");
-    assert_eq!(asked(&document, &wish), ["property RemoteAddress"], "what clients ask for is judged for every host");
+    let overriding = request.with_header("x-canary-version", "v2");
+    assert_eq!(asked(&document, &overriding), ["property RemoteAddress"], "permissions are judged for every host");
 }

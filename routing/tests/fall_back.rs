@@ -1,4 +1,4 @@
-//! Properties of the fallback: where a request goes when versions cannot serve. `PROPTEST_CASES` says over how many cases.
+//! Properties of the fallback: where a request goes if versions cannot serve. `PROPTEST_CASES` is the number of cases.
 
 #![cfg(not(target_arch = "wasm32"))]
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 const VERSIONS: [&str; 4] = ["v1", "v2", "v3", "v4"];
 
-/// What is known of a version.
+/// The health of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Known {
     Able,
@@ -22,7 +22,7 @@ enum Known {
     OnTrial,
 }
 
-/// A rule, a policy, what is known, and what chance says.
+/// A rule, a policy, the health of versions, and the draws.
 #[derive(Debug, Clone)]
 struct Case {
     weights: Vec<(usize, u32)>,
@@ -34,7 +34,7 @@ struct Case {
     trial: u64,
 }
 
-/// What is known of each cluster.
+/// The health of each cluster.
 struct Clusters(BTreeMap<String, Known>);
 
 impl Health for Clusters {
@@ -82,7 +82,7 @@ impl Case {
         Draws { split, trial, ..Draws::default() }
     }
 
-    /// The version that serves, by what is known or as if every version could.
+    /// The version that serves with this health. `None` means that every version can serve.
     fn serves(&self, among: Option<&Clusters>) -> usize {
         let (config, _) = Config::read(&self.document()).unwrap();
         let table = RouteTable::compile(&config);
@@ -95,8 +95,8 @@ impl Case {
         VERSIONS.iter().position(|version| forward.destination.subset.as_deref() == Some(*version)).unwrap()
     }
 
-    /// Whether a version counts as able for this request: a policy that ejects nothing knows no ejected ones.
-    fn is_able(&self, version: usize) -> bool {
+    /// Whether a version can serve this request. Without failure accrual no version is ejected.
+    fn can_serve(&self, version: usize) -> bool {
         let is_tried = self.trial < u64::MAX / 10;
         match self.known[version] {
             Known::Able => true,
@@ -106,7 +106,7 @@ impl Case {
         }
     }
 
-    fn is_out(&self, version: usize) -> bool {
+    fn cannot_serve(&self, version: usize) -> bool {
         matches!(self.known[version], Known::Missing | Known::Empty)
     }
 }
@@ -144,30 +144,30 @@ proptest! {
     #[test]
     fn ends_at_a_version_that_can_serve(case in case()) {
         let (pick, serves) = (case.serves(None), case.serves(Some(&case.clusters())));
-        let ladder: Vec<usize> = std::iter::once(pick).chain(case.order.clone()).collect();
-        if ladder.iter().any(|version| case.is_able(*version)) {
-            prop_assert!(case.is_able(serves), "an able version was left for one that is not");
-            let first = ladder.iter().find(|version| case.is_able(**version));
+        let candidates: Vec<usize> = std::iter::once(pick).chain(case.order.clone()).collect();
+        if candidates.iter().any(|version| case.can_serve(*version)) {
+            prop_assert!(case.can_serve(serves), "a version that can serve was replaced by one that cannot");
+            let first = candidates.iter().find(|version| case.can_serve(**version));
             prop_assert_eq!(Some(&serves), first, "the first that can serve");
         }
     }
 
     #[test]
-    fn ejection_never_takes_the_last_one_out(case in case()) {
+    fn ejection_never_removes_the_last_version(case in case()) {
         let (pick, serves) = (case.serves(None), case.serves(Some(&case.clusters())));
-        let ladder: Vec<usize> = std::iter::once(pick).chain(case.order.clone()).collect();
-        if ladder.iter().any(|version| !case.is_out(*version)) {
-            prop_assert!(!case.is_out(serves), "an ejected version was left for one that cannot serve at all");
+        let candidates: Vec<usize> = std::iter::once(pick).chain(case.order.clone()).collect();
+        if candidates.iter().any(|version| !case.cannot_serve(*version)) {
+            prop_assert!(!case.cannot_serve(serves), "an ejected version was replaced by one that cannot serve at all");
         }
-        if !ladder.iter().any(|version| case.is_able(*version)) {
-            let merely_ejected = ladder.iter().find(|version| !case.is_out(**version));
-            let expected = merely_ejected.or_else(|| ladder.iter().rev().find(|version| **version != pick)).unwrap_or(&pick);
-            prop_assert_eq!(&serves, expected, "the first that is merely ejected, else the default");
+        if !candidates.iter().any(|version| case.can_serve(*version)) {
+            let only_ejected = candidates.iter().find(|version| !case.cannot_serve(**version));
+            let expected = only_ejected.or_else(|| candidates.iter().rev().find(|version| **version != pick)).unwrap_or(&pick);
+            prop_assert_eq!(&serves, expected, "the first that is only ejected, otherwise the default");
         }
     }
 
     #[test]
-    fn the_failover_cluster_goes_on_to_the_others_of_the_order(case in case()) {
+    fn the_failover_cluster_has_the_other_versions_in_order(case in case()) {
         let mut document = case.document();
         document["clusters"] = json!({"failover": true});
         let (config, _) = Config::read(&document).unwrap();
@@ -177,24 +177,24 @@ proptest! {
         let Outcome::Forward(forward) = decision.outcome else { panic!("every request is forwarded") };
         let others: Vec<usize> = case.order.iter().copied().filter(|version| *version != serves).collect();
         let found = forward.failover.as_ref().map_or(Vec::new(), |failover| {
-            failover.others.iter().map(|other| other.destination.subset.as_deref().unwrap().to_owned()).collect()
+            failover.versions.iter().map(|other| other.destination.subset.as_deref().unwrap().to_owned()).collect()
         });
         prop_assert_eq!(found, others.iter().map(|version| VERSIONS[*version].to_owned()).collect::<Vec<_>>());
         let written = config.failover_clusters();
         let cluster = forward.failover.as_ref().map(|failover| failover.cluster);
         let named = written.iter().find(|written| Some(&*written.name) == cluster);
         let members = |failover: &canary_routing::Failover<'_>| {
-            let others = failover.others.iter().map(|other| other.cluster.to_owned());
+            let others = failover.versions.iter().map(|other| other.cluster.to_owned());
             std::iter::once(forward.cluster.to_string()).chain(others).collect::<Vec<_>>()
         };
         let expected = forward.failover.as_deref().map(members);
-        prop_assert_eq!(named.map(|named| named.members.clone()), expected, "as it is written for the proxy");
+        prop_assert_eq!(named.map(|named| named.members.clone()), expected, "the members of the failover cluster");
     }
 
     #[test]
-    fn what_can_serve_is_left_alone(case in case()) {
+    fn a_version_that_can_serve_is_not_replaced(case in case()) {
         let pick = case.serves(None);
-        if case.is_able(pick) {
+        if case.can_serve(pick) {
             prop_assert_eq!(case.serves(Some(&case.clusters())), pick);
         }
     }
@@ -205,7 +205,7 @@ proptest! {
     }
 }
 
-/// Over evenly spread draws the share is exact: 1,000 draws, 10 % of them.
+/// With evenly spread draws the share is exact: 10 % of 1,000 draws.
 #[test]
 fn a_version_on_trial_gets_its_share() {
     let mut case = Case {
@@ -226,5 +226,5 @@ fn a_version_on_trial_gets_its_share() {
     assert_eq!(tried, 100);
     case.known[1] = Known::Ejected;
     case.trial = 0;
-    assert_eq!(case.serves(Some(&case.clusters())), 0, "no place in the trial");
+    assert_eq!(case.serves(Some(&case.clusters())), 0, "the trial has no free place");
 }

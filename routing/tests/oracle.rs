@@ -1,5 +1,5 @@
-//! The compiled index against rules that are tried one by one by other code: it may change what a decision costs, never what
-//! it is. `PROPTEST_CASES` says over how many decisions: 64 for each, so that 20,000 make 1,280,000.
+//! Compares the compiled index with independent code that tries the rules one by one. The index may change the cost of a
+//! decision, but never its result. Each of `PROPTEST_CASES` has 64 decisions, so 20,000 cases make 1,280,000.
 
 #![cfg(not(target_arch = "wasm32"))]
 #![expect(
@@ -27,10 +27,10 @@ use serde_json::Value;
 use cases::{Case, REQUESTS};
 use scan::{Entry, Plain, Rules};
 
-/// What becomes of a request.
+/// The result for a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Verdict {
-    /// No object takes the host on this port.
+    /// No object has the host on this port.
     Untouched,
     /// No entry matches.
     NoRule,
@@ -44,7 +44,7 @@ impl Verdict {
     }
 }
 
-/// By the crate.
+/// The decision of the crate.
 fn decide(table: &RouteTable, request: &Plain) -> Verdict {
     let url = format!("{}://{}:{}", request.scheme, request.host, request.port);
     let mut view = Request::get(&url);
@@ -59,7 +59,7 @@ fn decide(table: &RouteTable, request: &Plain) -> Verdict {
     }
 }
 
-/// The entries one by one, of which `pick` takes one of those that match.
+/// Tries the entries one by one. `pick` selects one of those that match.
 fn scan(rules: &Rules, request: &Plain, pick: impl Fn(&[&Entry]) -> Option<usize>) -> Verdict {
     let Some(entries) = rules.entries(&request.host, request.port) else { return Verdict::Untouched };
     let matching: Vec<&Entry> = entries.iter().filter(|entry| scan::satisfies(entry, request)).collect();
@@ -75,14 +75,14 @@ fn compile(document: &Value) -> RouteTable {
     RouteTable::compile(&config)
 }
 
-/// The first request of a case whose verdict by `decider` is not that of the entries in their order.
+/// The first request of a case for which `decider` and the entries in order have different results.
 fn difference(case: &Case, decider: impl Fn(&Plain) -> Verdict) -> Option<(Plain, Verdict, Verdict)> {
     let judged = case.requests.iter().map(|request| (request, decider(request), scan(&case.rules, request, first)));
     let mut wrong = judged.filter(|(_, decided, scanned)| decided != scanned);
     wrong.next().map(|(request, decided, scanned)| (request.clone(), decided, scanned))
 }
 
-/// Making up a document takes longer than a decision, so a case has many requests.
+/// Generating a configuration takes longer than a decision, so a case has many requests.
 fn settings() -> ProptestConfig {
     let settings = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
     ProptestConfig { cases: (settings.cases * 64).div_ceil(REQUESTS as u32), ..settings }
@@ -104,7 +104,7 @@ fn fixed_cases(count: usize) -> impl Iterator<Item = Case> {
     (0..count).map(move |_| cases::case().new_tree(&mut runner).unwrap().current())
 }
 
-/// What an entry asks for that an index could look up.
+/// The kinds of look-ups by which an index could find an entry.
 fn kinds(entry: &Entry) -> Vec<String> {
     let fields = entry.matcher.as_object().unwrap().iter().flat_map(|(field, value)| match field.as_str() {
         "headers" | "queryParams" => value.as_object().unwrap().iter().map(|(_, wanted)| (field, wanted)).collect(),
@@ -127,13 +127,13 @@ fn kinds(entry: &Entry) -> Vec<String> {
     fields.filter_map(kind).collect()
 }
 
-/// Deciders that take the wrong one of several entries that match.
+/// Deciders that select the wrong one of several entries that match.
 #[test]
 fn finds_a_wrong_order() {
     type Pick = fn(&[&Entry]) -> Option<usize>;
     let planted: [(&str, Pick); 4] = [
         ("the last", |matching| matching.len().checked_sub(1)),
-        ("what is looked up before what is not", |matching| {
+        ("indexed routes before others", |matching| {
             matching.iter().position(|entry| !kinds(entry).is_empty()).or(first(matching))
         }),
         ("exact values before prefixes", |matching| {
@@ -145,13 +145,13 @@ fn finds_a_wrong_order() {
     let cases: Vec<Case> = fixed_cases(16).collect();
     for (name, pick) in planted {
         let found = cases.iter().filter(|case| difference(case, |request| scan(&case.rules, request, pick)).is_some());
-        assert!(found.count() > 4, "{name}: hardly ever noticed");
+        assert!(found.count() > 4, "{name}: too rarely noticed");
     }
     assert!(cases.iter().all(|case| difference(case, |request| scan(&case.rules, request, first)).is_none()));
 }
 
-/// Every way in which a route can be found decides some of the requests: routes that can be found by that alone, among more
-/// routes than are tried without an index.
+/// Every kind of look-up decides some requests. The routes can be found by that kind only, among more routes than are tried
+/// without an index.
 #[test]
 fn cases_reach_every_kind_of_lookup() {
     const CASES: usize = 64;

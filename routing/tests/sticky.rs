@@ -1,4 +1,4 @@
-//! What sticky splits promise, proven over many users (README, "The same user, the same version").
+//! The guarantees of sticky splits, tested with many users (README, "The same user, the same version").
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
@@ -42,7 +42,7 @@ fn versions(table: &RouteTable, count: usize) -> Vec<String> {
     (0..count).map(|number| version(table, &user(number), &AllHealthy).0).collect()
 }
 
-/// Who changes the version, as pairs of the old one and the new one.
+/// The users that change their version, as pairs of the old and the new version.
 fn moves<'v>(before: &'v [String], after: &'v [String]) -> Vec<(&'v str, &'v str)> {
     let both = before.iter().zip(after);
     both.filter(|(old, new)| old != new).map(|(old, new)| (old.as_str(), new.as_str())).collect()
@@ -58,7 +58,7 @@ fn one_canary_takes_from_the_default_only() {
         let moved = moves(&before, &after);
         assert!(moved.iter().all(|moved| *moved == ("v1", "v2")), "to {weight} %: {moved:?}");
         assert!(!moved.is_empty(), "to {weight} %: nobody moved");
-        // Down again, the same users go back.
+        // When the weight falls again, the same users go back.
         assert_eq!(at(weight - 1), before, "back to {} %", weight - 1);
         before = after;
     }
@@ -86,8 +86,8 @@ fn two_canaries_take_from_the_default_only() {
     }
 }
 
-/// Of the canaries c0, c1, … those of even numbers lie from the ring's beginning to the default, those of odd numbers from its end.
-/// Whoever grows moves those between it and the default, each by as much, and nobody else.
+/// The canaries c0, c1, … with even numbers lie between the start of the ring and the default, those with odd numbers at its end.
+/// A growing canary moves those between it and the default by the same amount, and no others.
 #[test]
 fn more_canaries_move_those_between_them_and_the_default() {
     const USERS: usize = 5_000;
@@ -108,9 +108,9 @@ fn more_canaries_move_those_between_them_and_the_default() {
             let allowed: Vec<(&str, &str)> = chain.windows(2).map(|pair| (pair[1], pair[0])).collect();
             let moved = moves(&before, &after);
             for pair in &moved {
-                assert!(allowed.contains(pair), "{name} of {order:?}: {pair:?} is none of {allowed:?}");
+                assert!(allowed.contains(pair), "{name} of {order:?}: {pair:?} is not in {allowed:?}");
             }
-            // 1 % of the users for each link of the chain, give or take what so few users can tell.
+            // 1 % of the users for each canary in between, within the error for so few users.
             let share = moved.len() as f64 / USERS as f64;
             let bound = allowed.len() as f64 * 0.01;
             assert!((share - bound).abs() < 0.006, "{name} of {order:?}: {share} moved, not {bound}");
@@ -124,7 +124,7 @@ fn the_order_of_destinations_does_not_count() {
         &[("v1", 60), ("v2", 25), ("v3", 15)],
         &[("v3", 15), ("v2", 25), ("v1", 60)],
         &[("v2", 25), ("v1", 60), ("v3", 15)],
-        // Nor does their unit.
+        // Their unit does not count, either.
         &[("v3", 3), ("v1", 12), ("v2", 5)],
     ];
     let expected = versions(&table(orders[0], &json!({})), 2_000);
@@ -133,9 +133,9 @@ fn the_order_of_destinations_does_not_count() {
     }
 }
 
-/// A place in `sticky.order` is kept for a version that the rule does not name.
+/// A version keeps its place in `sticky.order` if the rule does not name it.
 #[test]
-fn a_version_that_retires_leaves_the_others_where_they_are() {
+fn a_retired_version_does_not_move_the_others() {
     let policy = json!({"sticky": {"keys": [{"header": "x-user-id"}], "order": ["v2", "v3"]}});
     let before = versions(&table(&[("v1", 70), ("v2", 10), ("v3", 20)], &policy), 2_000);
     let after = versions(&table(&[("v1", 80), ("v3", 20)], &policy), 2_000);
@@ -143,7 +143,7 @@ fn a_version_that_retires_leaves_the_others_where_they_are() {
     assert!(!moved.is_empty() && moved.iter().all(|moved| *moved == ("v2", "v1")), "{moved:?}");
 }
 
-/// Chi-square of what was found against shares; what chance exceeds once in a thousand times, by degrees of freedom 1 to 5.
+/// Chi-square of the counts against the shares. The limits are exceeded once in 1,000 times, by degrees of freedom 1 to 5.
 const ONE_IN_A_THOUSAND: [f64; 5] = [10.828, 13.816, 16.266, 18.467, 20.515];
 
 #[test]
@@ -172,9 +172,9 @@ fn shares_are_the_weights() {
     }
 }
 
-/// The versions by one salt say nothing about those by another.
+/// The versions with one salt are independent of those with another.
 #[test]
-fn another_salt_deals_anew() {
+fn another_salt_gives_independent_versions() {
     const USERS: usize = 20_000;
     let by = |salt: &str| {
         let policy = json!({"sticky": {"keys": [{"header": "x-user-id"}], "salt": salt}});
@@ -195,7 +195,7 @@ fn another_salt_deals_anew() {
 }
 
 #[test]
-fn a_version_that_cannot_serve_deals_nobody_else_anew() {
+fn a_version_that_cannot_serve_moves_only_its_own_users() {
     let table = table(&[("v1", 50), ("v2", 30), ("v3", 20)], &json!({"fallback": ["v3", "v1"]}));
     let missing = vec!["outbound|9080|v2|reviews.default.svc.cluster.local".to_owned()];
     let (mut stayed, mut fell_back) = (0, 0);
@@ -213,12 +213,12 @@ fn a_version_that_cannot_serve_deals_nobody_else_anew() {
         }
         assert_eq!(version(&table, &request, &AllHealthy), usual, "user {number} comes back");
     }
-    assert!(stayed > 1_000 && fell_back > 400, "{stayed} stayed, {fell_back} had another version stand in");
+    assert!(stayed > 1_000 && fell_back > 400, "{stayed} stayed, {fell_back} fell back");
 }
 
-/// A day of users under a ramp from nobody to all: they join one after another, and none leaves.
+/// Users during a ramp from none to all in one day: they join one after another, and none leaves.
 #[test]
-fn nobody_leaves_a_canary_while_its_ramp_grows() {
+fn no_user_leaves_a_canary_while_its_ramp_rises() {
     const USERS: usize = 500;
     const TEN_MINUTES: u64 = 600_000;
     let ramp =

@@ -1,4 +1,4 @@
-//! The rules of the configuration and of the decision, one named row each (`tests/data/*.json`).
+//! The rules of the configuration and of the decision. Each has a named row in `tests/data/*.json`.
 //!
 //! The same rows run natively and as wasm32 in Node (`make test-wasm`).
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-/// Every group of a file: one configuration, and rows of requests with what the decision must contain.
+/// Checks every group of a file: one configuration, and requests with the expected parts of their decisions.
 fn check_decisions(file: &str) {
     for group in list(&parse(file), "groups") {
         let group_name = group["name"].as_str().unwrap();
@@ -128,7 +128,7 @@ fn candidate() {
     check_decisions(include_str!("data/candidate.json"));
 }
 
-/// Every message starts as expected, and there is no other; their order is nobody's business.
+/// Every message starts as expected, and there are no others. Their order does not count.
 fn check_messages(name: &str, found: impl Iterator<Item = String>, expected: &Value) {
     let mut found: Vec<String> = found.collect();
     let mut expected: Vec<&str> =
@@ -141,9 +141,9 @@ fn check_messages(name: &str, found: impl Iterator<Item = String>, expected: &Va
     }
 }
 
-/// Every row is a document with one fault or more, and the messages that must come, all of them and no other.
+/// Each row is a configuration with at least one error, and the exact list of its messages.
 #[test]
-fn refused_documents() {
+fn rejected_configurations() {
     for row in list(&parse(include_str!("data/refused.json")), "rows") {
         let name = row["name"].as_str().unwrap();
         let errors = Config::read(&row["config"]).expect_err(name);
@@ -151,9 +151,9 @@ fn refused_documents() {
     }
 }
 
-/// Documents that Istio accepts with a warning or that cannot be carried out in full.
+/// Configurations that Istio accepts with a warning, or that cannot be applied in full.
 #[test]
-fn accepted_with_a_warning() {
+fn configurations_with_a_warning() {
     for row in list(&parse(include_str!("data/warnings.json")), "rows") {
         let name = row["name"].as_str().unwrap();
         let (_, warnings) = Config::read(&row["config"]).unwrap_or_else(|errors| panic!("{name}: {errors}"));
@@ -178,7 +178,7 @@ fn large_direct_responses() {
 }
 
 #[test]
-fn text_that_is_no_document() {
+fn text_that_is_not_a_configuration() {
     for (name, text) in
         [("no JSON", &b"{"[..]), ("not UTF-8", b"\xff\xfe"), ("trailing text", b"{} x"), ("nesting", &[b'['; 1000])]
     {
@@ -191,7 +191,7 @@ fn text_that_is_no_document() {
     }
 }
 
-/// Values and paths are bytes: nothing needs to be UTF-8.
+/// Values and paths are bytes, and need not be UTF-8.
 #[test]
 fn bytes_that_are_not_utf8() {
     let document = serde_json::json!({"virtualServices": [{"hosts": ["reviews"], "http": [
@@ -202,9 +202,9 @@ fn bytes_that_are_not_utf8() {
     let (config, _) = Config::read(&document).unwrap();
     let table = RouteTable::compile(&config);
     let rows: [(&str, &str, &[u8], &str); 4] = [
-        ("a prefix before foreign bytes", "user", b"jas\xff", "prefix"),
-        ("a regex takes UTF-8", "agent", "ü".as_bytes(), "regex"),
-        ("no regex takes other bytes", "agent", b"\xff", "present"),
+        ("a prefix before other bytes", "user", b"jas\xff", "prefix"),
+        ("a regex matches UTF-8", "agent", "ü".as_bytes(), "regex"),
+        ("no regex matches other bytes", "agent", b"\xff", "present"),
         ("exact bytes elsewhere", "user", b"\xff", "default"),
     ];
     for (name, header, value, route) in rows {

@@ -1,4 +1,4 @@
-//! The host's wall clock, and a clock made of it that never goes back.
+//! The host's wall clock, and a clock made from it that never goes back.
 
 use std::cell::Cell;
 
@@ -7,12 +7,12 @@ use crate::host::{self, HostError};
 /// Nanoseconds since the Unix epoch. Envoy reads its own clock for each call (about 0.1 µs).
 ///
 /// # Errors
-/// If the host refuses.
+/// If the host call fails.
 pub fn unix_nanoseconds() -> Result<u64, HostError> {
     host::current_time_nanoseconds()
 }
 
-/// Readings of both clocks.
+/// The last reading of both clocks.
 #[derive(Debug, Clone, Copy)]
 struct Reading {
     wall: u64,
@@ -20,15 +20,15 @@ struct Reading {
 }
 
 thread_local! {
-    /// A VM is one thread, so this is one clock per VM.
+    /// A VM has one thread, so this is one clock for each VM.
     static LAST: Cell<Reading> = const { Cell::new(Reading { wall: 0, steady: 0 }) };
 }
 
-/// Nanoseconds since some time in the past, by a clock of this VM that never goes back: where the wall clock is set back,
-/// this one stands still from one reading to the next. It follows the wall clock where that is set ahead.
+/// Nanoseconds since some time in the past, by a clock of this VM that never goes back. If the wall clock is set back,
+/// this clock stops for one reading. If the wall clock is set ahead, it follows.
 ///
 /// # Errors
-/// If the host refuses.
+/// If the host call fails.
 pub fn steady_nanoseconds() -> Result<u64, HostError> {
     let wall = unix_nanoseconds()?;
     let last = LAST.get();

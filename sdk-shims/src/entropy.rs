@@ -1,10 +1,10 @@
-//! Chance: one generator per VM, seeded once. Good for splits and percentages, not for secrets.
+//! Random numbers: one generator for each VM, seeded once. Good for splits and percentages, not for secrets.
 
 use std::cell::Cell;
 use std::fmt::Display;
 
 thread_local! {
-    /// The generator's state, once it is seeded. A VM is one thread, so this is one generator per VM.
+    /// The generator's state. `None` before it is seeded. A VM has one thread, so this is one generator for each VM.
     static STATE: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
@@ -14,10 +14,10 @@ pub fn draw() -> u64 {
     bits
 }
 
-/// So many times 64 random bits, by SplitMix64 (Steele, Lea and Flood 2014): it needs neither a large state nor products of
-/// 128 bits, which wasm does not have.
+/// `N` times 64 random bits, by SplitMix64 (Steele, Lea and Flood 2014). It needs neither a large state nor 128-bit
+/// products, which wasm does not have.
 pub fn draws<const N: usize>() -> [u64; N] {
-    /// 2⁶⁴ by the golden ratio.
+    /// 2⁶⁴ divided by the golden ratio.
     const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut state = STATE.get().unwrap_or_else(|| seed_from(system_seed()));
     let bits = std::array::from_fn(|_| {
@@ -30,7 +30,7 @@ pub fn draws<const N: usize>() -> [u64; N] {
     bits
 }
 
-/// Starts this VM's generator anew from a known seed, so that a test can repeat its draws.
+/// Seeds this VM's generator, so that a test can repeat its draws.
 #[cfg(feature = "test-host")]
 pub fn reseed(seed: u64) {
     STATE.set(Some(seed));
@@ -62,7 +62,7 @@ mod tests {
     use crate::test_host::Vm;
 
     #[test]
-    fn the_clock_seeds_where_nothing_else_does() {
+    fn the_clock_is_the_last_source_of_a_seed() {
         let vm = Vm::start(crate::logging::init);
         vm.set_time(42);
         assert_eq!(seed_from(Ok::<_, &str>(7)), 7);
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(lines, [from_clock.clone(), from_clock, from_nothing]);
     }
 
-    /// The first outputs of the authors' own code for this seed.
+    /// The first outputs of the authors' reference code for this seed.
     #[test]
     fn draws_are_those_of_splitmix64() {
         reseed(1_234_567);

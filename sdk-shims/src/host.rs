@@ -1,7 +1,7 @@
-//! What the host can be asked and told. Bytes in, bytes out; every status but Ok is a [`HostError`].
+//! Host calls. Arguments and results are bytes. Every status except Ok is a [`HostError`].
 //!
-//! Calls about headers and streams act on the stream whose callback is running, or that was put in force by
-//! [`set_effective_context`].
+//! Calls about headers and streams act on the current stream: the one whose callback runs, or which
+//! [`set_effective_context`] has selected.
 #![expect(unsafe_code, reason = "host calls are foreign functions")]
 
 mod error;
@@ -23,15 +23,15 @@ pub use stream::{LocalResponse, resume_request, send_local_response, set_effecti
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u32)]
 pub enum LogLevel {
-    /// Everything.
+    /// Trace messages.
     Trace = 0,
     /// For developers.
     Debug = 1,
-    /// What an operator may want to know.
+    /// For operators.
     Info = 2,
-    /// Something is odd, requests are served.
+    /// Unusual, but requests are served.
     Warn = 3,
-    /// Something is refused or failed.
+    /// Something was rejected or has failed.
     Error = 4,
     /// The VM is about to end.
     Critical = 5,
@@ -39,13 +39,15 @@ pub enum LogLevel {
 
 /// `proxy_buffer_type_t`: the plugin configuration.
 const PLUGIN_CONFIGURATION: u32 = 7;
-/// Where Envoy keeps the metadata of its bootstrap's `node` (read in the configure phase of 1.36.4, 1.38.2 and 1.40.0).
+/// The path of the metadata of the bootstrap's `node` in Envoy (seen in the configure phase of 1.36.4, 1.38.2 and
+/// 1.40.0).
 const NODE_METADATA: [&str; 3] = ["xds", "node", "metadata"];
 
-/// The plugin's configuration: the first `size` bytes, as announced by the configure callback. Empty where there is none.
+/// The plugin's configuration: the first `size` bytes, as the configure callback announces them. Empty if there is
+/// none.
 ///
 /// # Errors
-/// If the host refuses for another reason than having none.
+/// If the host fails for another reason than a missing configuration.
 pub fn plugin_configuration(size: usize) -> Result<Vec<u8>, HostError> {
     let buffer = ffi::returned("proxy_get_buffer_bytes", |data, returned| {
         // SAFETY: `data` and `returned` are valid for writes during the call.
@@ -54,15 +56,15 @@ pub fn plugin_configuration(size: usize) -> Result<Vec<u8>, HostError> {
     Ok(error::optional(buffer)?.unwrap_or_default())
 }
 
-/// A property by its path; `None` where the host knows no such property.
+/// A property by its path. `None` if the host does not know it.
 ///
 /// # Errors
-/// If the host refuses, among others with [`Status::SerializationFailure`] for a list or struct that contains a null.
+/// If the host fails, for example with [`Status::SerializationFailure`] for a list or struct that contains a null.
 pub fn property(path: &[&str]) -> Result<Option<Vec<u8>>, HostError> {
     property_at(&path.join("\0"))
 }
 
-/// The same by a path whose elements are separated by NUL, which allocates nothing for it.
+/// The same by a path with NUL between its elements. Needs no allocation for the path.
 ///
 /// # Errors
 /// As for [`property`].
@@ -73,11 +75,11 @@ pub fn property_at(path: &str) -> Result<Option<Vec<u8>>, HostError> {
     }))
 }
 
-/// Gives the stream a property that every later filter of its chain can read by the same name: in Envoy a filter state
-/// `wasm.NAME`.
+/// Sets a property of the stream. Every later filter of the chain can read it by the same name. In Envoy it is the
+/// filter state object `wasm.NAME`.
 ///
 /// # Errors
-/// If the host refuses.
+/// If the host call fails.
 pub fn set_property(name: &str, value: &[u8]) -> Result<(), HostError> {
     // SAFETY: both pointers are valid for reads of the length beside them during the call.
     let status = unsafe { ffi::proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
@@ -87,7 +89,7 @@ pub fn set_property(name: &str, value: &[u8]) -> Result<(), HostError> {
 /// `NAMESPACE` of Envoy's node metadata: the namespace of the workload that this proxy serves, as Istio sets it.
 ///
 /// # Errors
-/// If the host refuses, or the value is no UTF-8.
+/// If the host fails, or the value is not UTF-8.
 pub fn node_namespace() -> Result<Option<String>, HostError> {
     let [xds, node, metadata] = NODE_METADATA;
     property(&[xds, node, metadata, "NAMESPACE"])?.map(|value| text(&value)).transpose()
@@ -96,7 +98,7 @@ pub fn node_namespace() -> Result<Option<String>, HostError> {
 /// `LABELS` of Envoy's node metadata: the labels of the workload that this proxy serves, as Istio sets them.
 ///
 /// # Errors
-/// If the host refuses, or what it answers is no struct of strings.
+/// If the host fails, or the value is not a struct of strings.
 pub fn node_labels() -> Result<Option<Vec<(String, String)>>, HostError> {
     let [xds, node, metadata] = NODE_METADATA;
     let Some(buffer) = property(&[xds, node, metadata, "LABELS"])? else {
@@ -106,10 +108,10 @@ pub fn node_labels() -> Result<Option<Vec<(String, String)>>, HostError> {
     labels.iter().map(|(name, value)| Ok((text(name)?, text(value)?))).collect::<Result<_, _>>().map(Some)
 }
 
-/// Calls this context's root context every so often, in milliseconds, from now on; 0 ends it.
+/// Sets the tick period of this context's root context, in milliseconds. 0 stops the tick.
 ///
 /// # Errors
-/// If the host refuses.
+/// If the host call fails.
 pub fn set_tick_period(milliseconds: u32) -> Result<(), HostError> {
     // SAFETY: the call takes no pointer.
     let status = unsafe { ffi::proxy_set_tick_period_milliseconds(milliseconds) };
@@ -119,7 +121,7 @@ pub fn set_tick_period(milliseconds: u32) -> Result<(), HostError> {
 /// The host's wall clock, in nanoseconds since the Unix epoch.
 ///
 /// # Errors
-/// If the host refuses.
+/// If the host call fails.
 pub(crate) fn current_time_nanoseconds() -> Result<u64, HostError> {
     let mut time = 0;
     // SAFETY: the pointer is valid for a write during the call.
@@ -131,7 +133,7 @@ pub(crate) fn current_time_nanoseconds() -> Result<u64, HostError> {
 /// Writes one line to the proxy's log.
 ///
 /// # Errors
-/// If the host refuses.
+/// If the host call fails.
 pub fn log(level: LogLevel, message: &str) -> Result<(), HostError> {
     // SAFETY: the pointer is valid for reads of the length beside it during the call.
     let status = unsafe { ffi::proxy_log(level as u32, message.as_ptr(), message.len()) };

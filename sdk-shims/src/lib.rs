@@ -1,12 +1,12 @@
-//! What the `proxy-wasm` SDK lacks: access to the host that copies no header and never panics, and a native test host.
+//! Additions to the `proxy-wasm` SDK: host calls that never panic and copy no header, and a native test host.
 //!
-//! Types, traits, contexts and the dispatcher are the SDK's. Its host calls are not used: they panic on every status that
-//! they do not list, take header names for UTF-8, and copy a header map into two vectors for each header.
-//! [`host`] returns bytes or a [`host::HostError`]. [`entropy`] and [`clock`] serve chance and time. [`logging`] connects the
-//! `log` crate; unlike the SDK's logger it survives a host that refuses a line.
+//! Types, traits, contexts and the dispatcher are the SDK's. Its host calls are not used. They panic on every status
+//! that they do not list, treat header names as UTF-8, and copy each header of a map into two vectors. [`host`] returns
+//! bytes or a [`host::HostError`]. [`entropy`] and [`clock`] provide random numbers and time. [`logging`] connects the
+//! `log` crate. Unlike the SDK's logger it ignores a host that rejects a line.
 //!
-//! This is the only crate that names host calls, and the only one with `unsafe`. With the feature `test-host` it has
-//! `test_host`, which emulates the whole host natively, so that `cargo test` drives the callbacks that Envoy calls.
+//! This is the only crate that names host calls, and the only one with `unsafe`. The feature `test-host` adds
+//! `test_host`, which emulates the whole host natively. `cargo test` then runs the callbacks that Envoy calls.
 
 pub mod clock;
 pub mod entropy;

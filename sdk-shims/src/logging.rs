@@ -1,4 +1,4 @@
-//! The `log` crate's records, and panics, as lines of the proxy's log.
+//! Writes the `log` crate's records, and panics, to the proxy's log.
 
 use log::{LevelFilter, Log, Metadata, Record};
 
@@ -6,14 +6,14 @@ use crate::host::{self, LogLevel};
 
 struct HostLogger;
 
-/// Sends log records of level info and above to the host; in a VM a panic's message, too. Can be called again.
+/// Sends log records of level info and above to the host, and in a VM also panic messages. May be called again.
 pub fn init() {
-    // A second call finds the logger in place, which is what it wants.
+    // A second call fails, because the logger is already set.
     let _already_set = log::set_logger(&HostLogger);
     log::set_max_level(LevelFilter::Info);
     #[cfg(target_arch = "wasm32")]
     std::panic::set_hook(Box::new(|panic| {
-        // Nothing is left to tell it to when the host does not take it.
+        // An error cannot be reported, because the log itself has failed.
         let _unheard = host::log(LogLevel::Critical, &panic.to_string());
     }));
 }
@@ -25,7 +25,7 @@ impl Log for HostLogger {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            // A request must not fail because the log does.
+            // A request must not fail because the log fails.
             let _unheard = host::log(host_level(record.level()), &record.args().to_string());
         }
     }

@@ -1,17 +1,18 @@
-//! The module's own `memcpy`, `memmove` and `memcmp`: 16 bytes at a time.
+//! The module's own `memcpy`, `memmove` and `memcmp`, which handle 16 bytes at a time.
 //!
-//! The C library compares byte by byte. The instruction `memory.copy` leaves the VM's code, which takes 9 ns in V8 even for
-//! one byte. Most of what a request compares and copies is shorter than 64 bytes; that takes 3 ns here (`docs/artefact.md`).
+//! The C library compares byte by byte. The instruction `memory.copy` leaves the VM's code, which takes 9 ns in V8 even
+//! for one byte. Most copies and comparisons of a request are shorter than 64 bytes, and take 3 ns here
+//! (`docs/artefact.md`).
 #![expect(unsafe_code, reason = "raw memory, under the names that the compiler calls")]
 
 use std::array;
 
 use block::{BLOCK, Block};
 
-/// More bytes are left to [`block::copy_many`].
+/// Larger sizes use [`block::copy_many`].
 const MAX_SMALL: usize = 128;
 
-/// What the compiler calls. The linker prefers these to the C library's.
+/// The functions that the compiler calls. The linker prefers them to the C library's.
 #[cfg(target_arch = "wasm32")]
 mod exports {
     /// # Safety
@@ -112,7 +113,7 @@ unsafe fn copy_blocks<const N: usize>(target: *mut u8, source: *const u8, size: 
     }
 }
 
-/// Below, at or above 0, as the first byte that differs is less in `left`, there is none, or it is greater.
+/// Negative, 0 or positive: the first byte that differs is smaller in `left`, there is none, or it is larger.
 ///
 /// # Safety
 /// Both are readable for `size` bytes.
@@ -163,7 +164,7 @@ unsafe fn compare(left: *const u8, right: *const u8, size: usize) -> i32 {
 unsafe fn compare_words(left: *const u8, right: *const u8) -> i32 {
     // SAFETY: the caller's promise; the accesses need no alignment.
     let (left, right) = unsafe { (left.cast::<u64>().read_unaligned(), right.cast::<u64>().read_unaligned()) };
-    // Most are equal, and to turn the bytes round takes long.
+    // Most words are equal, and reversing the bytes is slow.
     if left == right { 0 } else { u64::from_be(left).cmp(&u64::from_be(right)) as i32 }
 }
 
@@ -226,7 +227,7 @@ mod block {
     }
 }
 
-/// The same for native tests.
+/// The same functions for native tests.
 #[cfg(not(target_arch = "wasm32"))]
 mod block {
     pub(super) const BLOCK: usize = 16;
@@ -267,7 +268,7 @@ mod block {
 mod tests {
     use super::{BLOCK, MAX_SMALL};
 
-    /// Past every branch, and past the first sizes that have no branch of their own.
+    /// Covers every branch, and the first sizes that use `copy_many`.
     const SIZES: std::ops::RangeInclusive<usize> = 0..=MAX_SMALL + 2 * BLOCK;
 
     fn bytes(count: usize) -> Vec<u8> {
@@ -316,7 +317,7 @@ mod tests {
                 for value in [0, 0x7F, 0x80, 0xFF] {
                     let mut right = left.clone();
                     right[at] = value;
-                    // A later byte that differs the other way must not count.
+                    // A later byte that differs in the other direction must not count.
                     if at + 1 < size {
                         right[size - 1] = !left[size - 1];
                     }

@@ -1,19 +1,19 @@
-//! A native emulator of a proxy-wasm host, so that `cargo test` drives the very callbacks that Envoy calls.
+//! A native emulator of a proxy-wasm host, so that `cargo test` runs the callbacks that Envoy calls.
 //!
-//! It is state-based: a test acts as Envoy ([`Vm`], [`Plugin`], [`Stream`]), then looks at what became of the state. All
-//! `proxy_*` imports are defined here and act on the calling thread's state, so tests may run in parallel. Where hosts
-//! differ it does what Envoy 1.36 to 1.40 do:
-//! - a `get` answers the first line of a header, the whole map has every line, `replace` leaves one, the removal of an
-//!   absent header is Ok;
-//! - every write of a request header, also one that changes nothing, clears the route cache;
-//! - request headers are there in the request and log phases, response headers in the response and log phases;
-//! - an empty value comes as a null pointer;
-//! - a local response is sent when the callback has returned and passes through the response callback;
-//! - a tick belongs to the root context of the context in force, starts anew when its period is set, and is armed again
-//!   after each run; a stream's context can be put in force until its end;
-//! - a property that a filter sets is one of the stream, for the filters after it as well ([`Plugin::stream_after`]);
-//! - shared data is set only in the state that the caller has read, or in any for a state of 0;
-//! - a stream that is continued has no request headers until the log phase.
+//! A test acts as Envoy ([`Vm`], [`Plugin`], [`Stream`]), and then inspects the state. All `proxy_*` imports are
+//! defined here and act on the calling thread's state, so tests may run in parallel. If hosts differ, it follows Envoy
+//! 1.36 to 1.40:
+//! - A `get` returns the first value of a header, and the whole map has every value. `replace` leaves one. The removal
+//!   of an absent header is Ok.
+//! - Every write of a request header clears the route cache, even if it changes nothing.
+//! - Request headers exist in the request and log phases, response headers in the response and log phases.
+//! - An empty value is a null pointer.
+//! - A local reply is sent after the callback returns. It goes through the response callback.
+//! - A tick belongs to the root context of the current context. It restarts when its period is set, and after each run.
+//!   A stream's context can be selected until the stream ends.
+//! - A property that a filter sets belongs to the stream, so later filters can read it ([`Plugin::stream_after`]).
+//! - Shared data is set only in the state that the caller has read, or in any state for 0.
+//! - A resumed stream has no request headers until the log phase.
 //!
 //! ```
 //! use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -38,10 +38,10 @@
 //! let plugin = vm.plugin("{}").unwrap();
 //! let mut stream = plugin.stream();
 //! assert_eq!(stream.request_headers([(":path", "/")], true), Action::Continue);
-//! assert_eq!(stream.request_lines("x-seen"), [b"yes"]);
+//! assert_eq!(stream.request_values("x-seen"), [b"yes"]);
 //! ```
 #![expect(unsafe_code, reason = "the two sides of a foreign interface")]
-#![expect(clippy::expect_used, reason = "a test is told what is wrong with it by a panic")]
+#![expect(clippy::expect_used, reason = "a panic tells a test its error")]
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -60,7 +60,7 @@ mod unused_imports;
 pub use state::{Header, LocalResponse, LogLine};
 use state::{Host, StreamState, with_host};
 
-/// One wasm VM on the calling thread: what Envoy keeps for each worker.
+/// One wasm VM on the calling thread. Envoy has one for each worker.
 #[derive(Debug)]
 pub struct Vm {
     not_send: PhantomData<*const ()>,
@@ -68,46 +68,46 @@ pub struct Vm {
 
 /// The plugin's configure callback returned false.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refused;
+pub struct Rejected;
 
 impl Vm {
-    /// Starts a VM. `register` is what the module's `_initialize` does: it sets the root context.
+    /// Starts a VM. `register` sets the root context, as the module's `_initialize` does.
     ///
     /// # Panics
-    /// If this thread has a VM already.
+    /// If this thread already has a VM.
     pub fn start(register: impl FnOnce()) -> Self {
         with_host(|host| {
             assert!(!host.running, "this thread has a VM already");
-            // The SDK's dispatcher lives as long as the thread: no id comes twice.
+            // The SDK's dispatcher exists as long as the thread, so ids are never reused.
             *host = Host { running: true, last_context: host.last_context, ..Host::default() };
         });
         register();
         Self { not_send: PhantomData }
     }
 
-    /// Starts a plugin: a root context with its configuration. Envoy does so for every new configuration; the plugins of
-    /// older ones live on with their streams.
+    /// Starts a plugin: a root context with its configuration. Envoy does so for every new configuration. The plugins
+    /// of older ones exist until their streams end.
     ///
     /// # Errors
-    /// If the plugin refuses it. Its messages are in the [log](Self::log).
-    pub fn plugin(&self, configuration: impl AsRef<[u8]>) -> Result<Plugin<'_>, Refused> {
+    /// If the plugin rejects it. Its messages are in the [log](Self::log).
+    pub fn plugin(&self, configuration: impl AsRef<[u8]>) -> Result<Plugin<'_>, Rejected> {
         let id = with_host(Host::new_context);
         callbacks::context_create(id, 0);
         let plugin = Plugin { root: Rc::new(Root { id, ended: Cell::new(false) }), vm: PhantomData };
         plugin.configure(configuration).map(|()| plugin)
     }
 
-    /// Lets every later call of an import return that status and do nothing else.
+    /// Makes every later call of an import return this status and do nothing else.
     pub fn fail(&self, import: &'static str, status: u32) {
         with_host(|host| host.failures.insert(import, status));
     }
 
-    /// Lets every later call of `proxy_get_header_map_pairs` answer these bytes.
+    /// Makes every later call of `proxy_get_header_map_pairs` return these bytes.
     pub fn answer_pairs(&self, bytes: impl Into<Vec<u8>>) {
         with_host(|host| host.pairs_answer = Some(bytes.into()));
     }
 
-    /// Ends what [`fail`](Self::fail) and [`answer_pairs`](Self::answer_pairs) began.
+    /// Undoes [`fail`](Self::fail) and [`answer_pairs`](Self::answer_pairs).
     pub fn heal(&self) {
         with_host(|host| {
             host.failures.clear();
@@ -115,12 +115,12 @@ impl Vm {
         });
     }
 
-    /// Gives every context a property.
+    /// Sets a property of every context.
     pub fn set_property(&self, path: &[&str], value: impl Into<Vec<u8>>) {
         with_host(|host| host.properties.insert(path.join("\0").into_bytes(), value.into()));
     }
 
-    /// What the VMs of the same id share under a key.
+    /// The data that the VMs with the same id share under a key.
     #[must_use]
     pub fn shared_data(&self, key: &str) -> Option<Vec<u8>> {
         with_host(|host| host.shared.get(key.as_bytes()).map(|(value, _)| value.clone()))
@@ -131,23 +131,23 @@ impl Vm {
         with_host(|host| host.set_shared(key.as_bytes().to_vec(), value.into()));
     }
 
-    /// Lets another VM be faster: it sets this value just before this VM's next attempt to set one under the same key.
+    /// Acts as a faster VM: sets this value just before this VM's next attempt to set one under the same key.
     pub fn set_shared_data_between(&self, value: impl Into<Vec<u8>>) {
         with_host(|host| host.set_between = Some(value.into()));
     }
 
-    /// Sets the clock, in nanoseconds since the Unix epoch; ticks do not notice. Without it the clock starts at 0.
+    /// Sets the clock, in nanoseconds since the Unix epoch. Ticks are not affected. The clock starts at 0.
     pub fn set_time(&self, nanoseconds: u64) {
         with_host(|host| host.now = nanoseconds);
     }
 
-    /// Lets time pass, and the ticks of all root contexts happen on time.
+    /// Lets time pass, and runs the ticks of all root contexts on time.
     pub fn advance(&self, by: Duration) {
         let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
         let end = with_host(|host| host.passed.saturating_add(by));
         while let Some(root) = with_host(|host| host.next_tick(end)) {
             callbacks::tick(root);
-            with_host(|host| host.rearm(root));
+            with_host(|host| host.restart_timer(root));
             for stream in with_host(Host::take_answers_due) {
                 pass_local_response(stream);
             }
@@ -155,25 +155,26 @@ impl Vm {
         with_host(|host| host.pass_until(end));
     }
 
-    /// How many root contexts have a running tick, those that have ended included: Envoy does not stop theirs.
+    /// The number of root contexts with a running tick. It includes ended ones, because Envoy does not stop their
+    /// ticks.
     #[must_use]
     pub fn ticking(&self) -> usize {
         with_host(|host| host.timers.values().filter(|timer| timer.period > 0).count())
     }
 
-    /// The streams that were paused and then resumed, in that order, by their [ids](Stream::id).
+    /// The [ids](Stream::id) of the streams that were paused and then resumed, in order.
     #[must_use]
     pub fn resumed(&self) -> Vec<u32> {
         with_host(|host| host.resumed.clone())
     }
 
-    /// Every line logged so far.
+    /// Every log line so far.
     #[must_use]
     pub fn log(&self) -> Vec<LogLine> {
         with_host(|host| host.log.clone())
     }
 
-    /// The lines logged so far at one level.
+    /// The log lines so far at one level.
     #[must_use]
     pub fn logged(&self, level: LogLevel) -> Vec<String> {
         with_host(|host| {
@@ -181,19 +182,19 @@ impl Vm {
         })
     }
 
-    /// The value of a counter or gauge, or the last value recorded in a histogram; `None` if it was never defined.
+    /// The value of a counter or gauge, or the last value of a histogram. `None` if it was never defined.
     #[must_use]
     pub fn metric(&self, name: &str) -> Option<u64> {
         with_host(|host| host.metrics.iter().find(|metric| metric.name == name).map(|metric| metric.value))
     }
 
-    /// The names of all metrics that were defined so far.
+    /// The names of all metrics so far.
     #[must_use]
     pub fn metrics(&self) -> Vec<String> {
         with_host(|host| host.metrics.iter().map(|metric| metric.name.clone()).collect())
     }
 
-    /// How many times an import has been called.
+    /// The number of calls of an import.
     #[must_use]
     pub fn calls(&self, import: &str) -> usize {
         with_host(|host| host.calls.get(import).copied().unwrap_or_default())
@@ -240,20 +241,20 @@ impl<'vm> Plugin<'vm> {
     /// Configures the same root context again.
     ///
     /// # Errors
-    /// If the plugin refuses.
-    pub fn configure(&self, configuration: impl AsRef<[u8]>) -> Result<(), Refused> {
+    /// If the plugin rejects it.
+    pub fn configure(&self, configuration: impl AsRef<[u8]>) -> Result<(), Rejected> {
         let configuration = configuration.as_ref().to_vec();
         let size = configuration.len();
         with_host(|host| host.configurations.insert(self.root.id, configuration));
-        if callbacks::configure(self.root.id, size) { Ok(()) } else { Err(Refused) }
+        if callbacks::configure(self.root.id, size) { Ok(()) } else { Err(Rejected) }
     }
 
-    /// Ends the root context now, before its streams. Envoy waits for them; another host may not.
+    /// Ends the root context before its streams. Envoy would wait for them, and another host may not.
     pub fn end(self) {
         self.root.end();
     }
 
-    /// A new request of a downstream.
+    /// A new downstream request.
     #[must_use]
     pub fn stream(&self) -> Stream<'vm> {
         let id = with_host(|host| {
@@ -267,7 +268,7 @@ impl<'vm> Plugin<'vm> {
 }
 
 impl<'vm> Plugin<'vm> {
-    /// The same request at this plugin's filter, which stands later in the chain: with the properties it has by now.
+    /// The same request at this plugin's filter, later in the chain. It has the properties that were set so far.
     #[must_use]
     pub fn stream_after(&self, earlier: &Stream<'_>) -> Stream<'vm> {
         let properties = earlier.with_state(|stream| stream.properties.clone());
@@ -277,8 +278,8 @@ impl<'vm> Plugin<'vm> {
     }
 }
 
-/// One request and its response. It ends as in Envoy (log, delete) when it is dropped, wherever it stands then:
-/// after the response, or earlier, as for a client that has gone.
+/// One request and its response. Dropping it ends it as in Envoy (log, delete), in any phase: after the response, or
+/// earlier if the client leaves.
 #[derive(Debug)]
 pub struct Stream<'vm> {
     id: u32,
@@ -303,17 +304,17 @@ impl Stream<'_> {
         action
     }
 
-    /// Calls the request-body callback for so many bytes, which nobody can read.
+    /// Calls the request-body callback for this number of bytes. The bytes cannot be read.
     pub fn request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         callbacks::request_body(self.id, size, end_of_stream)
     }
 
-    /// Calls the request-trailers callback for so many trailers, which nobody can read.
+    /// Calls the request-trailers callback for this number of trailers. The trailers cannot be read.
     pub fn request_trailers(&mut self, count: usize) -> Action {
         callbacks::request_trailers(self.id, count)
     }
 
-    /// Calls the response-headers callback. The request's headers are out of reach from here to the log phase.
+    /// Calls the response-headers callback. The request's headers do not exist from here to the log phase.
     pub fn response_headers<N: AsRef<[u8]>, V: AsRef<[u8]>>(
         &mut self,
         headers: impl IntoIterator<Item = (N, V)>,
@@ -322,66 +323,66 @@ impl Stream<'_> {
         respond(self.id, state::owned(headers), end_of_stream)
     }
 
-    /// Its number in this VM.
+    /// The id of the stream in this VM.
     #[must_use]
     pub const fn id(&self) -> u32 {
         self.id
     }
 
-    /// Whether the plugin has paused the request and neither resumed nor answered it.
+    /// Whether the plugin has paused the request, and has neither resumed nor answered it.
     #[must_use]
     pub fn is_paused(&self) -> bool {
         self.with_state(|stream| stream.paused && stream.local_response.is_none())
     }
 
-    /// When, by the host's clock in nanoseconds, the paused request was resumed.
+    /// When the paused request was resumed, by the host's clock in nanoseconds.
     #[must_use]
     pub fn resumed_at(&self) -> Option<u64> {
         self.with_state(|stream| stream.resumed_at)
     }
 
-    /// When, by the host's clock in nanoseconds, the plugin answered the request.
+    /// When the plugin answered the request, by the host's clock in nanoseconds.
     #[must_use]
     pub fn answered_at(&self) -> Option<u64> {
         self.with_state(|stream| stream.answered_at)
     }
 
-    /// Gives this stream a property, before those of the [`Vm`].
+    /// Sets a property of this stream. It takes precedence over those of the [`Vm`].
     pub fn set_property(&mut self, path: &[&str], value: impl Into<Vec<u8>>) {
         self.with_state(|stream| stream.properties.insert(path.join("\0").into_bytes(), value.into()));
     }
 
-    /// A property that the plugin or the test has given this stream.
+    /// A property of this stream that the plugin or the test has set.
     #[must_use]
     pub fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
         self.with_state(|stream| stream.properties.get(path.join("\0").as_bytes()).cloned())
     }
 
-    /// The request's header lines as they are now.
+    /// The request's headers now.
     #[must_use]
     pub fn request(&self) -> Vec<Header> {
         self.with_state(|stream| stream.request.clone().unwrap_or_default())
     }
 
-    /// The lines of one request header as they are now.
+    /// The values of one request header now.
     #[must_use]
-    pub fn request_lines(&self, name: &str) -> Vec<Vec<u8>> {
+    pub fn request_values(&self, name: &str) -> Vec<Vec<u8>> {
         self.request().into_iter().filter(|(key, _)| key == name.as_bytes()).map(|(_, value)| value).collect()
     }
 
-    /// The response's header lines as they are now.
+    /// The response's headers now.
     #[must_use]
     pub fn response(&self) -> Vec<Header> {
         self.with_state(|stream| stream.response.clone().unwrap_or_default())
     }
 
-    /// The local response that the plugin has sent.
+    /// The local reply of the plugin.
     #[must_use]
     pub fn local_response(&self) -> Option<LocalResponse> {
         self.with_state(|stream| stream.local_response.clone())
     }
 
-    /// How many times the plugin has cleared the route cache: once for each write of a request header.
+    /// How often the plugin has cleared the route cache: once for each write of a request header.
     #[must_use]
     pub fn route_cache_clears(&self) -> usize {
         self.with_state(|stream| stream.route_cache_clears)

@@ -1,4 +1,5 @@
-//! The SDK's dispatcher under the emulated host: contexts of several roots, one VM after another, and what comes when.
+//! The SDK's dispatcher on the emulated host: contexts of several roots, one VM after another, and the order of
+//! callbacks.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 use std::cell::RefCell;
@@ -10,7 +11,7 @@ use sdk_shims::host::{self, HeaderMap, LocalResponse};
 use sdk_shims::test_host::{Plugin, Stream, Vm};
 
 thread_local! {
-    /// The callbacks in order, with the root's number: the first root of a VM is 1.
+    /// The callbacks in order, each with the number of its root. The first root of a VM is 1.
     static COURSE: RefCell<Vec<(usize, &'static str)>> = const { RefCell::new(Vec::new()) };
     static ROOTS: RefCell<usize> = const { RefCell::new(0) };
     static ALIVE: Rc<()> = Rc::new(());
@@ -24,7 +25,7 @@ fn course() -> Vec<(usize, &'static str)> {
     COURSE.take()
 }
 
-/// How many contexts of streams there are.
+/// The number of stream contexts.
 fn alive() -> usize {
     ALIVE.with(Rc::strong_count).saturating_sub(1)
 }

@@ -1,4 +1,4 @@
-//! The host calls against the emulated host, and the emulated host against what is known of Envoy.
+//! Tests the host calls on the emulated host, and the emulated host against known behaviour of Envoy.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 use std::cell::RefCell;
@@ -16,7 +16,7 @@ thread_local! {
     static CALLBACKS: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A plugin that does what the test puts into `SCRIPT`, in the next callback of a stream, and notes its callbacks.
+/// A plugin that runs `SCRIPT` in the next callback of a stream, and records its callbacks.
 struct Scripted;
 
 fn callback(name: &'static str) {
@@ -49,7 +49,7 @@ impl HttpContext for Scripted {
     }
 }
 
-/// A plugin whose streams pause, and whose root context does what the test puts into `SCRIPT` in its next tick.
+/// A plugin whose streams pause. Its root context runs `SCRIPT` in its next tick.
 fn pausing() -> Vm {
     Vm::start(|| {
         CALLBACKS.take();
@@ -107,7 +107,7 @@ fn start() -> Vm {
 
 const REPEATED: [(&str, &[u8]); 4] = [(":path", b"/"), ("x-t", b"a"), ("X-T", b"\xff"), ("empty", b"")];
 
-/// Runs a step in the request callback of a stream with the headers of [`REPEATED`].
+/// Runs a step in the request callback of a stream that has the headers of [`REPEATED`].
 fn in_request<T: 'static>(stream: &mut Stream<'_>, step: impl FnOnce() -> T + 'static) -> T {
     let (sender, receiver) = std::sync::mpsc::channel();
     SCRIPT.set(Some(Box::new(move || sender.send(step()).unwrap())));
@@ -140,7 +140,7 @@ const CALLS: [&str; 10] = [
 ];
 
 #[test]
-fn the_map_has_every_line_in_one_call() {
+fn one_call_returns_every_header_value() {
     let vm = start();
     let plugin = vm.plugin("").unwrap();
     let map = in_request(&mut plugin.stream(), || host::request_headers().unwrap());
@@ -207,7 +207,7 @@ fn outside_a_request_there_are_no_headers() {
 }
 
 #[test]
-fn writes_act_on_all_lines_and_clear_the_route_cache() {
+fn writes_act_on_all_values_and_clear_the_route_cache() {
     let vm = start();
     let plugin = vm.plugin("").unwrap();
     let mut stream = plugin.stream();
@@ -267,7 +267,7 @@ fn properties() {
 }
 
 #[test]
-fn a_property_of_the_stream_comes_before_the_hosts() {
+fn a_property_of_the_stream_hides_the_hosts() {
     let vm = start();
     vm.set_property(&["a", "b"], "host");
     let plugin = vm.plugin("").unwrap();
@@ -337,7 +337,7 @@ fn take_callbacks() -> Vec<&'static str> {
 }
 
 #[test]
-fn a_tick_is_the_root_contexts_and_is_armed_again_after_each_run() {
+fn a_tick_belongs_to_the_root_context_and_restarts_after_each_run() {
     let vm = pausing();
     let (plugin, other) = (vm.plugin("").unwrap(), vm.plugin("").unwrap());
     vm.advance(10 * TICK);
@@ -352,7 +352,7 @@ fn a_tick_is_the_root_contexts_and_is_armed_again_after_each_run() {
     vm.advance(TICK / 2);
     plugin.stream().request_headers(REPEATED, true);
     vm.advance(TICK / 2);
-    assert!(take_callbacks().is_empty(), "asked for again, it started anew");
+    assert!(take_callbacks().is_empty(), "the tick restarted after it was set again");
     SCRIPT.set(Some(Box::new(|| host::set_tick_period(0).unwrap())));
     vm.advance(10 * TICK);
     assert_eq!((take_callbacks(), vm.ticking()), (vec!["tick"], 0));
@@ -386,7 +386,7 @@ fn a_tick_can_act_on_a_stream_until_it_ends() {
     })));
     vm.advance(TICK);
     assert_eq!(take_callbacks(), ["tick", "response"], "the answer passes through the response callback");
-    assert_eq!(resumed.request_lines("x-t"), [b"late"]);
+    assert_eq!(resumed.request_values("x-t"), [b"late"]);
     assert_eq!((vm.resumed(), resumed.resumed_at(), resumed.answered_at()), (vec![resumed_id], Some(10_000_000), None));
     assert_eq!((answered.resumed_at(), answered.answered_at()), (None, Some(10_000_000)));
     assert!(!resumed.is_paused() && !answered.is_paused());

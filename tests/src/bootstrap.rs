@@ -15,7 +15,7 @@ pub const NAME: &str = "canary";
 
 /// Above Envoy's default of 60 KiB for all headers of a request, so that one of 60 KB fits.
 const MAX_HEADERS_KIB: u32 = 96;
-/// Above Envoy's default of 100 header lines, so that 100 repeated ones fit beside the others.
+/// Above Envoy's default of 100 headers, so that 100 repeated ones fit in addition to the others.
 const MAX_HEADERS: u32 = 200;
 
 /// The whole bootstrap: clusters from `clusters`, listeners as given.
@@ -54,7 +54,7 @@ pub enum Listeners<'a> {
     Lds(&'a PushedFile),
 }
 
-/// What stands around the filter in the listener.
+/// The filters and routes around the filter in the listener.
 #[derive(Debug, Clone)]
 pub struct Surroundings {
     /// HTTP filters before it.
@@ -72,7 +72,7 @@ pub struct Surroundings {
 }
 
 impl Default for Surroundings {
-    /// No other filters. The first route obeys every control header, the second, the native one, knows nothing of them.
+    /// No other filters. The first route obeys every control header. The second, native one ignores them.
     fn default() -> Self {
         Self {
             before: Vec::new(),
@@ -86,7 +86,7 @@ impl Default for Surroundings {
 }
 
 impl Surroundings {
-    /// With failover clusters, and a route that goes on by so many retries.
+    /// With failover clusters, and a route with this number of retries.
     #[must_use]
     pub fn failing_over(failover: Failover, retries: u32) -> Self {
         let mut steered = steered_route();
@@ -134,7 +134,7 @@ pub fn steered_route() -> Value {
     })
 }
 
-/// The route of everything that the filter leaves alone.
+/// The route of requests that the filter leaves alone.
 #[must_use]
 pub fn native_route() -> Value {
     json!({"match": {"prefix": "/"}, "route": {"cluster": "native", "timeout": "0s"}})
@@ -227,7 +227,7 @@ pub fn inline_filter(wasm: &Path, document: &Value) -> Value {
     inline_module(wasm, &document.to_string())
 }
 
-/// Any module, with a configuration of its own making.
+/// Any module, with any configuration.
 #[must_use]
 pub fn inline_module(wasm: &Path, configuration: &str) -> Value {
     json!({"name": NAME, "typed_config": wasm_config(wasm, configuration)})
@@ -252,7 +252,7 @@ pub fn ecds_resource(wasm: &Path, document: &Value) -> Value {
     })
 }
 
-/// A cluster of one endpoint, spoken to as the client spoke, without limits (Istio's default).
+/// A cluster of one endpoint, with the client's protocol, and without limits (Istio's default).
 #[must_use]
 pub fn cluster(name: &str, endpoint: SocketAddr) -> Value {
     json!({
@@ -274,7 +274,7 @@ pub fn cluster(name: &str, endpoint: SocketAddr) -> Value {
     })
 }
 
-/// Endpoints that say which version they are; a cluster gives none of its requests away while one of them is healthy.
+/// Endpoints with their version in the metadata. The cluster keeps all its requests while one of them is healthy.
 fn load_assignment(cluster: &str, endpoints: &[SocketAddr]) -> Value {
     let endpoint = |endpoint: &SocketAddr| json!({"endpoint": {"address": loopback(endpoint.port())}, "metadata": failover::metadata(cluster)});
     json!({

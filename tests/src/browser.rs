@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::wait::PATIENCE;
 
-/// Between two looks at a page.
+/// The time between two polls of a page.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The Chromium that `$CHROMIUM` names; `None` where it is not set.
@@ -32,7 +32,7 @@ pub struct Page {
     messages: Receiver<Value>,
     session: Option<String>,
     last: u64,
-    /// What the page has asked for, and what it has complained about.
+    /// The requests of the page, and its errors.
     requests: Vec<String>,
     complaints: Vec<String>,
     _profile: TempDir,
@@ -84,7 +84,7 @@ impl Page {
         page
     }
 
-    /// Takes another size, at which pictures are as sharp as the page is drawn.
+    /// Changes the size of the window and the resolution of pictures.
     pub fn resize(&mut self, width: u32, height: u32) {
         let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.command("Emulation.setDeviceMetricsOverride", metrics);
@@ -112,7 +112,7 @@ impl Page {
             if wanted(&value) {
                 return value;
             }
-            assert!(begin.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}; last: {value}");
+            assert!(begin.elapsed() < PATIENCE, "waited {PATIENCE:?} without success: {what}; last: {value}");
             thread::sleep(PAUSE);
         }
     }

@@ -25,7 +25,7 @@ pub enum Delivery {
     Ecds,
     /// The listener discovery service, by a file; the configuration is part of the listener.
     Lds,
-    /// Not at all: an Envoy without the filter, for comparison. Documents are lists of its native routes, by a file of the
+    /// An Envoy without the filter, for comparison. Configurations are lists of its native routes, by a file of the
     /// route discovery service.
     Native,
 }
@@ -33,7 +33,7 @@ pub enum Delivery {
 /// Names of the upstreams behind the versions v1, v2, v3 of `reviews`, and of the one behind the native route.
 pub const UPSTREAMS: [&str; 4] = ["v1", "v2", "v3", NATIVE];
 
-/// How often Envoy has taken clusters.
+/// The counter of accepted cluster updates.
 const CLUSTERS_TAKEN: &str = "cluster_manager.cds.update_success";
 
 /// Name of the upstream and of the cluster behind the native route.
@@ -76,7 +76,7 @@ pub struct Canary {
     surroundings: Surroundings,
     configuration: PushedFile,
     clusters: PushedFile,
-    /// Those that were pushed last, in place of upstreams' and beside them, and those of the document that go on to other versions.
+    /// The clusters that were pushed last: replaced ones, additional ones, and failover clusters.
     pushed: Mutex<Pushed>,
     upstreams: Vec<(Upstream, Vec<String>)>,
     folder: TempDir,
@@ -149,7 +149,7 @@ impl Canary {
     /// Pushes another document for the filter.
     ///
     /// # Panics
-    /// If its failover clusters would be others: [`take`](Self::take) brings them before it.
+    /// If its failover clusters differ. Use [`take`](Self::take), which pushes them first.
     pub fn configure(&self, document: &Value) {
         let mut next = self.pushed().clone();
         let document = with_failover(&self.surroundings, document, &mut next);
@@ -170,8 +170,8 @@ impl Canary {
         self.envoy.wait_for_stat(&reloads, before + 1).await;
     }
 
-    /// Pushes the failover clusters of a document beside the others, if they are new, and waits until Envoy has them. Those of the
-    /// document before stay for who is still on the way to them.
+    /// Adds the failover clusters of a configuration, if they are new, and waits until Envoy has them. The previous ones
+    /// stay for requests in flight.
     async fn bring_failover(&self, document: &Value) {
         let mut next = self.pushed().clone();
         with_failover(&self.surroundings, document, &mut next);
@@ -194,7 +194,7 @@ impl Canary {
         self.pushed.lock().expect("no panic while pushing")
     }
 
-    /// Pushes these clusters and those that go on to other versions.
+    /// Pushes these clusters and the failover clusters.
     fn push_clusters(&self, versions: Vec<Value>) {
         let mut pushed = self.pushed();
         pushed.versions = versions;
@@ -208,14 +208,14 @@ impl Canary {
         self.push_clusters(clusters(&self.upstreams));
     }
 
-    /// Pushes clusters that lead elsewhere, beside those of the upstreams.
+    /// Pushes additional clusters, and keeps those of the upstreams.
     pub fn add_clusters(&self, more: &[Value]) {
         let mut all = clusters(&self.upstreams);
         all.extend_from_slice(more);
         self.push_clusters(all);
     }
 
-    /// The same, and waits until Envoy has taken them. They must differ from those before.
+    /// The same, and waits until Envoy has accepted them. They must differ from the previous ones.
     pub async fn bring_clusters(&self, more: &[Value]) {
         if more.is_empty() {
             return;
@@ -225,7 +225,7 @@ impl Canary {
         self.envoy.wait_for_stat(CLUSTERS_TAKEN, taken + 1).await;
     }
 
-    /// Leaves the clusters of these upstreams only, and waits until the others are gone.
+    /// Keeps only the clusters of these upstreams, and waits until the others are removed.
     pub async fn keep_clusters(&self, upstreams: &[&str]) {
         let kept = self.upstreams.iter().filter(|(upstream, _)| upstreams.contains(&upstream.name()));
         self.push_clusters(clusters(kept));
@@ -266,7 +266,7 @@ impl Canary {
         self.access_logs(id, 1).await.remove(0)
     }
 
-    /// The access log's entries of the requests with this x-test-id, once there are so many.
+    /// The access log's entries of the requests with this x-test-id. Waits until there are `count`.
     pub async fn access_logs(&self, id: &str, count: usize) -> Vec<Value> {
         let path = self.folder.path().join("access.log");
         wait::until(&format!("the access log's entries of {id}"), async || {
@@ -284,11 +284,11 @@ fn clusters<'u>(upstreams: impl IntoIterator<Item = &'u (Upstream, Vec<String>)>
     clusters.map(|(upstream, name)| bootstrap::cluster(name, upstream.address())).collect()
 }
 
-/// A document that says that its failover clusters are there, where they are; they are noted.
+/// Sets the failover field of a configuration if the Envoy has such clusters, and stores them.
 fn with_failover(surroundings: &Surroundings, document: &Value, pushed: &mut Pushed) -> Value {
     let mut document = document.clone();
     if let Some(failover) = surroundings.failover {
-        // What is refused is not in force: the clusters stay.
+        // A rejected configuration is not in force, so the clusters stay.
         pushed.failover = failover.clusters(&document).unwrap_or_else(|| std::mem::take(&mut pushed.failover));
         document["clusters"]["failover"] = json!(true);
     }

@@ -1,4 +1,4 @@
-//! Programs that run to their end, and what those that do not have logged.
+//! Runs programs to their end, and prints the logs of others.
 
 use std::{
     io::Write,
@@ -23,7 +23,7 @@ pub fn run(command: &mut Command, input: &str) -> Output {
     })
 }
 
-/// Prints the last lines of a log, for whoever reads why a test has failed.
+/// Prints the last lines of a log after a failed test.
 pub fn show_end(of: &str, log: &str, lines: usize) {
     let all: Vec<_> = log.lines().collect();
     eprintln!("--- the end of the log of {of}");

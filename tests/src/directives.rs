@@ -1,4 +1,4 @@
-//! What a request's path asks of an upstream: `/status/503`, `/delay/250ms`, `/grpc-status/14`.
+//! The directives for an upstream in a request's path: `/status/503`, `/delay/250ms`, `/grpc-status/14`.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -17,7 +17,7 @@ const GRPC_STATUS: &str = "grpc-status";
 /// A gRPC message without content: not compressed, no bytes.
 const EMPTY_MESSAGE: &[u8] = &[0; 5];
 
-/// The wishes found in one path, each as `/NAME/VALUE` anywhere in it.
+/// The directives of one path, each as `/NAME/VALUE` anywhere in it.
 #[derive(Debug, Default)]
 pub struct Directives {
     /// How long to wait before the answer.

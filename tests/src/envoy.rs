@@ -1,4 +1,4 @@
-//! A running Envoy and what it says of itself.
+//! A running Envoy, its admin interface and its log.
 
 use std::{
     fs::{self, File},
@@ -20,10 +20,10 @@ use crate::{
 };
 
 const LOG_LINES_SHOWN: usize = 60;
-/// Short, so that a test sees connections of a replaced listener come to their end.
+/// Short, so that connections of a replaced listener end during a test.
 const DRAIN_SECONDS: &str = "2";
 const FLUSH_MILLISECONDS: &str = "20";
-/// More than one, so that what workers share is seen to be shared.
+/// More than one, to test the exchange between workers.
 const WORKERS: u8 = 2;
 
 /// An Envoy as a child process. It is killed when this is dropped; if the test panics, the end of its log is printed.
@@ -35,7 +35,7 @@ pub struct Envoy {
 }
 
 impl Envoy {
-    /// Starts Envoy in `folder` (relative paths of the bootstrap begin there) and waits until it is live.
+    /// Starts Envoy in `folder`, the base of relative paths in the bootstrap, and waits until it is live.
     ///
     /// # Panics
     /// If it ends before; its log is in the message.
@@ -76,7 +76,7 @@ impl Envoy {
         envoy
     }
 
-    /// An Envoy that `process` runs, which is killed in its stead, once it is live: its admin interface is to be at `admin`, and both
+    /// Waits for a live Envoy that `process` runs. The process is killed instead of it. Its admin interface is at `admin`, and both
     /// write to `log`.
     ///
     /// # Panics
@@ -161,7 +161,7 @@ impl Envoy {
         stats.lines().filter_map(count).collect()
     }
 
-    /// Asserts that no filter has crashed: a VM that has is said so in the log, and takes its filters with it.
+    /// Asserts by the log that no VM has crashed.
     ///
     /// # Panics
     /// If one has.

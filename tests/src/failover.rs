@@ -1,4 +1,4 @@
-//! Failover clusters in an Envoy of the tests, and the routes that go through them, as `canaryctl` writes them.
+//! Failover clusters and their routes in an Envoy of the tests, as `canaryctl` writes them.
 
 use canary_config::{Config, FailoverCluster, Protocol};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 /// The kind of the clusters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failover {
-    /// Every Envoy has them.
+    /// In every Envoy.
     Aggregate,
     /// From Envoy 1.40 on.
     Composite,
@@ -16,21 +16,21 @@ pub enum Failover {
 const TRIES: usize = 8;
 
 impl Failover {
-    /// What an Envoy of this version, such as `1.40.0`, can have.
+    /// The kinds that an Envoy of this version supports, such as `1.40.0`.
     #[must_use]
     pub fn of_version(version: &str) -> &'static [Self] {
         let minor: u32 = version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or_default();
         if minor >= 40 { &[Self::Aggregate, Self::Composite] } else { &[Self::Aggregate] }
     }
 
-    /// What `canaryctl run` takes for an Envoy of this version.
+    /// The kind that `canaryctl run` uses for an Envoy of this version.
     #[must_use]
     pub fn newest(version: &str) -> Self {
         Self::of_version(version).last().copied().unwrap_or(Self::Aggregate)
     }
 
-    /// The failover clusters of a document; in each try the upstream is told which version it is, by every header that the
-    /// document names. `None` where it is refused.
+    /// The failover clusters of a configuration. Each try names its version to the upstream, by every header that the
+    /// configuration names. `None` if the configuration is rejected.
     #[must_use]
     pub fn clusters(self, document: &Value) -> Option<Vec<Value>> {
         let (config, _) = Config::read(document).ok()?;
@@ -67,7 +67,7 @@ impl Failover {
         })
     }
 
-    /// Retries of what no upstream has got, each on the next member.
+    /// Retries of requests that no upstream has got. Each try uses the next member.
     #[must_use]
     pub fn retry_policy(self, retries: u32) -> Value {
         let mut policy =
@@ -85,7 +85,7 @@ impl Failover {
     }
 }
 
-/// The filters of a cluster that tell upstreams which version they are, in requests of each header's protocol.
+/// The filters of a cluster that set the version header, in requests of the header's protocol.
 fn filters<'h>(headers: impl Iterator<Item = (&'h str, Protocol)>) -> Value {
     let version = "xds.upstream_host_metadata.filter_metadata['canary']['version']";
     let is_grpc = "'content-type' in request.headers && request.headers['content-type'].startsWith('application/grpc')";
@@ -110,7 +110,7 @@ fn filters<'h>(headers: impl Iterator<Item = (&'h str, Protocol)>) -> Value {
     ])
 }
 
-/// What an endpoint of a cluster with one of Istio's names says of itself.
+/// The metadata of an endpoint in a cluster with one of Istio's names.
 #[must_use]
 pub fn metadata(cluster: &str) -> Value {
     match cluster.split('|').nth(2) {

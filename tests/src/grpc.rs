@@ -1,4 +1,4 @@
-//! A gRPC service of which every version says its name, and its clients; both ends are tonic's.
+//! A gRPC service whose versions answer with their names, and its clients. Both ends use tonic.
 
 use std::{future, iter, net::SocketAddr};
 

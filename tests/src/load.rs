@@ -15,22 +15,20 @@ use tokio::{task::JoinSet, time};
 use crate::{
     client::{Answer, Connection, Protocol, Request, SendError},
     grpc::{self, Called},
-    upstream::ECHO,
+    upstream::{ECHO, VERSION_HEADER},
     wait,
 };
 
-/// Requests that end within [`wait::PATIENCE`] unless something hangs.
+/// The number of requests that end within [`wait::PATIENCE`] unless something hangs.
 const STEP: usize = 500;
 
 /// Requests at the same time on one HTTP/2 connection.
 const STREAMS: usize = 100;
 
-/// The response header in which documents of tests say which version has answered.
+/// The response header by which configurations of tests name the version that answered.
 pub const ANSWERED_BY: &str = "x-answer";
-/// The request header in which an upstream gets its version. Every gRPC call asks for it back, in [`crate::upstream::ECHOED`].
-const VERSION: &str = "x-canary-version";
 
-/// What is sent over and over.
+/// The kind of the requests of a load.
 #[derive(Debug, Clone)]
 pub enum Kind {
     /// A request.
@@ -39,30 +37,42 @@ pub enum Kind {
     Unary(String),
     /// A server-streaming gRPC call of the service of this name.
     Stream(String),
-    /// The same, but an answer in which one of these headers does not name the version that has answered counts as a failure.
-    Reporting(Box<Self>, &'static [&'static str]),
+}
+
+/// The kind of the requests of a load, and the response headers that must name the version that answered. Otherwise a
+/// response counts as a failure.
+#[derive(Debug, Clone)]
+pub struct CheckedKind {
+    kind: Kind,
+    version_headers: &'static [&'static str],
 }
 
 impl Kind {
-    /// See [`Kind::Reporting`].
+    /// Requests of this kind whose responses must name the version in these headers.
     #[must_use]
-    pub fn reporting(self, headers: &'static [&'static str]) -> Self {
-        Self::Reporting(Box::new(self), headers)
+    pub const fn reporting(self, version_headers: &'static [&'static str]) -> CheckedKind {
+        CheckedKind { kind: self, version_headers }
     }
 }
 
-/// What came of the requests so far.
+impl From<&Kind> for CheckedKind {
+    fn from(kind: &Kind) -> Self {
+        kind.clone().reporting(&[])
+    }
+}
+
+/// The results of the requests so far.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
-    /// Answers with status 200 by the upstream that gave them.
+    /// Responses with status 200, by upstream.
     pub served_by: BTreeMap<String, u64>,
-    /// Answers with other statuses, by status.
+    /// Responses with other statuses, by status.
     pub refused: BTreeMap<u16, u64>,
-    /// Everything else than status 200: those answers, and broken connections.
+    /// Responses with other statuses, and broken connections.
     pub failures: Vec<String>,
-    /// Connections that had to be opened.
+    /// Opened connections.
     pub connections: u64,
-    /// How long each answer with status 200 took.
+    /// The duration of each response with status 200.
     pub durations: Vec<Duration>,
 }
 
@@ -125,7 +135,7 @@ fn is_of_version(upstream: &str, version: &str) -> bool {
     upstream.strip_prefix(version).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
-/// What is wrong in the headers that have to name the version that has answered.
+/// The error in the headers that must name the version that answered. `None` if they are right.
 fn wrong_report(served_by: &str, headers: &[&str], values: impl Fn(&str) -> Vec<String>) -> Option<String> {
     headers.iter().find_map(|name| {
         let found = values(name);
@@ -134,7 +144,7 @@ fn wrong_report(served_by: &str, headers: &[&str], values: impl Fn(&str) -> Vec<
     })
 }
 
-/// Requests under way. They end when this is dropped.
+/// Requests in flight. They end when this is dropped.
 #[derive(Debug)]
 pub struct Load {
     outcome: Arc<Mutex<Outcome>>,
@@ -146,33 +156,29 @@ impl Load {
     /// Sends `get` over and over, `requests` times in all, one after the other on each of `connections` connections.
     #[must_use]
     pub fn start(address: SocketAddr, protocol: Protocol, get: &Request, connections: u64, requests: u64) -> Self {
-        Self::spawn(address, &Kind::Http(protocol, get.clone()), connections, requests, Duration::ZERO)
+        Self::spawn(address, Kind::Http(protocol, get.clone()).reporting(&[]), connections, requests, Duration::ZERO)
     }
 
     /// The same for requests of any kind.
     #[must_use]
-    pub fn of(address: SocketAddr, kind: &Kind, connections: u64, requests: u64) -> Self {
-        Self::spawn(address, kind, connections, requests, Duration::ZERO)
+    pub fn of(address: SocketAddr, kind: impl Into<CheckedKind>, connections: u64, requests: u64) -> Self {
+        Self::spawn(address, kind.into(), connections, requests, Duration::ZERO)
     }
 
     /// Sends on each of `connections` connections, with a `pause` after each answer, until it is stopped.
     #[must_use]
-    pub fn paced(address: SocketAddr, kind: &Kind, connections: u64, pause: Duration) -> Self {
-        Self::spawn(address, kind, connections, u64::MAX, pause)
+    pub fn paced(address: SocketAddr, kind: impl Into<CheckedKind>, connections: u64, pause: Duration) -> Self {
+        Self::spawn(address, kind.into(), connections, u64::MAX, pause)
     }
 
-    fn spawn(address: SocketAddr, kind: &Kind, connections: u64, requests: u64, pause: Duration) -> Self {
+    fn spawn(address: SocketAddr, kind: CheckedKind, connections: u64, requests: u64, pause: Duration) -> Self {
         let left = Arc::new(AtomicU64::new(requests));
         let outcome = Arc::new(Mutex::new(Outcome::default()));
         let stop = Arc::new(AtomicBool::new(false));
         let mut workers = JoinSet::new();
         for _ in 0..connections {
             let (left, outcome, stop) = (Arc::clone(&left), Arc::clone(&outcome), Arc::clone(&stop));
-            let (kind, reports) = match kind {
-                Kind::Reporting(kind, headers) => (&**kind, *headers),
-                kind => (kind, &[][..]),
-            };
-            let mut client = Client { address, kind: kind.clone(), reports, connection: None, channel: None };
+            let mut client = Client { address, checked: kind.clone(), connection: None, channel: None };
             workers.spawn(async move {
                 while !stop.load(Ordering::Relaxed)
                     && left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
@@ -187,7 +193,7 @@ impl Load {
         Self { outcome, stop, workers }
     }
 
-    /// What came of it so far.
+    /// The results so far.
     ///
     /// # Panics
     /// If a worker has panicked.
@@ -196,7 +202,7 @@ impl Load {
         self.outcome.lock().expect("no worker has panicked").clone()
     }
 
-    /// Waits until `condition` holds of what came of it so far.
+    /// Waits until `condition` holds for the results so far.
     pub async fn until(&self, what: &str, condition: impl Fn(&Outcome) -> bool) {
         wait::until(what, async || condition(&self.outcome.lock().expect("no worker has panicked")).then_some(()))
             .await;
@@ -210,7 +216,7 @@ impl Load {
         }
     }
 
-    /// Lets the requests under way come to their end and no others begin.
+    /// Sends no more requests, and waits for those in flight.
     pub async fn stop(self) -> Outcome {
         self.stop.store(true, Ordering::Relaxed);
         self.finish().await
@@ -225,23 +231,20 @@ impl Load {
     }
 }
 
-/// Sends one request after the other, over a connection that is opened when there is none.
+/// Sends requests one by one. Opens a connection if there is none.
 struct Client {
     address: SocketAddr,
-    kind: Kind,
-    /// The headers that have to name the version that has answered.
-    reports: &'static [&'static str],
+    checked: CheckedKind,
     connection: Option<Connection>,
     channel: Option<grpc::Client>,
 }
 
 impl Client {
     async fn go(&mut self, outcome: &Mutex<Outcome>) {
-        match self.kind.clone() {
+        match self.checked.kind.clone() {
             Kind::Http(protocol, request) => self.request(protocol, &request, outcome).await,
             Kind::Unary(authority) => self.call(&authority, false, outcome).await,
             Kind::Stream(authority) => self.call(&authority, true, outcome).await,
-            Kind::Reporting(..) => panic!("one kind of report for each request"),
         }
     }
 
@@ -261,7 +264,7 @@ impl Client {
             note(outcome, |outcome| outcome.connections += 1);
         }
         let Some(channel) = &mut self.channel else { return Err("no connection".to_owned()) };
-        let echo = [(ECHO, VERSION)];
+        let echo = [(ECHO, VERSION_HEADER)];
         let called =
             if streams { channel.stream(grpc::LIST, &echo).await } else { channel.unary(grpc::GET, &echo).await };
         let Called { messages, metadata } = called.map_err(|status| status.to_string())?;
@@ -273,11 +276,11 @@ impl Client {
             let values = metadata.get_all(name).iter();
             values.map(|value| value.to_str().unwrap_or_default().to_owned()).collect()
         };
-        wrong_report(name, self.reports, values).map_or_else(|| Ok(name.clone()), Err)
+        wrong_report(name, self.checked.version_headers, values).map_or_else(|| Ok(name.clone()), Err)
     }
 
-    /// One request; connects when there is no connection, and lets go of one that the server wants closed. As every client
-    /// does, it takes another connection where the server closed this one before the request went out.
+    /// Sends one request. Opens a connection if there is none, and drops one that the server wants to close. Like every client
+    /// it uses another connection if the server closed this one before the request was sent.
     async fn request(&mut self, protocol: Protocol, request: &Request, outcome: &Mutex<Outcome>) {
         let begin = Instant::now();
         let mut kept = self.connection.take().filter(Connection::is_open);
@@ -296,7 +299,9 @@ impl Client {
             match current.send(request).await {
                 Ok(answer) => {
                     self.connection = (!answer.closes).then_some(current);
-                    return note(outcome, |outcome| outcome.take(answer, begin.elapsed(), self.reports));
+                    return note(outcome, |outcome| {
+                        outcome.take(answer, begin.elapsed(), self.checked.version_headers)
+                    });
                 }
                 Err(SendError::NotSent(_)) if reused => {}
                 Err(error) => return note(outcome, |outcome| outcome.failures.push(format!("{error:?}"))),
@@ -309,8 +314,8 @@ fn note(outcome: &Mutex<Outcome>, change: impl FnOnce(&mut Outcome)) {
     change(&mut outcome.lock().expect("no worker has panicked"));
 }
 
-/// Sends `count` requests at the same time: over HTTP/2 on as few connections as take a hundred each, over HTTP/1.1 on one
-/// each. Gives each answer with the time it took.
+/// Sends `count` requests at the same time: over HTTP/2 with up to a hundred on each connection, over HTTP/1.1 with one
+/// on each. Returns each response with its duration.
 ///
 /// # Panics
 /// If one has none.

@@ -1,4 +1,4 @@
-//! Addresses that nobody listens on.
+//! Free addresses.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},

@@ -1,4 +1,4 @@
-//! What may be said of a share after so many requests.
+//! Tests a share after a number of requests.
 
 use statrs::distribution::{Binomial, DiscreteCDF};
 

@@ -1,4 +1,4 @@
-//! How much of everything: enough for every change, or, with `LONG=1` in the environment, what takes long.
+//! The size of tests: short, or long with `LONG=1` in the environment.
 
 use std::env;
 

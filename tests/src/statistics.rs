@@ -1,4 +1,4 @@
-//! What may be said of figures that were measured in rounds.
+//! Statistics of figures that were measured in rounds.
 
 use fastrand::Rng;
 
@@ -35,7 +35,7 @@ pub fn differences(values: &[f64], base: &[f64]) -> Vec<f64> {
     values.iter().zip(base).map(|(value, base)| value - base).collect()
 }
 
-/// What was estimated from rounds, and how far chance may have moved it.
+/// An estimate from rounds, with its confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
     /// The estimate.
@@ -76,7 +76,7 @@ impl Estimate {
         Self::of_median(&values.iter().zip(base).map(|(value, base)| value / base).collect::<Vec<_>>())
     }
 
-    /// Of all rounds, and of as many that are drawn from them, over and over. The draws are always the same ones.
+    /// The estimate of all rounds, with a bootstrap interval. The draws are the same in each run.
     fn bootstrap(rounds: usize, estimate: impl Fn(&[usize]) -> f64) -> Self {
         let mut random = Rng::with_seed(0);
         let mut draw = || estimate(&(0..rounds).map(|_| random.usize(..rounds)).collect::<Vec<_>>());

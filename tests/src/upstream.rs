@@ -1,4 +1,4 @@
-//! Upstreams that answer with their name, obey the path, and keep what they were asked.
+//! Upstreams that answer with their name, obey directives in the path, and record requests.
 
 use std::{
     convert::Infallible,
@@ -44,6 +44,8 @@ pub const REPLY_PREFIX: &str = "x-reply-";
 pub const ECHO: &str = "x-echo";
 /// The response header for that value.
 pub const ECHOED: &str = "x-echoed";
+/// The request header by which the filter names the version for the upstream.
+pub const VERSION_HEADER: &str = "x-canary-version";
 /// The end of a path whose upgraded connection the upstream closes.
 pub const ONCE: &str = "/once";
 
@@ -56,20 +58,20 @@ pub struct Recorded {
     pub path: String,
     /// `:authority` or Host.
     pub authority: String,
-    /// Every header line in order, names in lower case, without Host.
+    /// Every header in order, names in lower case, without Host.
     pub headers: Vec<(String, Vec<u8>)>,
     /// The whole body.
     pub body: Bytes,
 }
 
 impl Recorded {
-    /// The values of all lines of a header.
+    /// All values of a header.
     #[must_use]
     pub fn values(&self, name: &str) -> Vec<&[u8]> {
         self.headers.iter().filter(|(other, _)| other == name).map(|(_, value)| value.as_slice()).collect()
     }
 
-    /// The values of all lines of a header, as text.
+    /// All values of a header, as text.
     #[must_use]
     pub fn texts(&self, name: &str) -> Vec<String> {
         self.values(name).into_iter().map(|value| String::from_utf8_lossy(value).into_owned()).collect()
@@ -129,18 +131,18 @@ impl Upstream {
         self.address
     }
 
-    /// From now on it keeps every request, also those without a [`TEST_ID`].
+    /// Records every request from now on, also those without a [`TEST_ID`].
     pub fn keep_all(&self) {
         self.state.keeps_all.store(true, Ordering::Relaxed);
     }
 
-    /// From now on it takes requests and never answers, or answers again.
+    /// Whether it accepts requests from now on without an answer.
     pub fn hang(&self, hangs: bool) {
         self.state.hangs.store(hangs, Ordering::Relaxed);
     }
 
-    /// From now on one in so many requests is answered with 503, or as a gRPC call with UNAVAILABLE at its end, counted over
-    /// all requests; 0 for none.
+    /// Makes one in this number of requests fail with 503, or a gRPC call with UNAVAILABLE. All requests count
+    /// for this; 0 for no failures.
     pub fn fail_every(&self, requests: u64) {
         self.state.fails_every.store(requests, Ordering::Relaxed);
     }
@@ -173,7 +175,7 @@ impl Upstream {
         self.state.count.store(0, Ordering::Relaxed);
     }
 
-    /// How many requests it got so far, or since it was told to forget them.
+    /// The number of requests so far, since the last [`forget`](Self::forget).
     #[must_use]
     pub fn count(&self) -> u64 {
         self.state.count.load(Ordering::Relaxed)
@@ -200,7 +202,7 @@ async fn serve(stream: TcpStream, state: Arc<State>) {
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().max_headers(1000);
     server.http2().max_header_list_size(1024 * 1024).max_concurrent_streams(None);
-    // A peer that goes away ends its connection; what that did to requests is the client's to say.
+    // A peer may close its connection. The client reports failed requests.
     let _ = server.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
 }
 
@@ -245,7 +247,7 @@ async fn echo(stream: impl AsyncRead + AsyncWrite) -> io::Result<()> {
     io::copy(&mut read, &mut write).await.map(drop)
 }
 
-/// Sends back what comes first, and closes in order.
+/// Echoes the first data, and closes in order.
 async fn echo_once(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     let mut buffer = [0; 1024];
     let length = stream.read(&mut buffer).await?;
@@ -262,7 +264,7 @@ fn upgrade(request: Request<Incoming>, protocol: HeaderValue, state: &State) -> 
     let is_once = request.uri().path().ends_with(ONCE);
     tokio::spawn(async move {
         if let Ok(upgraded) = hyper::upgrade::on(request).await.map(TokioIo::new) {
-            // A client that has gone wants nothing back.
+            // The client may have left.
             let _ = if is_once { echo_once(upgraded).await } else { echo(upgraded).await };
         }
     });
@@ -270,7 +272,7 @@ fn upgrade(request: Request<Incoming>, protocol: HeaderValue, state: &State) -> 
 }
 
 impl State {
-    /// Counts a request, and records it if it is to be kept; its number, from 1.
+    /// Counts a request, and records it if needed. Returns its number, from 1.
     fn keep(&self, request: Recorded) -> u64 {
         let before = self.count.fetch_add(1, Ordering::Relaxed);
         if self.keeps_all.load(Ordering::Relaxed) || !request.values(TEST_ID).is_empty() {

@@ -1,8 +1,8 @@
-//! Waiting for a condition, never for a time.
+//! Waits for conditions, never for a time.
 
 use std::time::{Duration, Instant};
 
-/// How long anything that must happen may take. Far beyond what it takes on a busy machine.
+/// The time limit of every wait. Far more than needed on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Polls until `condition` gives a value.
@@ -15,13 +15,13 @@ pub async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>)
         if let Some(value) = condition().await {
             return value;
         }
-        assert!(begin.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
+        assert!(begin.elapsed() < PATIENCE, "waited {PATIENCE:?} without success: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
-/// Answers on connections of their own, which the kernel deals out to two worker threads: so many are right by chance, at one thread that knows
-/// and not at the other, once in 32,768 times.
+/// The kernel spreads connections over two worker threads. If only one of them has a change, this number of right answers in a row
+/// occurs once in 32,768 times.
 const IN_A_ROW: usize = 16;
 
 /// Polls until `condition` gives a value sixteen times in a row, for what every worker thread of a proxy has to know.

@@ -115,8 +115,11 @@ fn forward_details(forward: &Forward<'_>, mirrors: &[Share], details: &mut Vec<S
     }
     details.push(format!("cluster {}", forward.cluster));
     if let Some(failover) = &forward.failover {
-        let others: Vec<&str> =
-            failover.others.iter().map(|other| other.destination.subset.as_deref().unwrap_or("(no subset)")).collect();
+        let others: Vec<&str> = failover
+            .versions
+            .iter()
+            .map(|other| other.destination.subset.as_deref().unwrap_or("(no subset)"))
+            .collect();
         details.push(format!("failover to {} where it cannot be reached", others.join(", then ")));
     }
     details.extend(forward.path.as_ref().map(|path| format!("path {}", lossy(path))));

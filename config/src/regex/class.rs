@@ -18,7 +18,7 @@ fn of_ranges(ranges: &[Range]) -> ClassUnicode {
     ClassUnicode::new(ranges.iter().map(|(low, high)| ClassUnicodeRange::new(*low, *high)))
 }
 
-/// A set as RE2 adds it to a class: case is folded before the set is negated.
+/// Builds a set as RE2 does in a class: the case is folded before the set is negated.
 fn folded(mut set: ClassUnicode, negated: bool, flags: Flags) -> ClassUnicode {
     if flags.fold {
         case::fold(&mut set);
@@ -39,7 +39,7 @@ pub(super) fn dot(flags: Flags) -> ClassUnicode {
     if flags.dot_newline { of_ranges(&[('\0', char::MAX)]) } else { of_ranges(&[('\0', '\x09'), ('\x0B', char::MAX)]) }
 }
 
-/// `\d` and the like, in or outside a class; `None` if the escape is another one. The backslash is already read.
+/// `\d` and the like, in a class or outside of one. `None` for other escapes. The backslash is already read.
 pub(super) fn escaped(rest: &mut Cursor<'_>, flags: Flags) -> Result<Option<ClassUnicode>, String> {
     let (set, negated) = match rest.peek() {
         Some(c @ ('d' | 'D')) => (of_ranges(DIGIT), c == 'D'),
@@ -52,7 +52,7 @@ pub(super) fn escaped(rest: &mut Cursor<'_>, flags: Flags) -> Result<Option<Clas
     Ok(Some(folded(set, negated, flags)))
 }
 
-/// A bracket expression; its `[` is already read.
+/// A bracket expression. Its `[` is already read.
 pub(super) fn bracketed(rest: &mut Cursor<'_>, flags: Flags) -> Result<ClassUnicode, String> {
     let negated = rest.eat("^");
     let mut class = ClassUnicode::empty();
@@ -99,7 +99,7 @@ fn range(low: char, rest: &mut Cursor<'_>, flags: Flags) -> Result<ClassUnicode,
     Ok(folded(of_ranges(&[(low, high)]), false, flags))
 }
 
-/// `[:name:]` or `[:^name:]`; `None` if that is not what comes next.
+/// `[:name:]` or `[:^name:]`. `None` if the input continues differently.
 fn posix(rest: &mut Cursor<'_>, flags: Flags) -> Result<Option<ClassUnicode>, String> {
     let mut ahead = *rest;
     if !ahead.eat("[:") {
@@ -134,8 +134,8 @@ fn posix_set(name: &str) -> Option<&'static [Range]> {
 
 /// The class as bytes.
 ///
-/// RE2 writes a class with every character from U+0080 on as "a lead byte and as many continuation bytes as it says". So `.`
-/// also matches overlong forms, surrogates and code points beyond U+10FFFF.
+/// If a class has all characters from U+0080 on, RE2 compiles them to a lead byte and the number of continuation bytes
+/// that it announces. So `.` also matches overlong forms, surrogates and code points above U+10FFFF.
 pub(super) fn to_hir(class: ClassUnicode) -> Hir {
     let has_all =
         |low: char, high: char| class.ranges().iter().any(|range| range.start() <= low && high <= range.end());

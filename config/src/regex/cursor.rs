@@ -1,6 +1,6 @@
-//! A position in a pattern.
+//! The position of the parser in a pattern.
 
-/// What is left of a pattern.
+/// The rest of a pattern.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cursor<'p>(pub(super) &'p str);
 
@@ -16,14 +16,14 @@ impl<'p> Cursor<'p> {
         self.0.chars().next()
     }
 
-    /// Skips a text if it comes next.
+    /// Skips a text if the rest starts with it.
     pub(super) fn eat(&mut self, text: &str) -> bool {
         let rest = self.0.strip_prefix(text);
         self.0 = rest.unwrap_or(self.0);
         rest.is_some()
     }
 
-    /// The text before `end`; skips both. `None`, and skips nothing, if `end` does not follow.
+    /// The text before `end`. Skips both. `None` if there is no `end`; then nothing is skipped.
     pub(super) fn take_until(&mut self, end: &str) -> Option<&'p str> {
         let (text, rest) = self.0.split_once(end)?;
         self.0 = rest;

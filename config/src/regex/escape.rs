@@ -1,8 +1,8 @@
-//! Escapes that stand for one character.
+//! Escapes of one character.
 
 use super::cursor::Cursor;
 
-/// The character of an escape, in or outside a class; the backslash is already read.
+/// The character of an escape, in a class or outside of one. The backslash is already read.
 pub(super) fn character(rest: &mut Cursor<'_>) -> Result<char, String> {
     let c = rest.next().ok_or("trailing backslash at end of expression")?;
     let unknown = || format!("invalid escape sequence: \\{c}");
@@ -42,7 +42,7 @@ fn hexadecimal(rest: &mut Cursor<'_>) -> Result<char, String> {
     })
 }
 
-/// `\0` with up to two more digits, or `\1`–`\7` with at least one more: a single one would be a back-reference.
+/// `\0` with up to two more digits, or `\1`–`\7` with at least one more. A single digit would be a back-reference.
 fn octal(first: char, rest: &mut Cursor<'_>) -> Option<char> {
     let mut code = first.to_digit(8)?;
     let mut digits = 1_u32;

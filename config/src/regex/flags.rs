@@ -2,12 +2,12 @@
 
 use super::cursor::Cursor;
 
-/// What the flags of a group switch on.
+/// The flags of a group.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Flags {
-    /// `i`: letters of either case match.
+    /// `i`: ignores case.
     pub(super) fold: bool,
-    /// `m`: `^` and `$` also match at lines.
+    /// `m`: `^` and `$` also match at line breaks.
     pub(super) multi_line: bool,
     /// `s`: `.` also matches a newline.
     pub(super) dot_newline: bool,
@@ -15,17 +15,17 @@ pub(super) struct Flags {
     pub(super) ungreedy: bool,
 }
 
-/// How far the flags reach.
+/// The part of a pattern that the flags apply to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// To the end of the group in which they are written.
+    /// The rest of the enclosing group.
     Rest,
-    /// A group of their own.
+    /// A group of its own.
     Group,
 }
 
 impl Flags {
-    /// Reads flags; their `(?` is already read.
+    /// Reads flags. Their `(?` is already read.
     pub(super) fn read(self, rest: &mut Cursor<'_>) -> Result<(Self, Reach), String> {
         let mut flags = self;
         let mut text = String::from("(?");

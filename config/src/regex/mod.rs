@@ -1,12 +1,13 @@
 //! Regular expressions with RE2's syntax and meaning, as Istio validates them and Envoy runs them.
 //!
-//! Unicode classes (`\\p{Greek}`) are rejected by name: their tables would make the filter 172 KB larger.
+//! Unicode classes (`\\p{Greek}`) are rejected with an error that names them, because their tables would make the
+//! filter 172 KB larger.
 //!
-//! This module reads patterns and bounds their size; the engine that runs them is in `canary-routing`.
+//! This module reads patterns and limits their size. The engine that runs them is in `canary-routing`.
 //!
-//! A pattern matches bytes. A `.` or a class matches one encoded character; a byte that belongs to no character matches
-//! neither. As in RE2, `.` and negated classes also accept overlong forms and encoded surrogates, because RE2 checks only the
-//! length of a sequence there.
+//! A pattern matches bytes. A `.` or a class matches one encoded character. A byte that is not part of a character
+//! matches neither. As in RE2, `.` and negated classes also accept overlong forms and encoded surrogates, because RE2
+//! checks only the length of such a sequence.
 
 mod case;
 mod class;
@@ -26,7 +27,7 @@ use regex_syntax::hir::Hir;
 pub use limits::{MAX_PATTERN, MAX_PROGRAM_SIZE, MAX_PROGRAM_TOTAL};
 pub use substitution::{Part, Substitution};
 
-/// A valid pattern. Two patterns are equal if their texts are.
+/// A valid pattern. Two patterns are equal if their texts are equal.
 #[derive(Clone)]
 pub struct Regex {
     pattern: String,
@@ -62,20 +63,21 @@ impl Regex {
         Ok(Self { pattern: pattern.to_owned(), program_size })
     }
 
-    /// The pattern as it was written.
+    /// The text of the pattern.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.pattern
     }
 
-    /// RE2's count of instructions, estimated.
+    /// An estimate of RE2's count of instructions.
     #[must_use]
     pub fn program_size(&self) -> u32 {
         self.program_size
     }
 }
 
-/// Reads a pattern for an engine. The result is not anchored and is as long as the pattern, not as the program.
+/// Reads a pattern for an engine. The result is not anchored. Its size is that of the pattern and not that of the
+/// program.
 ///
 /// # Errors
 /// If the pattern is empty, longer than [`MAX_PATTERN`], or not in RE2's syntax.

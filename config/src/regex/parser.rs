@@ -1,6 +1,7 @@
-//! Reads a pattern with RE2's grammar (<https://github.com/google/re2/wiki/Syntax>).
+//! Parses a pattern with RE2's grammar (<https://github.com/google/re2/wiki/Syntax>).
 //!
-//! A pattern is accepted if both Go's `regexp`, by which Istio validates, and RE2 accept it. Errors have Go's words.
+//! A pattern is accepted if both RE2 and Go's `regexp` accept it, because Istio validates with Go. Errors have Go's
+//! texts.
 
 use std::collections::HashSet;
 
@@ -37,19 +38,19 @@ pub(super) fn parse(pattern: &str) -> Result<Hir, String> {
 /// A part of a pattern.
 struct Piece {
     hir: Hir,
-    /// The largest product of repeat counts along a path down the part.
+    /// The largest product of nested repeat counts in the part.
     repeats: u32,
 }
 
-/// A group whose closing parenthesis is not read yet; the pattern itself is the outermost one.
+/// A group without its closing parenthesis yet. The outermost group is the pattern itself.
 #[derive(Default)]
 struct Group {
     /// The group's number; `None` if it does not capture.
     capture: Option<u32>,
-    /// The flags that hold again behind the group.
+    /// The flags that apply again after the group.
     flags_outside: Flags,
     alternatives: Vec<Hir>,
-    /// The alternative that is being read.
+    /// The parts of the present alternative.
     sequence: Vec<Piece>,
     /// [`Piece::repeats`] of the finished alternatives.
     repeats: u32,
@@ -73,12 +74,12 @@ impl Group {
     }
 }
 
-/// How often a piece is repeated.
+/// The number of repetitions.
 #[derive(Clone, Copy)]
 struct Times {
     min: u32,
     max: Option<u32>,
-    /// Written with a brace, which RE2 limits.
+    /// Whether it is written with braces, which RE2 limits.
     counted: bool,
 }
 
@@ -91,12 +92,12 @@ struct Parser<'p> {
     captures: u32,
     /// The pattern from the present token on.
     token: &'p str,
-    /// The last token if it was a repetition operator, otherwise empty.
+    /// The last token if it was a repetition operator. Otherwise empty.
     last_repetition: &'p str,
 }
 
 impl<'p> Parser<'p> {
-    /// Reads a token; returns whether it is a repetition operator.
+    /// Reads a token. Returns whether it is a repetition operator.
     fn token(&mut self, c: char) -> Result<bool, String> {
         match c {
             '(' => self.open_group()?,
@@ -184,7 +185,7 @@ impl<'p> Parser<'p> {
             return Err(format!("missing argument to repetition operator: {operator}"));
         };
         let factor = if times.counted { times.max.unwrap_or(times.min) } else { 1 };
-        // What is repeated zero times does not count, as in Go and RE2.
+        // As in Go and RE2, a part that is repeated zero times does not count.
         let repeats = if times.max == Some(0) { 1 } else { repeats.saturating_mul(factor.max(1)) };
         if repeats > MAX_REPEAT && factor > 1 {
             return Err(format!("invalid repeat count: {operator}"));
@@ -195,7 +196,7 @@ impl<'p> Parser<'p> {
         Ok(true)
     }
 
-    /// What follows a `{`, if it is a repetition; otherwise the brace is an ordinary character, as in RE2.
+    /// The repetition after a `{`. `None` if the brace is an ordinary character, as in RE2.
     fn counted_repetition(&mut self) -> Result<Option<Times>, String> {
         let Some((count, rest)) = self.rest.0.split_once('}') else { return Ok(None) };
         let (min, max) = match count.split_once(',') {

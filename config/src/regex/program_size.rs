@@ -1,18 +1,18 @@
-//! RE2's count of instructions, from a pattern alone.
+//! Computes RE2's count of instructions from a pattern.
 //!
-//! RE2 compiles `x{2,4}` to `xx(x(x)?)?` and counts an instruction for each byte range, each end of a group and each
-//! assertion. Measured against Envoy, the count is exact for most patterns. It is up to a third too
-//! low where many stars follow each other.
+//! RE2 compiles `x{2,4}` to `xx(x(x)?)?`. It counts an instruction for each byte range, each end of a group and each
+//! assertion. Compared with Envoy, the count is exact for most patterns. It is up to a third too low for a long series
+//! of stars.
 
 use std::collections::HashSet;
 
 use regex_syntax::hir::{Class, ClassUnicode, Hir, HirKind, Repetition};
 use regex_syntax::utf8::{Utf8Range, Utf8Sequence, Utf8Sequences};
 
-/// The failure, the match, and the loop that lets a match start anywhere.
+/// The failure, the match, and the loop for unanchored matches.
 const FRAME: u32 = 4;
 
-/// The pattern's size as a program.
+/// The size of the pattern's program.
 pub(super) fn of(hir: &Hir) -> u32 {
     size(hir).saturating_add(FRAME)
 }
@@ -39,7 +39,7 @@ fn repetition_size(repetition: &Repetition) -> u32 {
     }
 }
 
-/// The nodes of a tree of byte ranges. A last range that stands alone behind its lead is shared.
+/// The nodes of a tree of byte ranges. A last range that follows its lead alone is shared.
 fn class_size(class: &ClassUnicode) -> u32 {
     let sequences: Vec<Utf8Sequence> =
         class.ranges().iter().flat_map(|range| Utf8Sequences::new(range.start(), range.end())).collect();
@@ -61,7 +61,7 @@ fn class_size(class: &ClassUnicode) -> u32 {
     u32::try_from(nodes).unwrap_or(u32::MAX)
 }
 
-/// All ranges of a sequence but the last.
+/// All ranges of a sequence except the last.
 fn lead(sequence: &Utf8Sequence) -> &[Utf8Range] {
     sequence.as_slice().split_last().map_or(&[], |(_, lead)| lead)
 }

@@ -1,4 +1,4 @@
-//! `uriRegexRewrite`: a pattern and what its matches become.
+//! `uriRegexRewrite`: a pattern and its replacement.
 
 use std::fmt;
 
@@ -12,12 +12,12 @@ pub struct Substitution {
     parts: Vec<Part>,
 }
 
-/// A piece of a substitution's rewrite.
+/// A part of a replacement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
-    /// Itself.
+    /// A literal text.
     Text(String),
-    /// What a group of the pattern matched; 0 is the whole match.
+    /// The text of a group. Group 0 is the whole match.
     Group(usize),
 }
 
@@ -25,7 +25,7 @@ impl Substitution {
     /// Checks a pattern and its rewrite: `\1` is the first group, `\0` the whole match, `\\\\` a backslash.
     ///
     /// # Errors
-    /// As for [`Regex::new`], and for a rewrite that names a group which the pattern does not have.
+    /// The errors of [`Regex::new`], and a rewrite with a group that the pattern does not have.
     pub fn new(pattern: &str, rewrite: &str) -> Result<Self, InvalidRegex> {
         let regex = Regex::new(pattern)?;
         let groups = parse(pattern)?.properties().explicit_captures_len();
@@ -39,13 +39,13 @@ impl Substitution {
         &self.regex
     }
 
-    /// The rewrite as it was written.
+    /// The text of the rewrite.
     #[must_use]
     pub fn rewrite(&self) -> &str {
         &self.rewrite
     }
 
-    /// What a match becomes, piece by piece.
+    /// The replacement of a match, in parts.
     #[must_use]
     pub fn parts(&self) -> &[Part] {
         &self.parts

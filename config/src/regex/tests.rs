@@ -1,7 +1,7 @@
 use super::Regex;
 
 #[test]
-fn refuses_by_name() {
+fn rejects_by_name() {
     let rows: &[(&str, &str, &str)] = &[
         ("empty", "", "should not be empty"),
         ("star", "*", "missing argument to repetition operator: *"),
@@ -98,7 +98,7 @@ fn counts_instructions_as_re2_does() {
 }
 
 #[test]
-fn bounds_all_regexes_of_a_document_together() {
+fn limits_the_sum_of_all_regexes() {
     let read = |rules: usize| {
         let rule = serde_json::json!({
             "match": [{"headers": {"a": {"regex": "[a-z]{1000}".repeat(30)}}}],

@@ -1,8 +1,8 @@
-//! Writes of single headers. One that the host refuses is logged, and the request goes on.
+//! Writes single headers. If the host rejects a write, it is logged and the request goes on.
 
 use crate::host::{HeadersOf, Host};
 
-/// Makes `value` the only value of a header; false if the host refuses.
+/// Makes `value` the only value of a header. False if the host rejects it.
 pub(crate) fn set(host: &impl Host, of: HeadersOf, name: &str, value: &[u8]) -> bool {
     host.set_header(of, name, value).map_err(|error| log::error!("{error}: {name} is not set")).is_ok()
 }

@@ -1,12 +1,12 @@
-//! Carries decisions out: on the request, on its response, and by replies.
+//! Applies decisions to requests and responses, and sends local replies.
 
-mod ending;
+mod final_action;
 mod headers;
 mod request;
 mod response;
 mod steering;
 
-pub(crate) use ending::{Ending, NextStep};
-pub(crate) use request::{apply, strip_unseen};
+pub(crate) use final_action::{FinalAction, NextStep};
+pub(crate) use request::{apply, remove_own_headers};
 pub(crate) use response::ResponseChanges;
 pub(crate) use steering::leaves_faults_to_envoy;

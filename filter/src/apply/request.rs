@@ -1,8 +1,8 @@
-//! Carries a decision out on the request: the only place that writes its headers.
+//! Applies a decision to the request. No other file writes the request's headers.
 //!
-//! Envoy forgets its chosen route at each write, so what is right already is not written. Of the headers that are the
-//! filter's own (the control headers, those with secrets, and Envoy's fault headers where the fault filter listens to them) a
-//! request leaves with those that the decision sets and no other: what a client sends under their names never gets through.
+//! Each write clears Envoy's route cache, so a header that is already right is not written. Some headers are the
+//! filter's own: the control headers, those with secrets, and Envoy's fault headers if the fault filter reads them. A
+//! request leaves with those that the decision sets and no others, so a client cannot pass them through.
 
 use canary_routing::{Decision, HeaderChange, HeaderName, Operation, Outcome, RequestHead, RouteTable};
 use smallvec::SmallVec;
@@ -15,14 +15,14 @@ const REQUEST: HeadersOf = HeadersOf::Request;
 
 type SteeringValues<'d> = SmallVec<[SteeringValue<'d>; 8]>;
 
-/// Makes the request's headers what the decision says. Costs one host call for each header that is not right already.
+/// Gives the request the headers of the decision. Costs one host call for each header that is not right yet.
 pub(crate) fn apply<'d>(host: &impl Host, decision: &'d Decision<'_>, head: &RequestHead<'d>, table: &'d RouteTable) {
-    // In place: a list of eight values is too large to be handed back.
+    // Passed by reference, because a list of eight values is expensive to move.
     let mut steering = SteeringValues::new();
     steering::for_each(decision, head, table, |value| steering.push(value));
     let is_steered = |name: &HeaderName| steering.iter().any(|value| value.target == Target::Header(name));
     for change in changes(decision).iter().filter(|change| !is_steered(&change.name) && !table.is_own(&change.name)) {
-        carry_out(host, change, head);
+        apply_change(host, change, head);
     }
     if let Some((name, version)) = version_value(decision)
         && !is_steered(name)
@@ -32,7 +32,7 @@ pub(crate) fn apply<'d>(host: &impl Host, decision: &'d Decision<'_>, head: &Req
     }
     for SteeringValue { target, value } in &steering {
         let written = set(host, *target, value, head);
-        // A client's copy, if there is one, must not stand for what could not be written.
+        // If the write failed, remove the client's value, which must not take its place.
         if !written && matches!(target, Target::Header(name) if table.is_own(name)) {
             headers::remove(host, REQUEST, target.name());
         }
@@ -44,12 +44,12 @@ pub(crate) fn apply<'d>(host: &impl Host, decision: &'d Decision<'_>, head: &Req
     }
 }
 
-/// Removes every header of the filter's own without knowing which are there.
-pub(crate) fn strip_unseen(host: &impl Host, table: &RouteTable) {
+/// Removes every header of the filter's own, even if it is not known which exist.
+pub(crate) fn remove_own_headers(host: &impl Host, table: &RouteTable) {
     table.own_headers().iter().for_each(|name| headers::remove(host, REQUEST, name.as_str()));
 }
 
-/// The changes that rules ask for.
+/// The header changes of the rule.
 fn changes<'d>(decision: &'d Decision<'_>) -> &'d [HeaderChange] {
     match &decision.outcome {
         Outcome::Forward(forward) => &forward.request_headers,
@@ -57,13 +57,13 @@ fn changes<'d>(decision: &'d Decision<'_>) -> &'d [HeaderChange] {
     }
 }
 
-/// The version header of the policy, with the version that serves.
+/// The policy's version header, with the version that serves.
 fn version_value<'d>(decision: &'d Decision<'_>) -> Option<(&'d HeaderName, &'d [u8])> {
     let Outcome::Forward(forward) = &decision.outcome else { return None };
     forward.version_value.map(|value| (value.name, value.version.as_bytes()))
 }
 
-fn carry_out(host: &impl Host, change: &HeaderChange, head: &RequestHead<'_>) {
+fn apply_change(host: &impl Host, change: &HeaderChange, head: &RequestHead<'_>) {
     match change.operation {
         Operation::Set => {
             set(host, Target::Header(&change.name), &change.value, head);
@@ -74,7 +74,7 @@ fn carry_out(host: &impl Host, change: &HeaderChange, head: &RequestHead<'_>) {
     }
 }
 
-/// False if the header is not right now.
+/// Sets a header unless it is right. False if the write failed.
 fn set(host: &impl Host, target: Target<'_>, value: &[u8], head: &RequestHead<'_>) -> bool {
     target.is_exactly(head, value) || headers::set(host, REQUEST, target.name(), value)
 }

@@ -1,4 +1,5 @@
-//! Changes of the response's headers. Nothing of the request can be read in the response phase, so they are kept until then.
+//! Changes of the response's headers. They are stored from the request phase, because the response phase cannot read
+//! the request.
 
 use std::borrow::Cow;
 
@@ -7,7 +8,7 @@ use canary_routing::{HeaderChanges, Operation};
 use super::headers;
 use crate::host::{HeadersOf, Host};
 
-/// The changes of one response. Those that a table has for every request are shared with it.
+/// The changes of one response. Changes that are the same for every request are shared with the table.
 #[derive(Debug, Default)]
 pub(crate) struct ResponseChanges {
     changes: HeaderChanges,
@@ -19,7 +20,8 @@ impl ResponseChanges {
         Self { changes, more: Vec::new() }
     }
 
-    /// For an answer that Envoy gives in the filter's stead: a header's first value replaces, the others are added.
+    /// For a reply that Envoy sends instead of the filter. The first value of a header replaces, and the others are
+    /// added.
     pub(crate) fn of_reply(headers: Vec<(Cow<'_, str>, Cow<'_, [u8]>)>) -> Self {
         let mut more: Vec<(Operation, String, Vec<u8>)> = Vec::new();
         for (name, value) in headers {
@@ -30,35 +32,35 @@ impl ResponseChanges {
         Self { changes: HeaderChanges::default(), more }
     }
 
-    /// The response is that of another version.
+    /// Replaces the changes, because another version has answered.
     pub(crate) fn replace(&mut self, changes: HeaderChanges) {
         self.changes = changes;
     }
 
-    /// Adds to the value of a header that is set beside the changes, if there is one of this name.
+    /// Appends to the value of an extra header, if one has this name.
     pub(crate) fn extend(&mut self, name: &str, text: &str) {
         if let Some((_, _, value)) = self.more.iter_mut().find(|(_, set, _)| set == name) {
             value.extend_from_slice(text.as_bytes());
         }
     }
 
-    /// One more header is set.
+    /// Sets an extra header.
     pub(crate) fn set(&mut self, name: String, value: Vec<u8>) {
         self.more.push((Operation::Set, name, value));
     }
 
-    /// Changes the response of the stream in force.
-    pub(crate) fn carry_out(&self, host: &impl Host) {
+    /// Changes the response of the current stream.
+    pub(crate) fn apply(&self, host: &impl Host) {
         for change in &*self.changes {
-            carry_out(host, change.operation, change.name.as_str(), &change.value);
+            apply_change(host, change.operation, change.name.as_str(), &change.value);
         }
         for (operation, name, value) in &self.more {
-            carry_out(host, *operation, name, value);
+            apply_change(host, *operation, name, value);
         }
     }
 }
 
-fn carry_out(host: &impl Host, operation: Operation, name: &str, value: &[u8]) {
+fn apply_change(host: &impl Host, operation: Operation, name: &str, value: &[u8]) {
     match operation {
         Operation::Set => {
             headers::set(host, HeadersOf::Response, name, value);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use canary_config::{AbortStatus, FaultDelayer, Mode};
 use canary_routing::{Decision, Forward, HeaderName, Outcome, RequestHead, RouteTable};
 
-/// A header of the request that is to have one value.
+/// A request header with its only value.
 pub(crate) struct SteeringValue<'d> {
     pub(crate) target: Target<'d>,
     pub(crate) value: Cow<'d, [u8]>,
@@ -20,7 +20,7 @@ pub(crate) enum Target<'d> {
 }
 
 impl PartialEq for Target<'_> {
-    /// Headers of one table are told apart by their slots.
+    /// Headers of one table are equal if their slots are.
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Path, Self::Path) | (Self::Authority, Self::Authority) => true,
@@ -39,7 +39,7 @@ impl<'d> Target<'d> {
         }
     }
 
-    /// Whether a request has one value of the header, and this one.
+    /// Whether the request has exactly this one value of the header.
     pub(crate) fn is_exactly(self, head: &RequestHead<'_>, value: &[u8]) -> bool {
         match self {
             Self::Path => head.path() == value,
@@ -49,13 +49,14 @@ impl<'d> Target<'d> {
     }
 }
 
-/// Whether Envoy's fault filter carries out the decision's faults: it can where the request goes on to it.
+/// Whether Envoy's fault filter applies the decision's faults. It can if the request reaches it.
 pub(crate) fn leaves_faults_to_envoy(decision: &Decision<'_>, table: &RouteTable) -> bool {
     let goes_on = decision.abort.is_some() || matches!(decision.outcome, Outcome::Forward(_));
     goes_on && table.faults().delay == FaultDelayer::FaultFilter
 }
 
-/// Hands over every header by which the decision steers the proxy, each once. Allocates for faults that are left to Envoy only.
+/// Calls `use_value` with every header by which the decision steers the proxy. Each comes once. Allocates only for
+/// faults that Envoy applies.
 pub(crate) fn for_each<'d>(
     decision: &'d Decision<'_>,
     head: &RequestHead<'d>,
@@ -88,7 +89,7 @@ pub(crate) fn for_each<'d>(
     }
 }
 
-/// What the route of cluster mode reads.
+/// The headers that the route of cluster mode reads.
 fn for_each_of_cluster<'d>(
     forward: &'d Forward<'_>,
     head: &RequestHead<'d>,
@@ -108,11 +109,11 @@ fn for_each_of_cluster<'d>(
         use_value(SteeringValue { target: Target::Path, value: Cow::Borrowed(path) });
         use_value(named(&steering.original_path, Cow::Borrowed(head.path())));
     }
-    // Also where it is the client's already: a native route tells upstreams of the rewrite then, too.
+    // Set even if the client's path is the same, because a native route also reports the rewrite to upstreams.
     if let Some(authority) = forward.authority {
         match &steering.host {
             Some(name) => use_value(named(name, bytes(authority))),
-            // What Envoy does itself for a route with `host_rewrite_header`.
+            // Envoy does the same for a route with `host_rewrite_header`.
             None => {
                 use_value(SteeringValue { target: Target::Authority, value: bytes(authority) });
                 use_value(named(&steering.original_host, Cow::Borrowed(head.authority())));

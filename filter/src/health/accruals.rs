@@ -1,76 +1,76 @@
-//! The failure accrual of all versions, by their clusters.
+//! The failure accrual of all versions, by cluster.
 //!
-//! Pure: time and jitter are arguments. Time is that of the last tick, so that a request costs no host call.
+//! Pure: time and jitter are arguments. The time is that of the last tick, so a request costs no host call.
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use canary_config::FailureAccrual;
-use canary_routing::accrual::{Accrual, Change, Standing, Stretch, Verdict, View};
+use canary_routing::accrual::{Accrual, Period, Transition, Verdict, VersionState, WorkerView};
 use canary_routing::{Destination, FallbackReason, Fraction};
 use litemap::LiteMap;
 
-use crate::health::exchange::Exchanged;
+use crate::health::exchange::SharedState;
 use crate::host::{OwnedPairs, Pairs};
 
-/// Most clusters that are looked after; the failures of further ones count for nothing.
+/// The most clusters with failure accrual. Failures of further clusters do not count.
 const MAX_CLUSTERS: usize = 1_024;
 
-/// A request on its way.
+/// A request that was sent to a version.
 #[derive(Debug)]
 pub(crate) struct Sent {
     cluster: Rc<str>,
-    stretch: Stretch,
-    /// When it took one of the places of a trial.
+    period: Period,
+    /// When it took one of the places of a trial. `None` if it has none.
     place: Option<u64>,
     settings: Arc<FailureAccrual>,
 }
 
-/// A change of a version that is counted and logged.
+/// A change of a version's state, for metrics and logs.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Transition {
+pub(crate) struct VersionEvent {
     pub(crate) host: Arc<str>,
-    /// The version; `-` for none.
+    /// The version. `-` for the service as a whole.
     pub(crate) subset: Arc<str>,
     pub(crate) event: Event,
 }
 
-/// What has happened to a version.
+/// The kinds of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
-    Changed(Change),
-    /// Its ejection is over.
+    Changed(Transition),
+    /// The ejection is over, and the trial begins.
     OnTrial,
 }
 
-/// What a VM knows of versions.
+/// The failure accrual of every version that this VM knows.
 #[derive(Debug, Default)]
 pub(crate) struct Accruals {
     versions: LiteMap<Rc<str>, Version>,
-    /// The versions that are ejected or on trial; those on trial with whether one more request may try them.
+    /// The versions that are ejected or on trial. The value is whether one more request may try the version.
     ejected: LiteMap<Rc<str>, bool>,
-    transitions: Vec<Transition>,
-    /// When the tick last came.
+    events: Vec<VersionEvent>,
+    /// The time of the last tick.
     now: u64,
 }
 
 /// One version in this VM.
 #[derive(Debug, Default)]
 struct Version {
-    view: View,
-    /// Who it is, and what its policy says; unknown where only other VMs have sent it requests.
-    known_as: Option<KnownAs>,
-    /// Requests on their way: as long as there are any it is remembered.
+    view: WorkerView,
+    /// The name and the settings. `None` if only other VMs have sent requests to the version.
+    identity: Option<Identity>,
+    /// Requests in flight. The version is kept while there are any.
     requests: u32,
-    /// Requests of its trial that wait for an answer, by when they were sent.
+    /// Trial requests without an answer, by the time when they were sent.
     trials: LiteMap<u64, u32>,
-    /// This VM has ejected it, and tells when the trial begins.
+    /// Whether this VM has ejected the version, and so reports the start of the trial.
     reports_trial: bool,
 }
 
 #[derive(Debug)]
-struct KnownAs {
+struct Identity {
     host: Arc<str>,
     subset: Arc<str>,
     settings: Arc<FailureAccrual>,
@@ -81,9 +81,9 @@ impl Sent {
         &self.settings
     }
 
-    /// Whether it is one of a trial.
+    /// Whether it is a trial request.
     pub(crate) fn is_trial(&self) -> bool {
-        self.stretch.is_trial()
+        self.period.is_trial()
     }
 }
 
@@ -93,12 +93,12 @@ impl Accruals {
         self.ejected.contains_key(cluster).then_some(FallbackReason::Ejected)
     }
 
-    /// Whether one more request may try an ejected version.
+    /// Whether one more request may try the version.
     pub(crate) fn may_try(&self, cluster: &str) -> bool {
         self.ejected.get(cluster).copied().unwrap_or_default()
     }
 
-    /// A request goes to a version. `None` where too many are looked after already.
+    /// Records that a request goes to a version. `None` if there are too many versions.
     pub(crate) fn send(
         &mut self,
         cluster: &str,
@@ -112,19 +112,19 @@ impl Accruals {
             None => Rc::from(cluster),
         };
         let version = self.versions.entry(Rc::clone(&cluster)).or_default();
-        version.meet(destination, settings);
+        version.set_identity(destination, settings);
         version.requests = version.requests.saturating_add(1);
-        let stretch = version.view.stretch(self.now);
-        let place = stretch.is_trial().then_some(self.now);
+        let period = version.view.period(self.now);
+        let place = period.is_trial().then_some(self.now);
         if let Some(sent) = place {
             let trials = version.trials.entry(sent).or_insert(0);
             *trials = trials.saturating_add(1);
         }
         self.refresh(&cluster);
-        Some(Sent { cluster, stretch, place, settings: Arc::clone(settings) })
+        Some(Sent { cluster, period, place, settings: Arc::clone(settings) })
     }
 
-    /// The request waits for no answer any more.
+    /// The request needs no place of the trial any more.
     pub(crate) fn release(&mut self, sent: &mut Sent) {
         let Some(place) = sent.place.take() else { return };
         let version = self.versions.get_mut(&sent.cluster);
@@ -141,23 +141,23 @@ impl Accruals {
         }
     }
 
-    /// Whether a verdict would change anything.
-    pub(crate) fn wants(&self, sent: &Sent, verdict: Verdict) -> bool {
+    /// Whether a verdict would change the state.
+    pub(crate) fn would_change(&self, sent: &Sent, verdict: Verdict) -> bool {
         let version = self.versions.get(&sent.cluster);
-        version.is_some_and(|version| version.view.wants(sent.stretch, verdict, &sent.settings, self.now))
+        version.is_some_and(|version| version.view.would_change(sent.period, verdict, &sent.settings, self.now))
     }
 
     /// Counts the result of a request.
     pub(crate) fn record(&mut self, sent: &Sent, verdict: Verdict, jitter: Fraction) {
         if let Some(version) = self.versions.get_mut(&sent.cluster) {
-            version.view.record(sent.stretch, verdict, &sent.settings, self.now, jitter);
+            version.view.record(sent.period, verdict, &sent.settings, self.now, jitter);
             self.refresh(&sent.cluster);
         }
     }
 
-    /// The changes since this was last asked.
-    pub(crate) fn take_transitions(&mut self) -> Vec<Transition> {
-        std::mem::take(&mut self.transitions)
+    /// Takes the events since the last call.
+    pub(crate) fn take_events(&mut self) -> Vec<VersionEvent> {
+        std::mem::take(&mut self.events)
     }
 
     fn refresh(&mut self, cluster: &Rc<str>) {
@@ -171,16 +171,16 @@ impl Accruals {
         }
     }
 
-    /// Puts everything in order after time has passed.
+    /// Updates all versions to the present time.
     fn advance(&mut self, now: u64) {
         self.now = now;
         self.versions.retain(|_, version| version.requests > 0 || !version.view.state().is_forgettable(now));
         for (_, version) in &mut self.versions {
             version.clear_places(now);
-            if version.reports_trial && version.view.standing(now) != Standing::Ejected {
+            if version.reports_trial && version.view.version_state(now) != VersionState::Ejected {
                 version.reports_trial = false;
-                if version.view.standing(now) == Standing::OnTrial {
-                    self.transitions.extend(version.transition(Event::OnTrial));
+                if version.view.version_state(now) == VersionState::OnTrial {
+                    self.events.extend(version.event_of(Event::OnTrial));
                 }
             }
         }
@@ -199,7 +199,7 @@ impl Accruals {
     }
 }
 
-impl Exchanged for Accruals {
+impl SharedState for Accruals {
     const KEY: &'static str = "canary_accruals";
 
     fn now(&self) -> u64 {
@@ -210,7 +210,7 @@ impl Exchanged for Accruals {
         let mut states = decode(shared);
         for (cluster, version) in &mut self.versions {
             let state = states.remove(&**cluster).unwrap_or_default();
-            let settings = version.known_as.as_ref().map(|known| &*known.settings);
+            let settings = version.identity.as_ref().map(|known| &*known.settings);
             version.view.merge(state, settings, now, jitter);
         }
         for (cluster, state) in states {
@@ -226,61 +226,61 @@ impl Exchanged for Accruals {
         (!next.pairs().eq(shared.pairs())).then_some(next)
     }
 
-    fn exchanged(&mut self) {
+    fn mark_shared(&mut self) {
         for (_, version) in &mut self.versions {
-            for change in version.view.told() {
-                version.reports_trial = matches!(change, Change::Ejected { .. });
-                self.transitions.extend(version.transition(Event::Changed(change)));
+            for change in version.view.mark_published() {
+                version.reports_trial = matches!(change, Transition::Ejected { .. });
+                self.events.extend(version.event_of(Event::Changed(change)));
             }
         }
     }
 
     fn expire(&mut self, now: u64) {
-        self.exchanged();
+        self.mark_shared();
         self.advance(now);
     }
 }
 
 impl Version {
-    /// Notes who it is, where a new configuration says so.
-    fn meet(&mut self, destination: &Destination, settings: &Arc<FailureAccrual>) {
-        match &mut self.known_as {
+    /// Updates the name and the settings after a new configuration.
+    fn set_identity(&mut self, destination: &Destination, settings: &Arc<FailureAccrual>) {
+        match &mut self.identity {
             Some(known) if Arc::ptr_eq(&known.settings, settings) => {}
-            known_as => {
+            identity => {
                 let (host, subset) = (Arc::clone(&destination.host), destination.subset.clone());
                 let subset = subset.unwrap_or_else(|| "-".into());
-                *known_as = Some(KnownAs { host, subset, settings: Arc::clone(settings) });
+                *identity = Some(Identity { host, subset, settings: Arc::clone(settings) });
             }
         }
     }
 
-    /// A request that is not answered within the first ejection gives its place to another: what hangs must not keep a
-    /// version that has healed from being tried.
+    /// Frees the place of each trial request without an answer within the first ejection. Otherwise requests that hang
+    /// would block the trial of a version that has recovered.
     fn clear_places(&mut self, now: u64) {
-        let longest = self.known_as.as_ref().map_or(Duration::ZERO, |known| known.settings.ejection).as_nanos();
+        let longest = self.identity.as_ref().map_or(Duration::ZERO, |known| known.settings.ejection).as_nanos();
         self.trials.retain(|sent, waiting| *waiting > 0 && u128::from(now.abs_diff(*sent)) < longest);
     }
 
-    /// `None` where it serves; else whether it may be tried by one more request.
+    /// `None` if the version serves. Otherwise whether one more request may try it.
     fn ejected(&self, now: u64) -> Option<bool> {
-        match self.view.standing(now) {
-            Standing::Serving => None,
-            Standing::Ejected => Some(false),
-            Standing::OnTrial => {
-                let most = self.known_as.as_ref().map_or(1, |known| known.settings.trial.requests);
+        match self.view.version_state(now) {
+            VersionState::Serving => None,
+            VersionState::Ejected => Some(false),
+            VersionState::OnTrial => {
+                let most = self.identity.as_ref().map_or(1, |known| known.settings.trial.requests);
                 let waiting = self.trials.values().fold(0_u32, |sum, waiting| sum.saturating_add(*waiting));
                 Some(waiting < most)
             }
         }
     }
 
-    fn transition(&self, event: Event) -> Option<Transition> {
-        let known = self.known_as.as_ref()?;
-        Some(Transition { host: known.host.clone(), subset: known.subset.clone(), event })
+    fn event_of(&self, event: Event) -> Option<VersionEvent> {
+        let known = self.identity.as_ref()?;
+        Some(VersionEvent { host: known.host.clone(), subset: known.subset.clone(), event })
     }
 }
 
-/// What is malformed is left out: the next one to write it puts it right.
+/// Decodes the shared states. Malformed ones are left out, and the next write replaces them.
 fn decode(shared: &impl Pairs) -> LiteMap<String, Accrual> {
     let states = shared
         .pairs()

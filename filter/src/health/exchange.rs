@@ -1,4 +1,4 @@
-//! The exchange of what the VMs of one id know: workers, and other listeners.
+//! Exchanges state between the VMs with one id: workers, and several listeners.
 
 use std::cell::RefCell;
 
@@ -6,50 +6,50 @@ use canary_routing::Fraction;
 
 use crate::host::{Host, HostError, OwnedPairs, Pairs};
 
-/// Least time from exchange to exchange, in nanoseconds: several plugins tick in a VM, some of them faster.
-const INTERVAL: u64 = 90_000_000;
-/// How often an exchange is tried before the next tick has to do it.
+/// The least time between two exchanges, in nanoseconds. A VM may have several plugins with faster ticks.
+const MIN_INTERVAL: u64 = 90_000_000;
+/// The number of tries. After these the next tick tries again.
 const TRIES: usize = 4;
 
-/// What the VMs of one id know together.
-pub(crate) trait Exchanged {
-    /// Where they share it.
+/// State that the VMs with one id share.
+pub(crate) trait SharedState {
+    /// The key of the shared data.
     const KEY: &'static str;
 
-    /// When it was last exchanged.
+    /// The time of the last exchange.
     fn now(&self) -> u64;
 
-    /// Takes over what the VMs share at this time, and adds what only this one knows. May be repeated until it is
-    /// [`exchanged`](Self::exchanged). What they are to share from now on, where that is something else.
+    /// Replaces the state by the shared one, and adds the changes of this VM. The call may be repeated until the result
+    /// is [shared](Self::mark_shared). Returns the new shared state, if it differs.
     fn merge(&mut self, shared: &impl Pairs, now: u64, jitter: Fraction) -> Option<OwnedPairs>;
 
-    /// The other VMs know everything.
-    fn exchanged(&mut self);
+    /// Call this after the other VMs can read the state.
+    fn mark_shared(&mut self);
 
-    /// Forgets what has expired where the other VMs cannot be asked.
+    /// Removes expired entries, for use when the exchange fails.
     fn expire(&mut self, now: u64);
 }
 
-/// Exchanges what is known with the other VMs, if it is time. Called in ticks.
-pub(crate) fn keep_up<T: Exchanged>(host: &impl Host, known: &RefCell<T>) {
+/// Exchanges the state if it is time. Called by the tick.
+pub(crate) fn exchange_if_due<T: SharedState>(host: &impl Host, known: &RefCell<T>) {
     let now = match host.unix_nanoseconds() {
         Ok(now) => now,
         Err(error) => {
-            log::error!("{error}: no version is passed over any more");
+            log::error!("{error}: no cluster is avoided");
             known.borrow_mut().expire(u64::MAX);
             return;
         }
     };
-    if now.abs_diff(known.borrow().now()) < INTERVAL {
+    if now.abs_diff(known.borrow().now()) < MIN_INTERVAL {
         return;
     }
     if let Err(error) = exchange(host, known, now) {
-        log::error!("{error}: what this worker has learned is not shared");
+        log::error!("{error}: this worker does not share the health of clusters and versions");
         known.borrow_mut().expire(now);
     }
 }
 
-fn exchange<T: Exchanged>(host: &impl Host, known: &RefCell<T>, now: u64) -> Result<(), HostError> {
+fn exchange<T: SharedState>(host: &impl Host, known: &RefCell<T>, now: u64) -> Result<(), HostError> {
     let jitter = Fraction::from_bits(host.random());
     for _ in 0..TRIES {
         let (next, state) = match host.shared_data(T::KEY)? {
@@ -59,14 +59,14 @@ fn exchange<T: Exchanged>(host: &impl Host, known: &RefCell<T>, now: u64) -> Res
         let is_exchanged = match (next, state) {
             (None, _) => true,
             (Some(next), Some(state)) => host.set_shared_data(T::KEY, &next, Some(state))?,
-            // The first value is written over any other that comes in between, so it says nothing, and is read again.
+            // The first write would overwrite a concurrent one. So write an empty state, and read it again.
             (Some(_), None) => {
                 host.set_shared_data(T::KEY, &OwnedPairs::default(), None)?;
                 false
             }
         };
         if is_exchanged {
-            known.borrow_mut().exchanged();
+            known.borrow_mut().mark_shared();
             return Ok(());
         }
     }

@@ -1,4 +1,4 @@
-//! Requests whose end says something of their version, and how long they have waited for an answer.
+//! Requests whose version has failure accrual, and how long each has waited for an answer.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -14,16 +14,16 @@ use crate::health::accruals::{Accruals, Sent};
 use crate::host::{Host, HostError};
 use crate::upstream::{self, EndpointVersion};
 
-/// A request that waits for an answer.
+/// A request without an answer.
 #[derive(Debug)]
 struct Waiting {
     /// The stream's number.
     stream: u32,
-    /// Its wait begins then or later, in nanoseconds of the steady clock.
+    /// The earliest start of the wait, in nanoseconds of the steady clock.
     begin: u64,
-    /// The try that waits for an endpoint of the version, if one does.
+    /// The present try, if it waits for an endpoint of the version.
     waits: Option<Try>,
-    awaited: Rc<Awaited>,
+    awaited: Rc<AwaitedVersion>,
     sent: Rc<RefCell<Sent>>,
 }
 
@@ -31,68 +31,69 @@ struct Waiting {
 #[derive(Debug)]
 struct Try {
     number: u64,
-    /// When it is slow, by the steady clock.
+    /// When the try counts as slow, in nanoseconds of the steady clock.
     deadline: u64,
 }
 
-/// Whose answer a request waits for, where a policy says how long.
+/// The version that must answer in time, if the policy has `slowAfter`.
 #[derive(Debug)]
-pub(crate) struct Awaited {
+pub(crate) struct AwaitedVersion {
     /// The version's cluster, and its failover cluster.
     pub(crate) cluster: Box<str>,
     pub(crate) failover: Option<Box<str>>,
-    /// The versions whose endpoints may take it in the version's place.
+    /// The versions that may answer instead.
     pub(crate) others: Box<[Arc<Destination>]>,
 }
 
-/// A request for a version that a policy watches.
-pub(crate) struct Sending<'s> {
+/// A request to a version with failure accrual.
+pub(crate) struct NewRequest<'s> {
     pub(crate) cluster: &'s str,
     pub(crate) destination: &'s Destination,
     pub(crate) settings: &'s Arc<FailureAccrual>,
-    /// `None` where it may take as long as it likes.
-    pub(crate) awaited: Option<Awaited>,
+    /// `None` if there is no time limit.
+    pub(crate) awaited: Option<AwaitedVersion>,
 }
 
-/// The requests of a VM that policies watch, and what is known of the failures of versions.
+/// The requests of a VM to versions with failure accrual, and the state of the versions.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
     pub(crate) accruals: RefCell<Accruals>,
-    /// Requests that wait for an answer, by number.
+    /// Requests without an answer, by number.
     waiting: RefCell<HashMap<u64, Waiting>>,
-    /// The steady clock in nanoseconds at the last tick.
+    /// The steady clock at the last tick, in nanoseconds.
     now: Cell<u64>,
     last_number: Cell<u64>,
 }
 
-/// A request on its way to a version that a policy watches.
+/// A request in flight to a version with failure accrual.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     requests: Rc<Requests>,
     stream: u32,
-    awaited: Option<Rc<Awaited>>,
+    awaited: Option<Rc<AwaitedVersion>>,
     sent: Rc<RefCell<Sent>>,
-    /// The steady clock when the injected delays are over: they are not the version's.
+    /// The end of the injected delays by the steady clock, in nanoseconds. They do not count as the version's time.
     undelayed: u64,
     stage: Cell<Stage>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// The client has not sent all of it, or nothing limits the wait.
+    /// The client has not sent the whole request, or there is no time limit.
     Sending,
-    /// The number by which it waits.
+    /// The request waits, under this number.
     Waiting(u64),
     /// The answer has begun.
     Answered,
-    /// It has been counted as a failure.
+    /// The request has counted as a failure.
     Slow,
 }
 
 impl Requests {
-    /// A request of a stream goes to a version after this injected delay; `None` where too many versions are watched already.
-    pub(crate) fn send(self: &Rc<Self>, sending: Sending<'_>, stream: u32, delay: Duration) -> Option<InFlight> {
-        let Sending { cluster, destination, settings, awaited } = sending;
+    /// Records that a stream's request goes to a version after an injected delay. `None` if there are too many
+    /// versions.
+    pub(crate) fn send(self: &Rc<Self>, request: NewRequest<'_>, stream: u32, delay: Duration) -> Option<InFlight> {
+        let NewRequest { cluster, destination, settings, awaited } = request;
         let sent = self.accruals.borrow_mut().send(cluster, destination, settings)?;
         let sent = Rc::new(RefCell::new(sent));
         let undelayed = self.now.get().saturating_add(nanoseconds(delay));
@@ -100,8 +101,8 @@ impl Requests {
         Some(InFlight { requests, stream, awaited, sent, undelayed, stage: Cell::new(Stage::Sending) })
     }
 
-    /// Counts every request that has waited too long for the answer of its version's endpoint. Called in ticks; enters the streams
-    /// whose wait begins or is over.
+    /// Counts as a failure each request that has waited too long for an endpoint of its version. Called by the tick.
+    /// Enters the streams whose wait begins or ends.
     pub(crate) fn judge_waiting(&self, host: &impl Host) -> Result<(), HostError> {
         let now = host.steady_nanoseconds()?;
         self.now.set(now);
@@ -132,7 +133,7 @@ impl Requests {
 }
 
 impl InFlight {
-    /// The client has sent all of it: the wait begins once it has reached an endpoint.
+    /// The client has sent the whole request. The wait begins when it reaches an endpoint.
     pub(crate) fn wait(&self) {
         if let Some(awaited) = self.awaited.as_ref().filter(|_| self.stage.get() == Stage::Sending) {
             let number = self.requests.last_number.get().wrapping_add(1);
@@ -144,7 +145,7 @@ impl InFlight {
         }
     }
 
-    /// The answer has begun, or none will come.
+    /// The answer has begun, or there will be none.
     pub(crate) fn answered(&self) {
         let stage = match self.stage.get() {
             Stage::Waiting(number) if !self.stop_waiting(number) => Stage::Slow,
@@ -155,27 +156,27 @@ impl InFlight {
         self.requests.accruals.borrow_mut().release(&mut self.sent.borrow_mut());
     }
 
-    /// False where it has been counted as slow.
+    /// False if the request has counted as slow.
     fn stop_waiting(&self, number: u64) -> bool {
         self.requests.waiting.borrow_mut().remove(&number).is_some()
     }
 
-    /// Whether it is one of a trial.
+    /// Whether it is a trial request.
     pub(crate) fn is_trial(&self) -> bool {
         self.sent.borrow().is_trial()
     }
 
-    /// Whether a verdict would change anything.
-    pub(crate) fn wants(&self, verdict: Verdict) -> bool {
-        self.stage.get() != Stage::Slow && self.requests.accruals.borrow().wants(&self.sent.borrow(), verdict)
+    /// Whether a verdict would change the state of the version.
+    pub(crate) fn would_change(&self, verdict: Verdict) -> bool {
+        self.stage.get() != Stage::Slow && self.requests.accruals.borrow().would_change(&self.sent.borrow(), verdict)
     }
 
-    /// Counts how it ended.
+    /// Counts the result.
     pub(crate) fn record(&self, host: &impl Host, verdict: Verdict) {
         self.requests.record(host, &self.sent.borrow(), verdict);
     }
 
-    /// What failures do to the version.
+    /// The failure accrual of the version.
     pub(crate) fn settings(&self) -> Arc<FailureAccrual> {
         Arc::clone(self.sent.borrow().settings())
     }
@@ -192,9 +193,9 @@ fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The number of a request's try, if it waits for an endpoint of its version.
+/// The number of the request's try, if it waits for an endpoint of its version.
 fn find_try(host: &impl Host, request: &Waiting) -> Option<u64> {
-    let Awaited { cluster, failover, others } = &*request.awaited;
+    let AwaitedVersion { cluster, failover, others } = &*request.awaited;
     let find = || {
         if !host.enter_stream(request.stream)?
             || !upstream::has_endpoint(host)?
@@ -209,7 +210,7 @@ fn find_try(host: &impl Host, request: &Waiting) -> Option<u64> {
         upstream::attempts(host).map(Some)
     };
     find().unwrap_or_else(|error: HostError| {
-        log::error!("{error}: nobody knows whether a request has reached its version");
+        log::error!("{error}: it is unknown whether a request has reached its version");
         None
     })
 }

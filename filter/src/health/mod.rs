@@ -1,11 +1,11 @@
-//! What is known of clusters and of the failures of versions.
+//! The health of clusters and versions.
 
 mod accruals;
 mod cluster_health;
 mod exchange;
 mod in_flight;
-mod known;
+mod vm_health;
 
-pub(crate) use accruals::{Event, Transition};
-pub(crate) use in_flight::{Awaited, InFlight, Sending};
-pub(crate) use known::KnownHealth;
+pub(crate) use accruals::{Event, VersionEvent};
+pub(crate) use in_flight::{AwaitedVersion, InFlight, NewRequest};
+pub(crate) use vm_health::VmHealth;

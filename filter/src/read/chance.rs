@@ -1,4 +1,4 @@
-//! Chance for one request.
+//! The random numbers of one request.
 
 use std::cell::Cell;
 
@@ -7,7 +7,7 @@ use canary_routing::{Chance, Draw, Fraction};
 
 use crate::host::Host;
 
-/// Numbers that are drawn when they are first asked for.
+/// Each number is drawn on first use.
 pub(crate) struct RequestChance<'h, H> {
     host: &'h H,
     split: Cell<Option<Fraction>>,

@@ -1,18 +1,18 @@
 //! The claims of a validated JWT, from the metadata that Envoy's JWT filter writes.
 //!
-//! The host hands a single claim over as bare bytes: eight of them may be a number or a string, and nothing that holds a
-//! null can be had. So the metadata is taken as a whole: a serialized `envoy.config.core.v3.Metadata`, whose
-//! `google.protobuf.Value`s say of what kind they are.
+//! A single claim cannot be read: the host returns bare bytes, where eight bytes may be a number or a string, and it
+//! fails for an object that contains a null. So the whole metadata is read: a serialized
+//! `envoy.config.core.v3.Metadata`, in which each `google.protobuf.Value` has a type.
 
 use canary_routing::Claim;
 
 use super::protobuf::{Field, fields};
 
-/// The property that is the stream's dynamic metadata.
+/// The property with the stream's dynamic metadata.
 pub(crate) const METADATA: &str = "metadata";
 
 const JWT_FILTER: &str = "envoy.filters.http.jwt_authn";
-/// The JWT filter's `payload_in_metadata`: as istiod sets it, and as in Envoy's documentation.
+/// The JWT filter's `payload_in_metadata`: istiod's name, and the one of Envoy's documentation.
 const PAYLOAD_KEYS: [&str; 2] = ["payload", "jwt_payload"];
 
 /// `Metadata.filter_metadata` and `Struct.fields`.
@@ -23,7 +23,7 @@ const VALUE: u32 = 2;
 /// `ListValue.values`.
 const VALUES: u32 = 1;
 
-/// A serialized `Metadata`. What is malformed in it counts as absent.
+/// A serialized `Metadata`. Malformed parts count as absent.
 pub(crate) struct Metadata(Vec<u8>);
 
 /// A serialized `google.protobuf.Value`.
@@ -41,7 +41,7 @@ impl Metadata {
         Self(serialized)
     }
 
-    /// The claim to which these keys lead.
+    /// The claim at this path.
     pub(crate) fn claim(&self, path: &[String]) -> Claim {
         match self.payload().and_then(|payload| descend(payload, path)) {
             Some(Value::Text(text)) => Claim::Text(text.to_vec()),
@@ -57,7 +57,7 @@ impl Metadata {
 }
 
 impl<'m> Value<'m> {
-    /// The last field counts, as for every `oneof`.
+    /// Parses a value. As in every `oneof`, the last field counts.
     fn parse(message: &'m [u8]) -> Self {
         let value = |field| match field {
             (3, Field::Bytes(text)) => Self::Text(text),
@@ -81,14 +81,14 @@ fn texts(list: &[u8]) -> Vec<Vec<u8>> {
     values.filter_map(|value| if let Value::Text(text) = value { Some(text.to_vec()) } else { None }).collect()
 }
 
-/// The value of a key in a message's map; of several entries the last counts.
+/// The value of a key in a map. The last entry of a key counts.
 fn entry<'m>(message: &'m [u8], key: &str) -> Option<&'m [u8]> {
     let of_key = |entry: &&[u8]| submessages(entry, KEY).last().unwrap_or_default() == key.as_bytes();
     let entry = submessages(message, MAP).filter(of_key).last()?;
     Some(submessages(entry, VALUE).last().unwrap_or_default())
 }
 
-/// What a field of type bytes, string or message holds, each time that it occurs.
+/// The content of each field with this number that is bytes, a string or a message.
 fn submessages(message: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
     fields(message).filter_map(move |(found, field)| match field {
         Field::Bytes(bytes) if found == number => Some(bytes),

@@ -1,4 +1,4 @@
-//! What a decision reads of a request beside its headers.
+//! Reads what a decision needs of a request beyond its headers.
 
 mod chance;
 mod claims;

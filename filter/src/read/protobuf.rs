@@ -1,15 +1,15 @@
-//! Protocol Buffers' wire format, as far as reading strings and messages takes.
+//! Reads strings and messages in the Protocol Buffers wire format.
 
 /// A field of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Field<'m> {
     /// A string, bytes, or a message.
     Bytes(&'m [u8]),
-    /// A number of any kind; nobody here asks for its value.
+    /// A number of any kind. Its value is not used.
     Number,
 }
 
-/// The fields of a message with their numbers, in order, up to its end or the first that is malformed.
+/// The fields of a message with their numbers, in order. Stops at the first malformed field.
 pub(crate) fn fields(message: &[u8]) -> impl Iterator<Item = (u32, Field<'_>)> {
     let mut rest = message;
     std::iter::from_fn(move || {
@@ -31,13 +31,13 @@ fn read_field(bytes: &[u8]) -> Option<(u32, Field<'_>, &[u8])> {
             (Field::Bytes(bytes), rest)
         }
         5 => (Field::Number, rest.split_at_checked(4)?.1),
-        // Groups are older than everything that is read here.
+        // Groups are obsolete, and no message here has one.
         _ => return None,
     };
     Some((number, field, rest))
 }
 
-/// Seven bits a byte, the lowest first; at most ten bytes.
+/// Reads seven bits from each byte, the lowest first. At most ten bytes.
 fn read_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0_u64;
     for (index, byte) in (0..10_u32).zip(bytes) {

@@ -1,4 +1,4 @@
-//! What the host knows of a request beside its headers, asked when a rule needs it.
+//! Reads properties of a request beyond its headers, when a rule needs them.
 
 use std::cell::OnceCell;
 
@@ -10,7 +10,7 @@ use canary_routing::{Claim, RequestContext};
 use super::claims::{self, Metadata};
 use crate::host::Host;
 
-/// The host, asked about the stream in force.
+/// Reads properties of the current stream.
 pub(crate) struct HostContext<'h, H> {
     host: &'h H,
     metadata: OnceCell<Metadata>,
@@ -47,7 +47,7 @@ impl<H: Host> RequestContext for HostContext<'_, H> {
         }
     }
 
-    /// When Envoy began to read it.
+    /// When Envoy began to read the request.
     fn now(&self) -> Option<Timestamp> {
         let nanoseconds = u64::from_le_bytes(self.ask("request\0time")?.try_into().ok()?);
         Some(Timestamp::from_millis(nanoseconds / 1_000_000))
@@ -58,7 +58,7 @@ impl<H: Host> RequestContext for HostContext<'_, H> {
     }
 }
 
-/// The IP address of an address with a port; Envoy's formatter leaves out the brackets of IPv6.
+/// The IP address of an address with a port, without the brackets of IPv6, as Envoy's formatter writes it.
 fn without_port(address: &[u8]) -> &[u8] {
     let (ip, _) = split_port(address);
     ip.strip_prefix(b"[").and_then(|ip| ip.strip_suffix(b"]")).unwrap_or(ip)

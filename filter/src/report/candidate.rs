@@ -1,4 +1,5 @@
-//! Asks the candidate document what it would do, counts how that differs, and logs some of it. Nothing of it is carried out.
+//! Compares the candidate's decisions with the live ones, counts the differences, and logs some. The candidate's
+//! decisions are never applied.
 
 use canary_routing::{DecisionInput, RouteTable, differences};
 
@@ -7,7 +8,7 @@ use super::metrics::Registry;
 use super::metrics::catalogue::{CANDIDATE_COMPARED, CANDIDATE_DIFFERENCES, CANDIDATE_DIFFERING};
 use crate::host::{Host, Pairs};
 
-/// Decides a request by the live rules and by the candidate's, if the draws let the candidate see it.
+/// Decides a request by the live rules, and by the candidate's if the draw selects it.
 pub(crate) fn compare(
     host: &impl Host,
     (registry, limit): (&Registry, &LogLimit),

@@ -1,4 +1,4 @@
-//! Counts documents, and shows which one is in force.
+//! Counts configurations, and reports the one in force.
 
 use canary_routing::fingerprint;
 
@@ -6,10 +6,10 @@ use super::metrics::Registry;
 use super::metrics::catalogue::{CONFIG_RELOADS, CONFIG_VERSION, DECISION_ERRORS, DELAYS_SKIPPED};
 use crate::host::Host;
 
-/// The plugin's name in Envoy's configuration.
+/// The property with the plugin's name in Envoy's configuration.
 const PLUGIN_NAME: &str = "plugin_name";
 
-/// Counts a document, and shows which one is in force if it is accepted. What counts errors is shown from then on.
+/// Counts a configuration, and reports its fingerprint if it is accepted. From then on the error counter is shown, too.
 pub(crate) fn count(host: &impl Host, registry: &Registry, document: &[u8], accepted: bool) {
     let plugin = host.property(PLUGIN_NAME).unwrap_or_else(|error| {
         log::error!("{error}: metrics do not name the plugin");

@@ -1,4 +1,4 @@
-//! Counts and logs versions that gave way to others.
+//! Counts and logs fallbacks.
 
 use canary_routing::{Destination, FallbackReason};
 
@@ -7,11 +7,11 @@ use super::metrics::Registry;
 use super::metrics::catalogue::FALLBACKS;
 use crate::host::Host;
 
-/// Stands for a service as a whole.
+/// The label of a service as a whole.
 const NO_VERSION: &str = "-";
 
-/// Counts a fallback to a destination. `from` is the version that gave way; a client may have made it up, and then it is
-/// counted as `unknown`.
+/// Counts a fallback to a destination. `from` is the version that was replaced. A client may have made up its name, and
+/// then it counts as `unknown`.
 pub(crate) fn count(
     host: &impl Host,
     (registry, limit): (&Registry, &LogLimit),

@@ -1,5 +1,5 @@
-//! What access logs and traces can show of a request: one text, `version=v2 reason=sticky route=jason`, in the filter state
-//! that Envoy shows as `%FILTER_STATE(wasm.canary:PLAIN)%`.
+//! Writes filter state for access logs and traces: the text `version=v2 reason=sticky route=jason`, which Envoy shows
+//! as `%FILTER_STATE(wasm.canary:PLAIN)%`.
 
 use std::cell::RefCell;
 
@@ -7,16 +7,16 @@ use canary_routing::{Destination, Reason, RouteTable};
 
 use crate::host::Host;
 
-/// The object's name.
+/// The name of the filter state object.
 const OBJECT: &str = "canary";
-/// The names of its parts where they are written one by one: version, reason, route.
+/// The objects with one part each: version, reason, route.
 const PARTS: [&str; 3] = ["canary_version", "canary_reason", "canary_route"];
 
-/// The memory in which a VM writes the text.
+/// The buffer in which a VM writes the text.
 #[derive(Debug, Default)]
 pub(crate) struct TextBuffer(RefCell<Vec<u8>>);
 
-/// How the version of each destination of a table begins the text, a blank first.
+/// The start of the text for each destination of a table, with a leading blank.
 #[derive(Debug)]
 pub(crate) struct VersionTexts(Box<[Box<[u8]>]>);
 
@@ -35,8 +35,8 @@ impl VersionTexts {
     }
 }
 
-/// Shows which version a request takes, why, and by which route; a part that there is not is left out. Costs one host call,
-/// and one for each part where they are written one by one.
+/// Writes the version, the reason and the route of a request. Absent parts are left out. Costs one host call, and one
+/// more for each part that has its own object.
 pub(crate) fn write(
     host: &impl Host,
     buffer: &TextBuffer,
@@ -59,7 +59,7 @@ pub(crate) fn write(
         text.extend_from_slice(b" route=");
         escape(route.as_bytes(), text);
     }
-    // Without the blank before the first.
+    // Without the leading blank.
     set(host, OBJECT, text.get(1..).unwrap_or_default());
     if settings.separate {
         let version = version.map(|(version, reason)| (version.subset.as_deref(), reason.as_str())).unzip();
@@ -69,7 +69,8 @@ pub(crate) fn write(
     }
 }
 
-/// Appends a value in which nothing looks like the end of one: blanks, percent signs and what is not printable ASCII become `%XX`.
+/// Appends a value. Blanks, percent signs and bytes other than printable ASCII are written as `%XX`, so that the value
+/// has a clear end.
 fn escape(value: &[u8], text: &mut Vec<u8>) {
     let is_plain = |byte: &u8| byte.is_ascii_graphic() && *byte != b'%';
     if value.iter().all(is_plain) {
@@ -87,6 +88,6 @@ fn escape(value: &[u8], text: &mut Vec<u8>) {
 
 fn set(host: &impl Host, name: &str, value: &[u8]) {
     if let Err(error) = host.set_property(name, value) {
-        log::error!("{error}: access logs lack {name}");
+        log::error!("{error}: {name} is missing in access logs");
     }
 }

@@ -1,4 +1,4 @@
-//! What the filter shows: metrics, access logs, the proxy's log, and explanations.
+//! Reports decisions: metrics, filter state, log lines and explanations.
 
 pub(crate) mod candidate;
 pub(crate) mod configuration;

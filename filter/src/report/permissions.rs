@@ -1,4 +1,4 @@
-//! Counts what became of what clients ask for in control headers.
+//! Counts control headers by permission.
 
 use canary_routing::{Permission, Permissions};
 
@@ -6,7 +6,7 @@ use super::metrics::Registry;
 use super::metrics::catalogue::OVERRIDES;
 use crate::host::Host;
 
-/// Counts what one request asks for, if it asks for anything.
+/// Counts the control headers of one request.
 pub(crate) fn count(host: &impl Host, registry: &Registry, permissions: Permissions) {
     for (kind, permission) in [("version", permissions.version), ("explain", permissions.explain)] {
         if permission != Permission::NotAsked {

@@ -18,7 +18,7 @@ impl RootContext for Root {
         match host::plugin_configuration(size) {
             Ok(document) => self.0.configure(&WasmHost, &document),
             Err(error) => {
-                log::error!("configuration refused: {error}");
+                log::error!("configuration rejected: {error}");
                 false
             }
         }

@@ -1,4 +1,4 @@
-//! Versions that keep failing: what counts, what it leads to, and how workers share it.
+//! Failure accrual: which results count, ejections and recoveries, and the exchange between workers.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 pub(crate) const SHARED: &str = "canary_accruals";
 pub(crate) const START: u64 = 1_795_000_000_123_456_789;
-/// A little more than from tick to tick.
+/// A little more than the tick period.
 pub(crate) const TICK: Duration = Duration::from_millis(101);
 const HOST: &str = "reviews.default.svc.cluster.local";
 
-/// All to v2, which two failures eject for 10 seconds; v1 is the default.
+/// All requests go to v2, which two failures eject for 10 seconds. v1 is the default.
 pub(crate) fn config(accrual: Value) -> String {
     let mut fields = json!({"consecutiveFailures": 2, "ejection": "10s", "trial": {"percentage": {"value": 100}}});
     fields.as_object_mut().unwrap().extend(accrual.as_object().unwrap().clone());
@@ -28,7 +28,7 @@ pub(crate) fn started() -> Vm {
 }
 
 pub(crate) fn cluster(stream: &Stream<'_>) -> String {
-    String::from_utf8(stream.request_lines("x-canary-cluster").concat()).unwrap()
+    String::from_utf8(stream.request_values("x-canary-cluster").concat()).unwrap()
 }
 
 pub(crate) fn sent<'vm>(filter: &Plugin<'vm>) -> Stream<'vm> {
@@ -37,7 +37,7 @@ pub(crate) fn sent<'vm>(filter: &Plugin<'vm>) -> Stream<'vm> {
     stream
 }
 
-/// How Envoy describes the end of a request.
+/// The end of a request, as Envoy reports it.
 #[derive(Clone, Copy)]
 pub(crate) struct End {
     pub(crate) flags: u64,
@@ -73,28 +73,28 @@ pub(crate) fn reach(stream: &mut Stream<'_>) {
     stream.set_property(&["upstream", "address"], "127.0.0.1:1");
 }
 
-/// Requests that fail, one after another.
+/// Sends failing requests, one after another.
 pub(crate) fn fail(filter: &Plugin<'_>, times: usize) {
     (0..times).for_each(|_| end(sent(filter), FAILED));
 }
 
-/// The version that the next request goes to.
+/// The version of the next request.
 pub(crate) fn next(filter: &Plugin<'_>) -> String {
     let mut stream = sent(filter);
     let cluster = cluster(&stream);
-    // The client leaves, which counts for nothing.
+    // The client leaves, which does not count.
     end_at(&mut stream, End { flags: 1 << 14, status: 0, ..OK }, &cluster);
     cluster
 }
 
-fn told(vm: &Vm) -> Vec<String> {
+fn health_log(vm: &Vm) -> Vec<String> {
     let kinds = ["ejected:", "on trial:", "recovered:"];
     let lines = [vm.logged(LogLevel::Warn), vm.logged(LogLevel::Info)].concat();
     lines.into_iter().filter(|line| kinds.iter().any(|kind| line.starts_with(kind))).collect()
 }
 
 #[test]
-fn ejects_tries_and_takes_back() {
+fn a_version_is_ejected_tried_and_recovers() {
     let vm = started();
     let filter = vm.plugin(config(json!({}))).unwrap();
     fail(&filter, 1);
@@ -121,7 +121,7 @@ fn ejects_tries_and_takes_back() {
     vm.advance(TICK);
     assert_eq!(vm.metric(&format!("host=.={HOST};.;version=.=v2;.;reason=.=trial;.;canary_ejections_total")), Some(1));
     assert_eq!(vm.metric(&format!("host=.={HOST};.;version=.=v2;.;canary_recoveries_total")), Some(1));
-    let told = told(&vm);
+    let logged = health_log(&vm);
     let beginnings = [
         r#"ejected: "v2" of reviews.default.svc.cluster.local for 1"#,
         r#"ejected: "v2" of reviews.default.svc.cluster.local for 2"#,
@@ -129,10 +129,10 @@ fn ejects_tries_and_takes_back() {
         r#"on trial: "v2" of reviews.default.svc.cluster.local"#,
         r#"recovered: "v2" of reviews.default.svc.cluster.local after 3 successes in succession"#,
     ];
-    assert_eq!(told.len(), beginnings.len(), "{told:?}");
-    assert!(told.iter().zip(beginnings).all(|(line, beginning)| line.starts_with(beginning)), "{told:?}");
-    assert!(told[0].ends_with("(number 1 in succession): 2 failures in succession"), "{told:?}");
-    assert!(told[1].ends_with("(number 2 in succession): a request of its trial failed"), "{told:?}");
+    assert_eq!(logged.len(), beginnings.len(), "{logged:?}");
+    assert!(logged.iter().zip(beginnings).all(|(line, beginning)| line.starts_with(beginning)), "{logged:?}");
+    assert!(logged[0].ends_with("(number 1 in succession): 2 failures in succession"), "{logged:?}");
+    assert!(logged[1].ends_with("(number 2 in succession): a request of its trial failed"), "{logged:?}");
     assert!(vm.logged(LogLevel::Error).is_empty(), "{:?}", vm.log());
 }
 
@@ -149,18 +149,18 @@ fn a_default_is_enough_to_fall_back_to() {
     assert_eq!(next(&filter), reviews("v2"), "on trial in time");
     (0..3).for_each(|_| end(sent(&filter), OK));
     vm.advance(TICK);
-    let told = told(&vm);
-    assert_eq!(told.len(), 3, "ejected, on trial, recovered: {told:?}");
+    let logged = health_log(&vm);
+    assert_eq!(logged.len(), 3, "ejected, on trial, recovered: {logged:?}");
 }
 
 #[test]
-fn what_counts() {
+fn which_results_count() {
     let flag = |bit: u32| End { flags: 1 << bit, status: 503, ..OK };
     let status = |status| End { status, ..OK };
     let grpc = |grpc| End { grpc: Some(grpc), ..OK };
     let ordinary = json!({});
     let chosen = json!({"statuses": ["429", 404, "4xx"], "grpcStatuses": ["not-found"]});
-    // Whether a failure, a success (which ends a succession), or neither: the sign after which a version is out.
+    // A failure (-), a success (+), which ends a succession, or neither (0).
     for (row, settings, kind, end, expected) in [
         ("503 of the upstream", &ordinary, "", FAILED, '-'),
         ("500", &ordinary, "", status(500), '-'),
@@ -169,7 +169,7 @@ fn what_counts() {
         ("200", &ordinary, "", OK, '+'),
         ("404", &ordinary, "", status(404), '+'),
         ("no status", &ordinary, "", status(0), '0'),
-        ("a chosen class is not all", &chosen, "", status(503), '+'),
+        ("a chosen class excludes others", &chosen, "", status(503), '+'),
         ("a chosen status as text", &chosen, "", status(429), '-'),
         ("a chosen status as a number", &chosen, "", status(404), '-'),
         ("UF, refused", &ordinary, "", flag(5), '-'),
@@ -237,9 +237,9 @@ fn what_counts() {
     }
 }
 
-/// What a client can bring about by itself must not eject a version for everybody.
+/// Failures that a client can cause must not eject a version for all clients.
 #[test]
-fn what_a_client_brings_about_counts_for_nothing() {
+fn failures_that_a_client_causes_do_not_count() {
     let flag = |bit: u32| End { flags: 1 << bit, status: 503, ..OK };
     let grpc = |grpc| End { grpc: Some(grpc), ..OK };
     let out_of_time = End { status: 504, ..flag(19) };
@@ -248,7 +248,7 @@ fn what_a_client_brings_about_counts_for_nothing() {
     let (plain, call) = (("x-plain", &b""[..]), ("content-type", &b"application/grpc"[..]));
     let (timeout, per_try) =
         (("x-envoy-upstream-rq-timeout-ms", &b"1"[..]), ("x-envoy-upstream-rq-per-try-timeout-ms", &b"1"[..]));
-    // Headers of the request, whether all of it has been sent, its end, and whether that is a failure of the version.
+    // The request's headers, whether it is complete, its end, and whether it counts as a failure.
     for (row, headers, is_complete, end, fails) in [
         ("a deadline is over", vec![plain], true, out_of_time, true),
         ("the client's deadline is over", vec![deadline], true, out_of_time, false),
@@ -257,21 +257,21 @@ fn what_a_client_brings_about_counts_for_nothing() {
         ("the server ends a call when the client's deadline is over", vec![deadline, call], true, grpc(4), false),
         ("the server resets it then", vec![deadline, call], true, flag(4), false),
         ("a call with a deadline fails", vec![deadline, call], true, grpc(14), true),
-        ("a request with a deadline finds nobody", vec![deadline], true, flag(5), true),
+        ("no connection for a request with a deadline", vec![deadline], true, flag(5), true),
         ("a connection breaks under a request with a deadline", vec![deadline], true, flag(6), true),
         ("a request with a deadline is answered 503", vec![deadline], true, FAILED, true),
-        ("a gateway behind gives it up", vec![deadline], true, End { status: 504, ..OK }, false),
+        ("a later gateway times out", vec![deadline], true, End { status: 504, ..OK }, false),
         ("the client's timeout", vec![timeout], true, flag(2), false),
         ("the client's timeout of each try", vec![per_try], true, flag(2), false),
         ("a timeout", vec![plain], true, flag(2), true),
         ("more headers than the server takes, it resets", vec![("cookie", &large[..])], true, flag(4), false),
         ("it closes the connection", vec![("cookie", &large[..])], true, flag(6), false),
         ("it answers 500", vec![("cookie", &large[..])], true, End { status: 500, ..OK }, false),
-        ("nobody is there for them", vec![("cookie", &large[..])], true, flag(5), true),
+        ("no connection for large headers", vec![("cookie", &large[..])], true, flag(5), true),
         ("an upload stalls, the server closes", vec![plain], false, flag(6), false),
         ("an upload stalls, the server answers 500", vec![plain], false, End { status: 500, ..OK }, false),
         ("an upload stalls, the proxy gives up", vec![plain], false, End { status: 504, ..flag(16) }, false),
-        ("nobody is there for an upload", vec![plain], false, flag(5), true),
+        ("no connection for an upload", vec![plain], false, flag(5), true),
         ("a stream of the client's, the server closes", vec![call], false, flag(6), false),
         ("a stream of the client's, the server ends it", vec![call], false, grpc(14), true),
     ] {
@@ -285,7 +285,7 @@ fn what_a_client_brings_about_counts_for_nothing() {
 }
 
 #[test]
-fn a_rules_own_timeout_is_no_clients() {
+fn a_rules_timeout_overrides_the_clients() {
     let rule = |more: Value| {
         let mut rule = json!({"route": [{"destination": {"host": "reviews", "subset": "v2"}}]});
         rule.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -317,7 +317,7 @@ fn only_the_cluster_that_served_is_judged() {
 }
 
 #[test]
-fn the_last_that_can_serve_is_never_taken_out() {
+fn the_last_version_that_can_serve_is_never_ejected() {
     let missing = End { flags: 1 << 24, status: 503, reached: false, ..OK };
     let vm = started();
     let filter = vm.plugin(config(json!({}))).unwrap();
@@ -327,13 +327,13 @@ fn the_last_that_can_serve_is_never_taken_out() {
     assert_eq!(next(&filter), reviews("v2"), "both are ejected: the pick serves");
     vm.advance(TICK);
     end(sent(&filter), missing);
-    assert_eq!(next(&filter), reviews("v1"), "v2 is missing: v1 is merely ejected");
+    assert_eq!(next(&filter), reviews("v1"), "v2 is missing, and v1 is only ejected");
     vm.advance(Duration::from_secs(6));
     assert_eq!(next(&filter), reviews("v2"));
 }
 
 #[test]
-fn what_one_worker_sees_ejects_on_all() {
+fn failures_at_one_worker_eject_at_all() {
     let seeing = started();
     let filter = seeing.plugin(config(json!({}))).unwrap();
     fail(&filter, 2);
@@ -348,10 +348,10 @@ fn what_one_worker_sees_ejects_on_all() {
     let before = sent(&filter);
     assert_eq!(cluster(&before), reviews("v2"));
     vm.advance(TICK);
-    assert_eq!(next(&filter), reviews("v1"), "heard within a tick");
+    assert_eq!(next(&filter), reviews("v1"), "known within a tick");
     end(before, FAILED);
     vm.advance(TICK);
-    assert_eq!(told(&vm), [] as [&str; 0], "the other worker has told");
+    assert_eq!(health_log(&vm), [] as [&str; 0], "the other worker has logged it");
     assert_eq!(vm.shared_data(SHARED), Some(shared.clone()), "nothing to add");
     drop(filter);
     let late = vm.plugin(config(json!({}))).unwrap();
@@ -366,7 +366,7 @@ fn what_one_worker_sees_ejects_on_all() {
 }
 
 #[test]
-fn a_worker_that_remembers_longer_believes_one_that_has_forgotten() {
+fn a_worker_accepts_that_another_has_forgotten_a_state() {
     const LATER: u64 = START + 4_000_000_000_000;
     let other = started();
     other.set_time(LATER);
@@ -383,16 +383,16 @@ fn a_worker_that_remembers_longer_believes_one_that_has_forgotten() {
     vm.advance(Duration::from_secs(12));
     (0..3).for_each(|_| end(sent(&filter), OK));
     let stream = sent(&filter);
-    assert_eq!(cluster(&stream), reviews("v2"), "it has recovered, and is remembered for as long as this lasts");
+    assert_eq!(cluster(&stream), reviews("v2"), "it has recovered, and is kept during this request");
     vm.set_time(LATER);
     vm.set_shared_data(SHARED, shared.clone());
     vm.advance(TICK);
-    assert_eq!(vm.shared_data(SHARED), Some(shared), "what the other worker has begun anew stays");
+    assert_eq!(vm.shared_data(SHARED), Some(shared), "the other worker's new state stays");
     assert_eq!(next(&filter), reviews("v1"), "and counts");
 }
 
 #[test]
-fn another_worker_may_be_faster() {
+fn an_exchange_survives_a_faster_worker() {
     let vm = started();
     let filter = vm.plugin(config(json!({"consecutiveFailures": 4}))).unwrap();
     fail(&filter, 2);
@@ -401,7 +401,7 @@ fn another_worker_may_be_faster() {
     fail(&filter, 1);
     vm.set_shared_data_between(two);
     vm.advance(TICK);
-    assert_eq!(next(&filter), reviews("v2"), "three, however often the exchange was tried");
+    assert_eq!(next(&filter), reviews("v2"), "three, although the exchange was repeated");
     fail(&filter, 1);
     assert_eq!(next(&filter), reviews("v1"), "four");
 }
@@ -420,15 +420,15 @@ fn a_new_configuration_keeps_what_still_applies() {
     let again = vm.plugin(config(json!({"ejection": "60s"}))).unwrap();
     assert_eq!(next(&again), reviews("v1"), "still ejected");
     vm.advance(Duration::from_secs(12));
-    assert_eq!(next(&again), reviews("v2"), "for as long as it was to be");
+    assert_eq!(next(&again), reviews("v2"), "for the rest of the ejection");
     vm.set_time(START - 3_600_000_000_000);
     fail(&again, 1);
     vm.advance(TICK);
-    assert_eq!(next(&again), reviews("v2"), "a clock that is set back ejects nobody for ever");
+    assert_eq!(next(&again), reviews("v2"), "the ejection ends although the clock was set back");
 }
 
 #[test]
-fn only_those_who_ask_for_it_pay() {
+fn host_calls_are_made_only_if_configured() {
     let calls = |vm: &Vm| ["proxy_get_property", "proxy_get_shared_data"].map(|import| vm.calls(import));
     let rule = json!({"route": [{"destination": {"host": "reviews", "subset": "v2"}}]});
     let plain = document(rule, json!({"policies": [{"hosts": ["reviews"], "fallback": ["v2", "v1"]}]}));
@@ -441,7 +441,7 @@ fn only_those_who_ask_for_it_pay() {
         let vm = started();
         let filter = vm.plugin(document).unwrap();
         end(sent(&filter), OK);
-        // The first exchange of a VM costs one call more.
+        // The first exchange of a VM needs one more call.
         vm.advance(TICK);
         let stream = sent(&filter);
         let before = calls(&vm);
@@ -454,7 +454,7 @@ fn only_those_who_ask_for_it_pay() {
 }
 
 #[test]
-fn a_host_that_fails_fails_no_request() {
+fn a_failing_host_fails_no_request() {
     for call in [
         "proxy_get_property",
         "proxy_get_current_time_nanoseconds",

@@ -1,11 +1,11 @@
-//! The candidate document is asked, counted and told of; it never steers.
+//! The candidate's decisions are compared, counted and logged, and never applied.
 
 use crate::accrual::cluster;
 use crate::fixture::{document, get, reviews, start};
 use sdk_shims::host::LogLevel;
 use serde_json::{Value, json};
 
-/// v1 live; the candidate says what it does with the same host.
+/// The live rules use v1. The candidate has a rule for the same host.
 fn config(rule: Value, more: Value) -> String {
     let mut candidate = json!({"virtualServices": [{"hosts": ["reviews"], "http": [rule]}]});
     candidate.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -13,7 +13,7 @@ fn config(rule: Value, more: Value) -> String {
 }
 
 #[test]
-fn it_is_counted_and_changes_nothing() {
+fn the_candidate_is_counted_and_changes_nothing() {
     let to = |subset: &str| json!([{"destination": {"host": "reviews", "subset": subset}}]);
     // Name, the candidate's rule, more of it, a request's path, how many of 20 are compared, and differ in what.
     for (row, rule, more, host, compared, respects) in [
@@ -21,8 +21,8 @@ fn it_is_counted_and_changes_nothing() {
         ("another version", json!({"route": to("v2")}), json!({}), "reviews", 20, vec!["version", "cluster"]),
         ("an answer", json!({"redirect": {"uri": "/x"}}), json!({}), "reviews", 20, vec!["outcome"]),
         ("a rewrite", json!({"route": to("v1"), "rewrite": {"uri": "/x"}}), json!({}), "reviews", 20, vec!["rewrite"]),
-        ("a host that neither takes", json!({"route": to("v2")}), json!({}), "other.io", 20, vec![]),
-        ("a share of nothing", json!({"route": to("v2")}), json!({"percentage": 0}), "reviews", 0, vec![]),
+        ("a host without rules in both", json!({"route": to("v2")}), json!({}), "other.io", 20, vec![]),
+        ("a percentage of 0", json!({"route": to("v2")}), json!({"percentage": 0}), "reviews", 0, vec![]),
     ] {
         let vm = start();
         vm.set_time(1_795_000_000_000_000_000);
@@ -32,7 +32,7 @@ fn it_is_counted_and_changes_nothing() {
             stream.request_headers(get(host, "/", &[]), true);
             if host == "reviews" {
                 assert_eq!(cluster(&stream), reviews("v1"), "{row}");
-                assert_eq!(stream.request_lines(":path"), [b"/"], "{row}");
+                assert_eq!(stream.request_values(":path"), [b"/"], "{row}");
             }
             assert!(stream.local_response().is_none(), "{row}");
         }
@@ -47,7 +47,7 @@ fn it_is_counted_and_changes_nothing() {
                 vm.metric(&format!("type=.={respect};.;canary_candidate_differences_total")).unwrap_or_default();
             assert_eq!(differences, expected, "{row}: {respect}");
         }
-        let told = vm.logged(LogLevel::Info).into_iter().filter(|line| line.starts_with("the candidate differs"));
-        assert_eq!(told.count(), usize::from(differing > 0), "{row}: logged once a second: {:?}", vm.log());
+        let logged = vm.logged(LogLevel::Info).into_iter().filter(|line| line.starts_with("the candidate differs"));
+        assert_eq!(logged.count(), usize::from(differing > 0), "{row}: logged once a second: {:?}", vm.log());
     }
 }

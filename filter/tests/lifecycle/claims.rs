@@ -50,7 +50,7 @@ fn jwt(payload: Value) -> Vec<u8> {
         "envoy.filters.http.jwt_authn": {"header": {"alg": "RS256"}, "payload": payload}}))
 }
 
-/// A gateway at which the rule takes who has the claim, and who has it not gets 404.
+/// A gateway whose rule matches the claim. Other requests get 404.
 fn with_claim(key: &str, wanted: Value) -> String {
     let more = json!({"proxy": {"namespace": "default", "gateways": ["gw"]}});
     let rule = json!({"match": [{"headers": {key: wanted}}]});
@@ -81,7 +81,7 @@ fn claims() {
         ("a null elsewhere", GROUPS, beta(), Some(jwt(json!({"a": null, "groups": "beta", "z": {"y": [null]}}))), true),
         ("null", GROUPS, any(), Some(jwt(json!({"groups": null}))), false),
         ("a number", GROUPS, any(), Some(jwt(json!({"groups": 7}))), false),
-        // Eight bytes that the host's answer for the claim alone would not tell from a string.
+        // Eight bytes that look like a string if the host returns the claim alone.
         ("a number of letters", GROUPS, any(), Some(jwt(json!({"groups": f64::from_le_bytes(*b"betabeta")}))), false),
         (
             "a string like a number",
@@ -108,7 +108,7 @@ fn claims() {
         ("a dot in the key", "@request.auth.claims[a.io/b]", beta(), Some(jwt(json!({"a.io/b": "beta"}))), true),
         ("scope, by blanks", "@request.auth.claims.scope", beta(), Some(jwt(json!({"scope": "dev beta"}))), true),
         ("the claim is missing", GROUPS, any(), Some(jwt(json!({"sub": "beta"}))), false),
-        ("the payload is no object", GROUPS, any(), Some(jwt(json!("groups"))), false),
+        ("the payload is not an object", GROUPS, any(), Some(jwt(json!("groups"))), false),
         (
             "the key of Envoy's documentation",
             GROUPS,
@@ -129,14 +129,14 @@ fn claims() {
             stream.set_property(&["metadata"], metadata);
         }
         stream.request_headers(get("reviews.io", "/", &[]), true);
-        assert_eq!(stream.request_lines("x-canary-version").len(), usize::from(matches), "{row}: {:?}", vm.log());
+        assert_eq!(stream.request_values("x-canary-version").len(), usize::from(matches), "{row}: {:?}", vm.log());
         assert_eq!(stream.local_response().is_none(), matches, "{row}");
         assert!(vm.logged(LogLevel::Error).is_empty(), "{row}: {:?}", vm.log());
     }
 }
 
 #[test]
-fn however_the_metadata_is_cut_nothing_breaks() {
+fn truncated_metadata_is_safe() {
     let vm = start();
     let plugin = vm.plugin(with_claim("@request.auth.claims[org][team]", json!({"exact": "beta"}))).unwrap();
     let whole = jwt(json!({"org": {"team": ["dev", "beta"], "n": 7, "z": null}}));
@@ -155,7 +155,7 @@ fn however_the_metadata_is_cut_nothing_breaks() {
 }
 
 #[test]
-fn the_metadata_is_taken_once_and_only_for_hosts_with_rules_on_claims() {
+fn the_metadata_is_read_once_and_only_for_rules_on_claims() {
     let vm = start();
     let mut two_rules: Value =
         serde_json::from_str(&with_claim("@request.auth.claims.groups", json!({"exact": "beta"}))).unwrap();

@@ -1,20 +1,20 @@
-//! Configurations: accepted or refused as a whole, with every reason in the proxy's log.
+//! Configurations: accepted or rejected as a whole, with every error in the proxy's log.
 
 use crate::fixture::{BOOKINFO, get, reviews, start};
 use canary_config::Config;
 use proxy_wasm::types::Action;
 use sdk_shims::host::{LogLevel, encode_pairs};
-use sdk_shims::test_host::{Plugin, Refused};
+use sdk_shims::test_host::{Plugin, Rejected};
 
 #[test]
-fn a_document_is_accepted_or_refused_with_its_reasons() {
+fn a_configuration_is_accepted_or_rejected_with_its_errors() {
     let accepted = |hosts, routes| vec![format!("configuration accepted (hosts: {hosts}, routes: {routes})")];
     for (row, document, errors, infos) in [
         ("Bookinfo", BOOKINFO.as_bytes(), vec![], accepted(2, 3)),
         ("nothing", b"", vec![], accepted(0, 0)),
         ("an empty object", b"{}", vec![], accepted(0, 0)),
-        ("no JSON", b"mode: cluster", vec!["/: not valid JSON: expected value at line 1 column 1"], vec![]),
-        ("no UTF-8", b"{\"mode\": \"\xff\"}", vec!["/: not valid JSON: invalid unicode code point at line 1 column 11"], vec![]),
+        ("not JSON", b"mode: cluster", vec!["/: not valid JSON: expected value at line 1 column 1"], vec![]),
+        ("not UTF-8", b"{\"mode\": \"\xff\"}", vec!["/: not valid JSON: invalid unicode code point at line 1 column 11"], vec![]),
         (
             "several errors",
             br#"{"nonsense": 1, "virtualServices": [{"hosts": ["a"], "http": [{"route": [{"destination": {"host": 1}}]}]}], "mode": 2}"#,
@@ -28,14 +28,14 @@ fn a_document_is_accepted_or_refused_with_its_reasons() {
         let logged = vm.logged(LogLevel::Error);
         assert_eq!(logged.len(), errors.len(), "{row}: {logged:?}");
         for expected in errors {
-            let expected = format!("configuration refused: {expected}");
+            let expected = format!("configuration rejected: {expected}");
             assert!(logged.iter().any(|line| line.starts_with(&expected)), "{row}: no {expected:?} in {logged:?}");
         }
     }
 }
 
 #[test]
-fn warnings_are_logged_and_do_not_refuse() {
+fn warnings_are_logged_and_do_not_reject() {
     let document = br#"{"virtualServices": [{"hosts": ["a"], "http": [{"route": [{"destination": {"host": "a", "subset": "v9"}}]}]}]}"#;
     let (_, warnings) = Config::from_json(document).unwrap();
     let vm = start();
@@ -45,14 +45,14 @@ fn warnings_are_logged_and_do_not_refuse() {
 }
 
 #[test]
-fn a_host_that_does_not_hand_over_the_document_gets_a_refusal() {
+fn an_unreadable_configuration_is_rejected() {
     for status in [2, 10, 4711] {
         let vm = start();
         vm.fail("proxy_get_buffer_bytes", status);
-        assert_eq!(vm.plugin(BOOKINFO).err(), Some(Refused), "status {status}");
+        assert_eq!(vm.plugin(BOOKINFO).err(), Some(Rejected), "status {status}");
         let errors = vm.logged(LogLevel::Error);
         assert!(
-            matches!(&errors[..], [line] if line.starts_with("configuration refused: proxy_get_buffer_bytes: ")),
+            matches!(&errors[..], [line] if line.starts_with("configuration rejected: proxy_get_buffer_bytes: ")),
             "{errors:?}"
         );
     }
@@ -61,23 +61,23 @@ fn a_host_that_does_not_hand_over_the_document_gets_a_refusal() {
 fn cluster_of(plugin: &Plugin<'_>, headers: &[(&str, &[u8])]) -> Vec<Vec<u8>> {
     let mut stream = plugin.stream();
     assert_eq!(stream.request_headers(get("reviews:9080", "/", headers), true), Action::Continue);
-    stream.request_lines("x-canary-cluster")
+    stream.request_values("x-canary-cluster")
 }
 
 #[test]
-fn a_refused_reconfiguration_leaves_the_last_good_one_in_force() {
+fn after_a_rejected_configuration_the_previous_one_stays_in_force() {
     let vm = start();
     let plugin = vm.plugin(BOOKINFO).unwrap();
     let cluster = [reviews("v1").into_bytes()];
     assert_eq!(cluster_of(&plugin, &[]), cluster);
-    assert_eq!(plugin.configure("{\"mode\": 1}"), Err(Refused));
+    assert_eq!(plugin.configure("{\"mode\": 1}"), Err(Rejected));
     assert_eq!(cluster_of(&plugin, &[]), cluster);
     plugin.configure("{}").unwrap();
     assert!(cluster_of(&plugin, &[]).is_empty());
 }
 
 #[test]
-fn a_stream_keeps_the_configuration_that_it_began_under() {
+fn a_stream_keeps_the_configuration_of_its_start() {
     let everything_to_v2 = BOOKINFO.replace("v1\"}}]}]}", "v2\"}}]}]}");
     assert_ne!(everything_to_v2, BOOKINFO);
     for (row, same_root) in [("the same root context again", true), ("a new root context, as Envoy does", false)] {
@@ -87,7 +87,7 @@ fn a_stream_keeps_the_configuration_that_it_began_under() {
         let second =
             if same_root { first.configure(&everything_to_v2).map(|()| first) } else { vm.plugin(&everything_to_v2) };
         stream.request_headers(get("reviews:9080", "/", &[]), true);
-        assert_eq!(stream.request_lines("x-canary-version"), [b"v1"], "{row}");
+        assert_eq!(stream.request_values("x-canary-version"), [b"v1"], "{row}");
         assert_eq!(cluster_of(&second.unwrap(), &[]), [reviews("v2").into_bytes()], "{row}");
         stream.response_headers([(":status", "200")], true);
         drop(stream);
@@ -96,20 +96,20 @@ fn a_stream_keeps_the_configuration_that_it_began_under() {
 }
 
 #[test]
-fn two_plugins_of_one_vm_go_their_own_ways() {
+fn two_plugins_of_one_vm_are_independent() {
     let vm = start();
     let renamed = BOOKINFO.replacen('{', r#"{"headers": {"cluster": "x-other"},"#, 1);
     let (plain, renamed) = (vm.plugin(BOOKINFO).unwrap(), vm.plugin(renamed).unwrap());
     let (mut one, mut other) = (plain.stream(), renamed.stream());
     one.request_headers(get("reviews:9080", "/", &[]), true);
     other.request_headers(get("reviews:9080", "/", &[("end-user", b"jason")]), true);
-    assert_eq!(one.request_lines("x-canary-cluster"), [reviews("v1").into_bytes()]);
-    assert_eq!(other.request_lines("x-other"), [reviews("v2").into_bytes()]);
-    assert!(one.request_lines("x-other").is_empty() && other.request_lines("x-canary-cluster").is_empty());
+    assert_eq!(one.request_values("x-canary-cluster"), [reviews("v1").into_bytes()]);
+    assert_eq!(other.request_values("x-other"), [reviews("v2").into_bytes()]);
+    assert!(one.request_values("x-other").is_empty() && other.request_values("x-canary-cluster").is_empty());
 }
 
 #[test]
-fn the_node_metadata_says_who_the_proxy_is_where_the_document_does_not() {
+fn the_node_metadata_completes_the_proxys_identity() {
     let by_source = |proxy: &str| {
         let rule = |condition: &str, subset: &str| {
             format!(
@@ -131,7 +131,7 @@ fn the_node_metadata_says_who_the_proxy_is_where_the_document_does_not() {
     for (row, proxy, namespace, labels, expected) in [
         ("both from the node", "{}", "shop", Some("sleep"), "both"),
         ("other values", "{}", "other", Some("other"), "neither"),
-        ("the document wins", r#"{"namespace": "other", "labels": {}}"#, "shop", Some("sleep"), "neither"),
+        ("the configuration wins", r#"{"namespace": "other", "labels": {}}"#, "shop", Some("sleep"), "neither"),
         ("the document's namespace, the node's labels", r#"{"namespace": "other"}"#, "shop", Some("sleep"), "labels"),
         ("the document's labels, the node's namespace", r#"{"labels": {}}"#, "shop", Some("sleep"), "namespace"),
         ("no labels", "{}", "shop", None, "namespace"),
@@ -145,7 +145,7 @@ fn the_node_metadata_says_who_the_proxy_is_where_the_document_does_not() {
         let plugin = vm.plugin(by_source(proxy)).unwrap();
         let mut stream = plugin.stream();
         stream.request_headers(get("reviews.shop", "/", &[]), true);
-        assert_eq!(stream.request_lines("x-canary-version"), [expected.as_bytes()], "{row}");
+        assert_eq!(stream.request_values("x-canary-version"), [expected.as_bytes()], "{row}");
     }
 }
 

@@ -1,8 +1,8 @@
-//! `faults.delay: timer`: requests that the filter pauses, and the ticks that end them.
+//! `faults.delay: timer`: the filter pauses requests, and ticks end the delays.
 
 use std::time::Duration;
 
-use crate::fixture::{document, get, preflight, response_lines, reviews, start};
+use crate::fixture::{document, get, preflight, response_values, reviews, start};
 use proxy_wasm::types::Action;
 use sdk_shims::host::LogLevel;
 use sdk_shims::test_host::{Plugin, Stream, Vm};
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 const TICK: Duration = Duration::from_millis(10);
 const MS: u64 = 1_000_000;
-/// Any time that is no multiple of the tick.
+/// A time that is not a multiple of the tick period.
 const START: u64 = 1_795_000_000_123_456_789;
 
-/// A rule that delays everything for so many milliseconds.
+/// A rule that delays every request by this number of milliseconds.
 fn delaying(milliseconds: u64, more: Value) -> Value {
     let mut rule =
         json!({"fault": {"delay": {"fixedDelay": format!("{milliseconds}ms"), "percentage": {"value": 100}}}});
@@ -55,7 +55,7 @@ fn a_delay_ends_within_one_tick_of_its_time() {
         let vm = started();
         let plugin = vm.plugin(config(milliseconds, 10)).unwrap();
         let stream = paused(&plugin);
-        assert_eq!(stream.request_lines("x-canary-cluster"), [reviews("v1").into_bytes()], "{row}: written before");
+        assert_eq!(stream.request_values("x-canary-cluster"), [reviews("v1").into_bytes()], "{row}: written before");
         vm.advance(Duration::from_millis(milliseconds) - Duration::from_nanos(1));
         assert!(stream.is_paused(), "{row}");
         vm.advance(TICK);
@@ -90,7 +90,7 @@ fn delays_end_in_the_order_of_their_deadlines() {
 }
 
 #[test]
-fn the_tick_runs_only_while_something_is_pending() {
+fn the_tick_runs_only_while_delays_are_pending() {
     let vm = started();
     let plugin = vm.plugin(config(20, 100)).unwrap();
     assert_eq!(vm.calls("proxy_set_tick_period_milliseconds"), 0);
@@ -109,7 +109,7 @@ fn the_tick_runs_only_while_something_is_pending() {
 }
 
 #[test]
-fn steady_traffic_does_not_hold_the_tick_up() {
+fn steady_traffic_does_not_stop_the_tick() {
     let vm = started();
     let plugin = vm.plugin(config(100, 1_000)).unwrap();
     let mut streams = Vec::new();
@@ -124,7 +124,7 @@ fn steady_traffic_does_not_hold_the_tick_up() {
 }
 
 #[test]
-fn an_answer_is_delayed_as_a_forwarded_request_is() {
+fn a_local_reply_is_delayed_like_a_forwarded_request() {
     let response = json!({"response": {"set": {"x-a": "1"}}});
     let abort = json!({"httpStatus": 503, "percentage": {"value": 100}});
     let mut aborting = delaying(100, json!({"headers": response}));
@@ -144,7 +144,7 @@ fn an_answer_is_delayed_as_a_forwarded_request_is() {
         assert_within_a_tick(stream.answered_at(), START + 100 * MS, row);
         let sent = stream.local_response().unwrap();
         assert_eq!((sent.status, sent.details.as_str()), (status, details), "{row}");
-        assert_eq!(response_lines(&stream, header).len(), 1, "{row}");
+        assert_eq!(response_values(&stream, header).len(), 1, "{row}");
         assert_eq!(stream.resumed_at(), None, "{row}: answered, not resumed");
         drop(stream);
         vm.advance(2 * TICK);
@@ -161,33 +161,33 @@ fn a_response_after_a_delay_is_changed_once() {
     let mut stream = paused(&plugin);
     vm.advance(3 * TICK);
     stream.response_headers([(":status", "200")], true);
-    assert_eq!(response_lines(&stream, "x-a"), ["1"]);
+    assert_eq!(response_values(&stream, "x-a"), ["1"]);
 }
 
 #[test]
-fn beyond_the_most_active_requests_pass_undelayed_and_are_counted() {
+fn requests_above_max_active_are_not_delayed_and_are_counted() {
     let vm = started();
     let plugin = vm.plugin(config(100, 3)).unwrap();
     assert_eq!(vm.metric("canary_delays_skipped_total"), Some(0), "shown from the start");
     let active: Vec<_> = (0..3).map(|_| paused(&plugin)).collect();
     let skipped: Vec<_> = (0..5).map(|_| request(&plugin)).collect();
     assert!(skipped.iter().all(|(stream, action)| *action == Action::Continue
-        && stream.request_lines("x-canary-version") == [b"v1"]
+        && stream.request_values("x-canary-version") == [b"v1"]
         && stream.resumed_at().is_none()));
     assert_eq!(vm.metric("canary_delays_skipped_total"), Some(5));
     drop(active);
     let again = paused(&plugin);
-    // Another configuration of the VM has a say of its own, over the same delays.
+    // Another configuration of the VM has its own limit for the same delays.
     let none = vm.plugin(document(delaying(100, json!({})), json!({"faults": {"maxActive": 0}}))).unwrap();
     assert_eq!(request(&none).1, Action::Continue);
     assert_eq!(vm.metric("canary_delays_skipped_total"), Some(6));
     vm.advance(Duration::from_millis(110));
-    assert_within_a_tick(again.resumed_at(), START + 100 * MS, "after the surplus");
+    assert_within_a_tick(again.resumed_at(), START + 100 * MS, "after the excess requests");
     assert!(vm.logged(LogLevel::Error).is_empty(), "{:?}", vm.log());
 }
 
 #[test]
-fn beyond_the_most_active_an_abort_comes_at_once() {
+fn above_max_active_an_abort_is_not_delayed() {
     let mut rule = delaying(100, json!({}));
     rule["fault"]["abort"] = json!({"httpStatus": 503, "percentage": {"value": 100}});
     let vm = started();
@@ -197,25 +197,25 @@ fn beyond_the_most_active_an_abort_comes_at_once() {
 }
 
 #[test]
-fn a_client_that_goes_during_a_delay_leaves_nothing_behind() {
+fn a_client_that_leaves_during_a_delay_leaves_no_state() {
     let vm = started();
     let plugin = vm.plugin(config(100, 2)).unwrap();
     for _ in 0..5_000 {
         drop((paused(&plugin), paused(&plugin)));
     }
-    assert_eq!(vm.metric("canary_delays_skipped_total"), Some(0), "the gone do not count as active");
+    assert_eq!(vm.metric("canary_delays_skipped_total"), Some(0), "requests of clients that left are not active");
     let (stays, goes) = (paused(&plugin), paused(&plugin));
     vm.advance(5 * TICK);
     drop(goes);
     vm.advance(7 * TICK);
     assert_eq!(vm.resumed(), [stays.id()]);
-    assert_eq!(vm.calls("proxy_set_effective_context"), 1, "nobody asks for those who have gone");
+    assert_eq!(vm.calls("proxy_set_effective_context"), 1, "ended streams are not entered");
     assert_eq!(vm.ticking(), 0);
     assert!(vm.logged(LogLevel::Error).is_empty(), "{:?}", vm.log());
 }
 
 #[test]
-fn a_stream_that_the_host_knows_no_more_is_no_error() {
+fn an_unknown_stream_is_not_an_error() {
     let vm = started();
     let plugin = vm.plugin(config(20, 1)).unwrap();
     let stream = paused(&plugin);
@@ -230,13 +230,13 @@ fn a_stream_that_the_host_knows_no_more_is_no_error() {
 #[test]
 fn a_configuration_is_replaced_while_a_thousand_delays_are_pending() {
     enum Old {
-        LivesOn,
+        Stays,
         Ends,
         IsTheSame,
     }
     for (row, old, next) in [
-        ("the old root context lives on, the new one delays", Old::LivesOn, config(300, 2_000)),
-        ("the old root context lives on, the new one does not delay", Old::LivesOn, document(json!({}), json!({}))),
+        ("the old root context stays, the new one delays", Old::Stays, config(300, 2_000)),
+        ("the old root context stays, the new one does not delay", Old::Stays, document(json!({}), json!({}))),
         ("the old root context ends, the new one delays", Old::Ends, config(300, 2_000)),
         ("the old root context ends, the new one does not delay", Old::Ends, document(json!({}), json!({}))),
         ("the same root context is configured again", Old::IsTheSame, config(300, 2_000)),
@@ -248,11 +248,11 @@ fn a_configuration_is_replaced_while_a_thousand_delays_are_pending() {
             pending.push((paused(&first), START + (millisecond + 1_000) * MS));
             vm.advance(Duration::from_millis(1));
             if millisecond == 499 {
-                assert!(vm.plugin("{\"mode\": 1}").is_err(), "{row}: a refused one changes nothing");
+                assert!(vm.plugin("{\"mode\": 1}").is_err(), "{row}: a rejected one changes nothing");
             }
         }
         let second = match old {
-            Old::LivesOn | Old::Ends => vm.plugin(&next).unwrap(),
+            Old::Stays | Old::Ends => vm.plugin(&next).unwrap(),
             Old::IsTheSame => {
                 first.configure(&next).unwrap();
                 first.clone()
@@ -260,7 +260,7 @@ fn a_configuration_is_replaced_while_a_thousand_delays_are_pending() {
         };
         match old {
             Old::Ends => first.end(),
-            Old::LivesOn | Old::IsTheSame => drop(first),
+            Old::Stays | Old::IsTheSame => drop(first),
         }
         let new: Vec<_> = (0..10).map(|_| request(&second).0).filter(Stream::is_paused).collect();
         vm.advance(Duration::from_millis(1_010));
@@ -288,7 +288,7 @@ fn a_root_context_that_ends_stops_its_tick() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_holds_nobody_up() {
+fn delays_end_after_the_clock_is_set_back() {
     let vm = started();
     let plugin = vm.plugin(config(1_000, 10)).unwrap();
     let stream = paused(&plugin);

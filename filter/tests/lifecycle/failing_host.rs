@@ -1,15 +1,15 @@
-//! Hosts that refuse calls: the request is served all the same, and the log says what is amiss.
+//! Hosts whose calls fail: the request is served, and the log has the error.
 
 use std::time::Duration;
 
-use crate::fixture::{BOOKINFO, CONTROL_HEADERS, document, get, response_lines, start};
+use crate::fixture::{BOOKINFO, CONTROL_HEADERS, document, get, response_values, start};
 use proxy_wasm::types::Action;
 use sdk_shims::host::LogLevel;
 use sdk_shims::test_host::Vm;
 use serde_json::{Value, json};
 
 #[test]
-fn a_host_that_fails_never_fails_the_request() {
+fn a_failing_host_never_fails_the_request() {
     let forged: Vec<(&str, &[u8])> = CONTROL_HEADERS.into_iter().map(|name| (name, &b"forged"[..])).collect();
     let status_of = |import| match import {
         "proxy_get_header_map_pairs" => [1, 2, 4711],
@@ -17,7 +17,7 @@ fn a_host_that_fails_never_fails_the_request() {
     };
     for (row, import, path, left, errors) in [
         ("no map: stripped unseen", "proxy_get_header_map_pairs", "/ratings/1", 0, 1),
-        ("no replace: nothing forged stays", "proxy_replace_header_map_value", "/ratings/1", 0, 1),
+        ("no replace: no forged value stays", "proxy_replace_header_map_value", "/ratings/1", 0, 1),
         ("no remove: the rest is done", "proxy_remove_header_map_value", "/ratings/1", 7, 6),
         ("no local response: the native route serves", "proxy_send_local_response", "/other", 0, 1),
     ] {
@@ -38,13 +38,13 @@ fn a_host_that_fails_never_fails_the_request() {
             vm.heal();
             let mut next = plugin.stream();
             next.request_headers(get("reviews", "/", &forged), true);
-            assert_eq!(next.request_lines("x-canary-version"), [b"v1"], "{row}: the next request is served as ever");
+            assert_eq!(next.request_values("x-canary-version"), [b"v1"], "{row}: the next request is served as usual");
         }
     }
 }
 
 #[test]
-fn a_malformed_map_counts_as_none() {
+fn a_malformed_map_counts_as_missing() {
     let vm = start();
     let plugin = vm.plugin(BOOKINFO).unwrap();
     vm.answer_pairs(b"\xff\xff\xff\xff");
@@ -65,7 +65,7 @@ fn abort() -> Value {
     json!({"httpStatus": 500, "percentage": {"value": 100}})
 }
 
-/// A rule that writes headers in every way, in both directions.
+/// A rule that writes request and response headers by every operation.
 fn rewriting() -> Value {
     json!({
         "headers": {"request": {"set": {"x-a": "1"}, "add": {"x-b": "1"}, "remove": ["x-gone"]},
@@ -74,14 +74,14 @@ fn rewriting() -> Value {
         "retries": {"attempts": 1, "retryOn": "5xx,unavailable,503", "perTryTimeout": "1s"}})
 }
 
-/// Every failure that is logged is of that call.
+/// Asserts that every logged failure is one of this call.
 fn assert_logged(vm: &Vm, call: &str, row: &str) {
     let logged = vm.logged(LogLevel::Error);
     assert!(!logged.is_empty() && logged.iter().all(|line| line.starts_with(call)), "{row}: {logged:?}");
 }
 
 #[test]
-fn in_the_request_phase_the_request_goes_on_at_once() {
+fn in_the_request_phase_the_request_is_not_delayed() {
     let address = json!({"headers": {"request": {"set": {"x-a": "%DOWNSTREAM_REMOTE_ADDRESS%"}}}});
     let none_active = json!({"faults": {"maxActive": 0}});
     for (call, rule, more) in [
@@ -100,7 +100,7 @@ fn in_the_request_phase_the_request_goes_on_at_once() {
             let row = format!("{call} answers {status}");
             let vm = start();
             if call == "proxy_define_metric" {
-                // It is defined with the configuration; what failed then is tried again.
+                // The metric is defined with the configuration, and again after a failure.
                 vm.fail(call, status);
             }
             let plugin = vm.plugin(document(rule.clone(), more.clone())).unwrap();
@@ -121,10 +121,10 @@ fn in_the_request_phase_the_request_goes_on_at_once() {
 }
 
 #[test]
-fn in_a_tick_the_request_goes_on_as_soon_as_the_host_lets_it() {
+fn in_a_tick_the_request_is_resumed_as_soon_as_possible() {
     let delayed = json!({"fault": {"delay": delay()}});
     let aborted = json!({"fault": {"delay": delay(), "abort": abort()}});
-    // Name, call, rule, whether the request goes on while the call fails, whether it is answered in the end.
+    // Name, call, rule, whether the request goes on while the call fails, whether it is finally answered.
     for (row, call, rule, goes_on, is_answered) in [
         ("no time: the delay ends now", "proxy_get_current_time_nanoseconds", &delayed, true, false),
         ("no context: it waits", "proxy_set_effective_context", &delayed, false, false),
@@ -153,7 +153,7 @@ fn in_a_tick_the_request_goes_on_as_soon_as_the_host_lets_it() {
 }
 
 #[test]
-fn a_client_that_goes_while_the_host_fails_leaves_nothing_behind() {
+fn a_client_that_leaves_while_the_host_fails_leaves_no_state() {
     let vm = start();
     let plugin = vm.plugin(document(json!({"fault": {"delay": delay()}}), json!({}))).unwrap();
     let mut stream = plugin.stream();
@@ -167,7 +167,7 @@ fn a_client_that_goes_while_the_host_fails_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_new_configuration_that_cannot_tick_leaves_the_delays_to_the_old_one() {
+fn if_a_new_configuration_cannot_tick_the_old_one_ends_the_delays() {
     let vm = start();
     let old = vm.plugin(document(json!({"fault": {"delay": delay()}}), json!({}))).unwrap();
     let mut stream = old.stream();
@@ -181,7 +181,7 @@ fn a_new_configuration_that_cannot_tick_leaves_the_delays_to_the_old_one() {
 }
 
 #[test]
-fn in_the_response_phase_the_other_changes_are_made() {
+fn in_the_response_phase_the_other_changes_are_applied() {
     for (call, left) in [
         ("proxy_replace_header_map_value", [("x-b", 1), ("x-a", 0), ("x-gone", 0)]),
         ("proxy_add_header_map_value", [("x-b", 0), ("x-a", 1), ("x-gone", 0)]),
@@ -196,7 +196,7 @@ fn in_the_response_phase_the_other_changes_are_made() {
             let action = stream.response_headers([(":status", "200"), ("x-gone", "1")], true);
             assert_eq!(action, Action::Continue, "{call} answers {status}");
             for (name, lines) in left {
-                assert_eq!(response_lines(&stream, name).len(), lines, "{call} answers {status}: {name}");
+                assert_eq!(response_values(&stream, name).len(), lines, "{call} answers {status}: {name}");
             }
             assert_logged(&vm, call, "response");
         }

@@ -1,8 +1,8 @@
-//! Requests that Envoy has sent to another version than the picked one: what the answer, the counts and the versions' health
-//! are then.
+//! Requests that Envoy has sent to another version than the picked one: the response's headers, the metrics and the health of
+//! the versions.
 
 use crate::accrual::{End, FAILED, OK, TICK, cluster, end_at, next, started};
-use crate::fixture::{document, get, response_lines, reviews, start};
+use crate::fixture::{document, get, response_values, reviews, start};
 use sdk_shims::host::LogLevel;
 use sdk_shims::test_host::{Plugin, Stream, Vm};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const HOST: &str = "reviews.default.svc.cluster.local";
 const METADATA: [&str; 3] = ["xds", "upstream_host_metadata", "filter_metadata"];
 
-/// All to v3, and on to v2 and v1; each names itself in the response.
+/// All requests go to v3, then to v2 and v1. Each version names itself in the response.
 fn config(policy: Value, more: Value) -> String {
     let to = |subset: &str, weight: u32| {
         json!({"destination": {"host": "reviews", "subset": subset}, "weight": weight,
@@ -39,7 +39,7 @@ fn asked<'vm>(plugin: &Plugin<'vm>, headers: &[(&str, &[u8])]) -> Stream<'vm> {
     stream
 }
 
-/// Who has answered by the metadata of endpoints, and after how many tries.
+/// Sets the endpoint's metadata and the number of tries.
 fn serve(stream: &mut Stream<'_>, namespace: &str, key: &str, value: &str, attempts: u64) {
     stream.set_property(&[&METADATA[..], &[namespace, key]].concat(), value);
     stream.set_property(&["upstream", "request_attempt_count"], attempts.to_le_bytes());
@@ -51,9 +51,9 @@ fn fallbacks(vm: &Vm, to: &str, reason: &str) -> u64 {
 }
 
 #[test]
-fn what_is_told_is_that_of_the_version_that_has_answered() {
+fn reports_name_the_version_that_answered() {
     let workload = |revision: &str| format!("reviews-0;default;reviews;{revision};Kubernetes");
-    // Who serves by the endpoint's metadata, after how many tries; the version that is told, and why it is another.
+    // The endpoint's metadata, the number of tries, the reported version, and the reason if it is not the picked one.
     for (row, (namespace, key, value), attempts, served, reason) in [
         ("the picked one", ("canary", "version", "v3".to_owned()), 1, "v3", None),
         (
@@ -65,11 +65,11 @@ fn what_is_told_is_that_of_the_version_that_has_answered() {
         ),
         ("the next, the picked one has failed", ("canary", "version", "v2".to_owned()), 2, "v2", Some("failed")),
         ("the last", ("canary", "version", "v1".to_owned()), 3, "v1", Some("failed")),
-        ("a version that is none of the order", ("canary", "version", "v9".to_owned()), 2, "v3", None),
+        ("a version outside of the order", ("canary", "version", "v9".to_owned()), 2, "v3", None),
         ("the picked one by Istio's revision", ("istio", "workload", workload("r3")), 1, "v3", None),
         ("the next by Istio's revision", ("istio", "workload", workload("r2")), 2, "v2", Some("failed")),
         ("an unknown revision", ("istio", "workload", workload("latest")), 2, "v3", None),
-        ("a workload that is none", ("istio", "workload", "x".to_owned()), 2, "v3", None),
+        ("a malformed workload", ("istio", "workload", "x".to_owned()), 2, "v3", None),
         ("bytes", ("canary", "version", "\u{fffd}".to_owned()), 2, "v3", None),
     ] {
         let vm = start();
@@ -79,12 +79,12 @@ fn what_is_told_is_that_of_the_version_that_has_answered() {
         assert_eq!(stream.property(&["canary"]).unwrap(), b"version=v3 reason=weight route=all", "{row}");
         serve(&mut stream, namespace, key, &value, attempts);
         stream.response_headers([(":status", "200")], true);
-        // What the rule does not name has no operations of its own.
+        // A version that the rule does not name has no operations.
         let answer = if served == "v2" { vec![] } else { vec![served.to_owned()] };
-        assert_eq!(response_lines(&stream, "x-answer"), answer, "{row}");
-        let told = response_lines(&stream, "x-canary-explain").concat();
+        assert_eq!(response_values(&stream, "x-answer"), answer, "{row}");
+        let explanation = response_values(&stream, "x-canary-explain").concat();
         let end = format!("; served={served}");
-        assert_eq!(told.ends_with(&end), reason.is_some(), "{row}: {told}");
+        assert_eq!(explanation.ends_with(&end), reason.is_some(), "{row}: {explanation}");
         let text = format!("version={served} reason=weight route=all");
         assert_eq!(stream.property(&["canary"]).unwrap(), text.as_bytes(), "{row}");
         drop(stream);
@@ -101,7 +101,7 @@ fn what_is_told_is_that_of_the_version_that_has_answered() {
 }
 
 #[test]
-fn a_client_that_goes_before_the_answer_is_counted_where_it_was() {
+fn a_client_that_leaves_early_counts_for_the_picked_version() {
     let vm = start();
     let filter = vm.plugin(config(json!({}), json!({}))).unwrap();
     let mut stream = asked(&filter, &[]);
@@ -111,23 +111,23 @@ fn a_client_that_goes_before_the_answer_is_counted_where_it_was() {
     assert_eq!((vm.metric(&requests), fallbacks(&vm, "v1", "failed")), (Some(1), 1));
 }
 
-/// Two requests that v2 has answered after one try of v3: whether v3 has failed.
+/// v2 has answered two requests after one try of v3 each. Checks whether v3 has failed.
 #[test]
-fn a_version_that_was_left_has_failed_where_all_that_leads_on_are_failures() {
+fn a_failover_is_a_failure_if_every_retry_condition_is_one() {
     let gateway_error = || json!({"attempts": 1, "retryOn": "gateway-error"});
     let conflict = || json!({"attempts": 1, "retryOn": "409"});
     let istio = || json!({"namespace": "default"});
     let next = |on: &str| json!({"on": [on]});
     let (no, grpc) = (|| Value::Null, &[("content-type", &b"application/grpc"[..])][..]);
     for (row, mode, retries, retry_next, proxy, headers, body, fails) in [
-        ("what repeats nothing", "cluster", no(), no(), no(), &[][..], None, true),
+        ("conditions that repeat nothing", "cluster", no(), no(), no(), &[][..], None, true),
         ("a rule's failures", "cluster", gateway_error(), no(), no(), &[], None, true),
         ("a rule's, of a body that is not sent yet", "cluster", gateway_error(), no(), no(), &[], Some(false), false),
         ("a rule's, of a body that is sent", "cluster", gateway_error(), no(), no(), &[], Some(true), true),
-        ("a rule's that are none", "cluster", conflict(), no(), no(), &[], None, false),
+        ("a rule's conditions that are not failures", "cluster", conflict(), no(), no(), &[], None, false),
         ("a rule's in mode version", "version", conflict(), no(), no(), &[], None, false),
         ("a policy's failures", "cluster", no(), next("5xx"), no(), &[], None, true),
-        ("a policy's that are none", "cluster", no(), next("retriable-4xx"), no(), &[], None, false),
+        ("a policy's conditions that are not failures", "cluster", no(), next("retriable-4xx"), no(), &[], None, false),
         ("Istio's, which are CANCELLED of gRPC, too", "version", no(), no(), istio(), &[], None, true),
         ("Istio's, of a call", "version", no(), no(), istio(), grpc, None, false),
         ("Istio's beside a rule's, of a call", "cluster", gateway_error(), no(), istio(), grpc, None, false),
@@ -153,26 +153,26 @@ fn a_version_that_was_left_has_failed_where_all_that_leads_on_are_failures() {
             serve(&mut stream, "canary", "version", "v2", 2);
             stream.response_headers([(":status", "200")], true);
         }
-        let version = String::from_utf8(ask().request_lines("x-canary-version").concat()).unwrap();
+        let version = String::from_utf8(ask().request_values("x-canary-version").concat()).unwrap();
         assert_eq!(version, if fails { "v2" } else { "v3" }, "{row}");
     }
 }
 
 #[test]
-fn each_version_is_judged_by_what_it_did() {
+fn each_version_is_judged_by_its_own_results() {
     let accrual = json!({"failureAccrual": {"consecutiveFailures": 2, "ejection": "10s"}});
     let unreachable = End { flags: 1 << 5, status: 503, ..OK };
     let empty = End { flags: 1 << 1, status: 503, reached: false, ..OK };
-    // Two requests: who has answered, after how many tries, and how; the version that the next one goes to.
+    // Two requests: the version that answered, the number of tries, and the result. Then the version of the next request.
     for (row, served, attempts, result, headers, expected) in [
         ("it has answered", "v3", 1, OK, vec![], "v3"),
         ("it fails and is not replaced", "v3", 1, FAILED, vec![], "v2"),
-        ("it was tried in vain", "v2", 2, OK, vec![], "v2"),
+        ("its try failed", "v2", 2, OK, vec![], "v2"),
         ("it had no endpoint", "v2", 1, OK, vec![], "v3"),
         ("the next fails, it had no endpoint", "v2", 1, FAILED, vec![], "v3"),
-        ("both were tried in vain", "v1", 3, OK, vec![], "v1"),
-        ("one of the two was", "v1", 2, OK, vec![], "v3"),
-        ("all were, and none can be left out", "v1", 3, unreachable, vec![], "v3"),
+        ("the tries of both failed", "v1", 3, OK, vec![], "v1"),
+        ("the try of one failed", "v1", 2, OK, vec![], "v3"),
+        ("the tries of all failed", "v1", 3, unreachable, vec![], "v3"),
         ("none has an endpoint", "", 1, empty, vec![], "v3"),
         ("the client limits each try", "v2", 2, OK, vec![("x-envoy-upstream-rq-per-try-timeout-ms", &b"1"[..])], "v3"),
         ("the client says what is repeated", "v2", 2, OK, vec![("x-envoy-retry-on", &b"5xx"[..])], "v3"),
@@ -195,9 +195,9 @@ fn each_version_is_judged_by_what_it_did() {
     }
 }
 
-/// An answer may have been repeated, which is no failure, and one version may have been tried twice.
+/// A retry may follow a response that is not a failure, and one version may have been tried twice.
 #[test]
-fn what_is_repeated_after_an_answer_says_nothing_of_who_was_left() {
+fn a_retry_after_a_response_does_not_count_as_a_failure() {
     let vm = started();
     let policy = json!({
         "retryNext": {"statuses": [404]},
@@ -214,7 +214,7 @@ fn what_is_repeated_after_an_answer_says_nothing_of_who_was_left() {
 }
 
 #[test]
-fn no_other_version_has_answered_where_none_was_picked_or_another_route_was_taken() {
+fn no_fallback_is_reported_for_a_whole_service_or_another_route() {
     let everything = json!({"virtualServices": [{"hosts": ["reviews"], "http": [{"name": "all",
         "route": [{"destination": {"host": "reviews"}, "headers": {"response": {"set": {"x-answer": "all"}}}}]}]}]});
     for (row, more, elsewhere) in [
@@ -229,7 +229,7 @@ fn no_other_version_has_answered_where_none_was_picked_or_another_route_was_take
             stream.set_property(&["xds", "cluster_name"], cluster);
         }
         stream.response_headers([(":status", "200")], true);
-        assert_eq!(response_lines(&stream, "x-answer").len(), 1, "{row}");
+        assert_eq!(response_values(&stream, "x-answer").len(), 1, "{row}");
         drop(stream);
         let counted = vm.metrics().into_iter().filter(|name| name.contains("canary_fallbacks_total"));
         assert_eq!(counted.collect::<Vec<_>>(), [""; 0], "{row}");
@@ -237,7 +237,7 @@ fn no_other_version_has_answered_where_none_was_picked_or_another_route_was_take
 }
 
 #[test]
-fn what_was_learned_before_there_were_failover_clusters_is_forgotten_in_time() {
+fn outages_expire_after_failover_clusters_are_added() {
     let vm = started();
     let filter = vm.plugin(config(json!({}), json!({"clusters": {}}))).unwrap();
     let mut stream = asked(&filter, &[]);
@@ -254,7 +254,7 @@ fn what_was_learned_before_there_were_failover_clusters_is_forgotten_in_time() {
 }
 
 #[test]
-fn nothing_is_learned_of_clusters_that_the_proxy_goes_on_from() {
+fn with_failover_clusters_no_outage_is_recorded() {
     for (row, failover, expected) in [("failover clusters", true, "v3"), ("none", false, "v2")] {
         let vm = started();
         let filter = vm.plugin(config(json!({}), json!({"clusters": {"failover": failover}}))).unwrap();
@@ -268,9 +268,9 @@ fn nothing_is_learned_of_clusters_that_the_proxy_goes_on_from() {
     }
 }
 
-/// A client's session may name an endpoint that has gone: the cluster has others.
+/// A client's session may name an endpoint that no longer exists, while the cluster has others.
 #[test]
-fn an_endpoint_that_a_client_asks_for_empties_no_cluster() {
+fn a_missing_session_endpoint_does_not_make_a_cluster_empty() {
     for (row, endpoints, expected) in [("others are there", 3_u64, "v3"), ("none is", 0, "v2")] {
         let vm = started();
         let filter = vm.plugin(config(json!({}), json!({"clusters": {}}))).unwrap();
@@ -282,9 +282,9 @@ fn an_endpoint_that_a_client_asks_for_empties_no_cluster() {
     }
 }
 
-/// Ports are for clients to make up: a table by them would be full for everybody.
+/// Clients can choose any port, and could fill a table that is indexed by ports.
 #[test]
-fn ports_that_only_requests_name_are_forgotten() {
+fn no_state_is_kept_for_ports_outside_the_configuration() {
     let services = json!([{"host": "reviews", "ports": [9080, 9081]}]);
     let accrual = json!({"failureAccrual": {"consecutiveFailures": 1}});
     let mirror = json!({"host": "reviews", "subset": "v2"});
@@ -303,11 +303,11 @@ fn ports_that_only_requests_name_are_forgotten() {
         };
         for port in 20_000..21_100 {
             let own = format!("outbound|{port}|v3|{HOST}");
-            assert_eq!(ask(port, FAILED), own, "no cluster goes on from a port that nobody has named");
+            assert_eq!(ask(port, FAILED), own, "a port outside the configuration has no failover cluster");
             assert_eq!(
                 ask(port, End { flags: 1 << 24, reached: false, ..FAILED }),
                 own,
-                "and nothing is learned of it"
+                "and no outage of it is recorded"
             );
         }
         vm.advance(TICK);
@@ -318,6 +318,9 @@ fn ports_that_only_requests_name_are_forgotten() {
         assert_eq!(mirrors.len(), 1, "{failover}: {mirrors:?}");
         let known = ask(9_081, FAILED);
         assert!(known.ends_with(&format!("outbound|9081|v3|{HOST}")), "{known}");
-        assert!(ask(9_081, OK).ends_with(&format!("outbound|9081|v2|{HOST}")), "{failover}: a port of the document");
+        assert!(
+            ask(9_081, OK).ends_with(&format!("outbound|9081|v2|{HOST}")),
+            "{failover}: a port of the configuration"
+        );
     }
 }

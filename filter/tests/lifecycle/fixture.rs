@@ -1,11 +1,11 @@
-//! What the lifecycle tests share: a VM with the filter, and documents.
+//! Shared parts of the lifecycle tests: a VM with the filter, and configurations.
 
 use std::collections::BTreeMap;
 
 use sdk_shims::test_host::{Header, Stream, Vm};
 use serde_json::{Value, json};
 
-/// Every control header's default name.
+/// The default names of all control headers.
 pub(crate) const CONTROL_HEADERS: [&str; 7] = [
     "x-canary-version",
     "x-canary-cluster",
@@ -16,7 +16,7 @@ pub(crate) const CONTROL_HEADERS: [&str; 7] = [
     "x-canary-mirror-3",
 ];
 
-/// `reviews`: jason to v2, else v1. `ratings`: one rule, without a subset, that takes not every path.
+/// `reviews`: v2 for jason, otherwise v1. `ratings`: one rule without a subset, for some paths.
 pub(crate) const BOOKINFO: &str = r#"{
   "virtualServices": [
     {"metadata": {"name": "reviews", "namespace": "default"}, "spec": {"hosts": ["reviews"], "http": [
@@ -38,7 +38,7 @@ pub(crate) fn start() -> Vm {
     Vm::start(canary_filter::register)
 }
 
-/// The lines of a GET as Envoy shows them, with more header lines after the pseudo-headers.
+/// The headers of a GET as Envoy passes them, with more headers after the pseudo-headers.
 pub(crate) fn get<'a>(
     authority: &'a (impl AsRef<[u8]> + ?Sized),
     path: &'a str,
@@ -49,7 +49,7 @@ pub(crate) fn get<'a>(
     pseudo.into_iter().chain(more.iter().copied()).collect()
 }
 
-/// A document with one rule for `reviews`, which forwards to v1 unless it says otherwise, and more top-level fields.
+/// A configuration with one rule for `reviews`, which forwards to v1 by default, and more top-level fields.
 pub(crate) fn document(mut rule: Value, more: Value) -> String {
     let fields = rule.as_object_mut().unwrap();
     let answers = ["route", "redirect", "directResponse"].iter().any(|action| fields.contains_key(*action));
@@ -65,7 +65,7 @@ pub(crate) fn document(mut rule: Value, more: Value) -> String {
     document.to_string()
 }
 
-/// The lines of each header that is not as it was: `None` stands for one that is gone.
+/// The values of each changed header. `None` for a removed one.
 pub(crate) fn changed(before: &[(&str, &[u8])], after: &[Header]) -> BTreeMap<String, Option<Vec<String>>> {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let (mut old, mut new) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::<_, Vec<_>>::new());
@@ -76,14 +76,14 @@ pub(crate) fn changed(before: &[(&str, &[u8])], after: &[Header]) -> BTreeMap<St
     differ.map(|(name, lines)| (name, Some(lines))).chain(gone).collect()
 }
 
-/// What [`changed`] is expected to answer: lines are separated by ` & `, and `-` is a header that is gone.
+/// An expected result of [`changed`]. ` & ` separates values, and `-` is a removed header.
 pub(crate) fn changes(expected: &[(&str, &str)]) -> BTreeMap<String, Option<Vec<String>>> {
     let lines = |value: &str| (value != "-").then(|| value.split(" & ").map(str::to_owned).collect());
     expected.iter().map(|(name, value)| ((*name).to_owned(), lines(value))).collect()
 }
 
-/// The lines of one response header.
-pub(crate) fn response_lines(stream: &Stream<'_>, name: &str) -> Vec<String> {
+/// The values of one response header.
+pub(crate) fn response_values(stream: &Stream<'_>, name: &str) -> Vec<String> {
     let lines = stream.response().into_iter().filter(|(key, _)| key == name.as_bytes());
     lines.map(|(_, value)| String::from_utf8(value).unwrap()).collect()
 }

@@ -1,13 +1,13 @@
-//! What the headers of a forwarded request and of its response come to.
+//! The headers of a forwarded request and of its response.
 
-use crate::fixture::{changed, changes, document, get, response_lines, reviews, start};
+use crate::fixture::{changed, changes, document, get, response_values, reviews, start};
 use proxy_wasm::types::Action;
 use sdk_shims::host::LogLevel;
 use serde_json::{Value, json};
 
 const ALL: &str = "outbound|9080||reviews.default.svc.cluster.local";
 
-/// Name, rule, further top-level fields, further request headers, what changes but for version and cluster, and how often
+/// Name, rule, further top-level fields, further request headers, the changes except version and cluster, and how often
 /// the filter writes.
 type Row<'a> = (&'static str, Value, Value, &'a [(&'a str, &'a [u8])], Vec<(&'static str, &'static str)>, usize);
 
@@ -159,7 +159,7 @@ fn requests() {
             2,
         ),
         (
-            "not a control header, not what the filter steers by",
+            "neither a control header nor a steering header",
             json!({"timeout": "1s", "headers": {"request": {
                 "set": {"x-canary-cluster": "other", "x-envoy-upstream-rq-timeout-ms": "7"},
                 "add": {"x-canary-version": "v9", "x-canary-explain": "1"}, "remove": ["x-canary-version"]}}}),
@@ -194,7 +194,7 @@ fn requests() {
 }
 
 #[test]
-fn format_strings_take_properties_of_the_host() {
+fn format_strings_read_properties_of_the_host() {
     let ipv4 = ("source", "address", "10.1.2.3:4711");
     let ipv6 = ("source", "address", "[2001:db8::7]:4711");
     for (command, (object, name, value), expected) in [
@@ -221,13 +221,17 @@ fn format_strings_take_properties_of_the_host() {
         let mut stream = plugin.stream();
         stream.set_property(&[object, name], value);
         stream.request_headers(get("reviews", "/", &[]), true);
-        assert_eq!(stream.request_lines("x-a"), [format!("<{expected}>").into_bytes()], "{command} of {value}");
+        assert_eq!(stream.request_values("x-a"), [format!("<{expected}>").into_bytes()], "{command} of {value}");
     }
     let vm = start();
     let unmeasured = json!({"metrics": {"responses": false}});
     vm.plugin(document(json!({}), unmeasured)).unwrap().stream().request_headers(get("reviews", "/", &[]), true);
     let asked_by_on_configure = 3;
-    assert_eq!(vm.calls("proxy_get_property"), asked_by_on_configure, "nothing is asked that no rule wants");
+    assert_eq!(
+        vm.calls("proxy_get_property"),
+        asked_by_on_configure,
+        "no property is read without a rule that needs it"
+    );
 }
 
 #[test]
@@ -295,7 +299,7 @@ fn version_mode_sets_the_version_and_strips_the_rest() {
         expected.extend(changes(&[("x-canary-version", version.unwrap_or("-"))]));
         assert_eq!(changed(&before, &stream.request()), expected, "{row}");
         stream.response_headers([(":status", "200")], true);
-        assert!(response_lines(&stream, "x-b").is_empty(), "{row}");
+        assert!(response_values(&stream, "x-b").is_empty(), "{row}");
         assert_eq!((vm.ticking(), stream.local_response()), (0, None), "{row}");
     }
 }

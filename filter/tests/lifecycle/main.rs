@@ -1,4 +1,4 @@
-//! The filter's life in a VM, on the native test host.
+//! The filter's callbacks in a VM, on the native test host.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
 
 mod accrual;

@@ -1,4 +1,4 @@
-//! What the filter counts, and what it tells access logs of a request.
+//! The filter's metrics, and its filter state for access logs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 const HOST: &str = "reviews.default.svc.cluster.local";
 const START: u64 = 1_795_000_000_123_456_789;
 const MS: u64 = 1_000_000;
-/// Calls that a request may make.
+/// The host calls that a request may make.
 const CALLS: [&str; 9] = [
     "proxy_get_header_map_pairs",
     "proxy_replace_header_map_value",
@@ -30,7 +30,7 @@ fn started() -> Vm {
     vm
 }
 
-/// A series' name in short: `canary_requests_total reviews v1 rule`.
+/// The short name of a series: `canary_requests_total reviews v1 rule`.
 fn short(name: &str) -> String {
     let mut parts: Vec<_> = name.split(";.;").collect();
     let metric = parts.pop().unwrap();
@@ -39,7 +39,7 @@ fn short(name: &str) -> String {
     std::iter::once(metric.to_owned()).chain(values).collect::<Vec<_>>().join(" ")
 }
 
-/// Every series of the requests, but for their durations, that is not 0.
+/// Every series of requests except durations, if it is not 0.
 fn counted(vm: &Vm) -> BTreeMap<String, u64> {
     let of_requests = |name: &String| !["config", "duration"].iter().any(|word| name.contains(word));
     let series = vm.metrics().into_iter().filter(of_requests).map(|name| (short(&name), vm.metric(&name).unwrap()));
@@ -50,7 +50,7 @@ fn expected(series: &[&str]) -> BTreeMap<String, u64> {
     series.iter().map(|name| (format!("canary_{name}"), 1)).collect()
 }
 
-/// A request that ends with a status; 0 where the client has got none.
+/// A request that ends with a status. 0 if the client got none.
 fn ended(plugin: &Plugin<'_>, lines: Vec<(&str, &[u8])>, status: u64) {
     let mut stream = plugin.stream();
     stream.request_headers(lines, true);
@@ -248,7 +248,7 @@ fn each_request_is_counted_once_when_it_ends() {
 }
 
 #[test]
-fn durations_are_those_of_the_whole_stream() {
+fn a_duration_covers_the_whole_stream() {
     let duration = format!("host=.={HOST};.;version=.=v1;.;canary_request_duration_milliseconds");
     let vm = started();
     let plugin = vm.plugin(document(json!({}), json!({}))).unwrap();
@@ -267,11 +267,11 @@ fn durations_are_those_of_the_whole_stream() {
 }
 
 #[test]
-fn a_request_costs_so_many_host_calls() {
+fn host_calls_of_a_request_are_counted() {
     let silent = json!({"metrics": {"enabled": false}, "filterState": {"enabled": false}});
     let named = json!({"name": "all"});
     for (row, rule, more, expected) in [
-        ("nothing told", named.clone(), silent, [1, 2, 0, 0, 0, 0, 0, 0, 0]),
+        ("no reports", named.clone(), silent, [1, 2, 0, 0, 0, 0, 0, 0, 0]),
         (
             "requests counted",
             named.clone(),
@@ -279,7 +279,7 @@ fn a_request_costs_so_many_host_calls() {
             [1, 2, 0, 0, 0, 0, 0, 1, 0],
         ),
         ("all counted", named.clone(), json!({"filterState": {"enabled": false}}), [1, 2, 0, 0, 1, 2, 0, 2, 1]),
-        ("all told", named.clone(), json!({}), [1, 2, 0, 1, 1, 2, 0, 2, 1]),
+        ("all reports", named.clone(), json!({}), [1, 2, 0, 1, 1, 2, 0, 2, 1]),
         ("a rule without a name", json!({}), json!({}), [1, 2, 0, 1, 1, 2, 0, 2, 1]),
         ("one by one, too", named, json!({"filterState": {"separate": true}}), [1, 2, 0, 4, 1, 2, 0, 2, 1]),
     ] {
@@ -328,10 +328,10 @@ fn series_are_bounded() {
 }
 
 #[test]
-fn access_logs_are_told_the_route_the_version_and_the_reason() {
+fn access_logs_show_the_route_the_version_and_the_reason() {
     let named = |name: &str| json!({"name": name, "match": [{"name": "m"}]});
     let abort = json!({"name": "a", "fault": {"abort": percent(json!({"httpStatus": 500}))}});
-    for (row, rule, more, host, told) in [
+    for (row, rule, more, host, shown) in [
         ("named", named("all"), json!({}), "reviews", [Some("all.m"), Some("v1"), Some("rule")]),
         ("no name", json!({}), json!({}), "reviews", [None, Some("v1"), Some("rule")]),
         (
@@ -346,7 +346,7 @@ fn access_logs_are_told_the_route_the_version_and_the_reason() {
         ("unknown host", named("all"), json!({}), "other", [None; 3]),
         ("switched off", named("all"), json!({"filterState": {"enabled": false}}), "reviews", [None; 3]),
     ] {
-        let [route, version, reason] = told;
+        let [route, version, reason] = shown;
         let parts = [("version", version), ("reason", reason), ("route", route)];
         let text: Vec<_> = parts.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", value?))).collect();
         let text = (!text.is_empty()).then(|| text.join(" ").into_bytes());
@@ -361,14 +361,14 @@ fn access_logs_are_told_the_route_the_version_and_the_reason() {
             stream.request_headers(get(host, "/", &[]), true);
             assert_eq!(stream.property(&["canary"]), text, "{row}");
             let properties = ["canary_route", "canary_version", "canary_reason"].map(|name| stream.property(&[name]));
-            let expected = told.map(|text| text.filter(|_| separate).map(|text| text.as_bytes().to_vec()));
+            let expected = shown.map(|text| text.filter(|_| separate).map(|text| text.as_bytes().to_vec()));
             assert_eq!(properties, expected, "{row}, one by one: {separate}");
         }
     }
 }
 
 #[test]
-fn documents_are_counted_and_the_one_in_force_has_a_number() {
+fn configurations_are_counted_and_have_a_fingerprint() {
     let vm = started();
     vm.set_property(&["plugin_name"], "canary");
     let version = || vm.metric("plugin=.=canary;.;canary_config_version");
@@ -390,7 +390,7 @@ fn documents_are_counted_and_the_one_in_force_has_a_number() {
 }
 
 #[test]
-fn a_host_that_does_not_count_fails_no_request() {
+fn failing_metrics_fail_no_request() {
     for call in [
         "proxy_define_metric",
         "proxy_increment_metric",
@@ -404,7 +404,7 @@ fn a_host_that_does_not_count_fails_no_request() {
         vm.fail(call, 10);
         let mut stream = plugin.stream();
         stream.request_headers(get("reviews", "/", &[]), true);
-        assert_eq!(stream.request_lines("x-canary-version"), [b"v1"], "{call}");
+        assert_eq!(stream.request_values("x-canary-version"), [b"v1"], "{call}");
         end(stream, 200);
         let logged = vm.logged(LogLevel::Error);
         assert!(!logged.is_empty() && logged.iter().all(|line| line.starts_with(call)), "{call}: {logged:?}");

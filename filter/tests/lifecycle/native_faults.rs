@@ -1,8 +1,8 @@
-//! `faults.delay: faultFilter`: Envoy's own fault filter carries faults out, told by headers.
+//! `faults.delay: faultFilter`: headers make Envoy's own fault filter apply the faults.
 
 use std::time::Duration;
 
-use crate::fixture::{BOOKINFO, changed, changes, document, get, preflight, response_lines, reviews, start};
+use crate::fixture::{BOOKINFO, changed, changes, document, get, preflight, response_values, reviews, start};
 use proxy_wasm::types::Action;
 use sdk_shims::host::LogLevel;
 use serde_json::json;
@@ -37,7 +37,7 @@ fn delays_and_aborts_become_headers_and_the_request_goes_on() {
             false,
             vec![("x-envoy-fault-delay-request", "1500"), ("x-envoy-fault-abort-request", "503")],
         ),
-        ("an abort for nobody", json!({"abort": never}), true, vec![]),
+        ("an abort with 0 %", json!({"abort": never}), true, vec![]),
     ] {
         let vm = start();
         let rule = json!({"fault": fault, "headers": {"response": {"set": {"x-a": "1"}, "add": {"x-a": "2"}}}});
@@ -49,27 +49,27 @@ fn delays_and_aborts_become_headers_and_the_request_goes_on() {
         all.extend(changes(if forwarded { &forward } else { &[] }));
         assert_eq!(changed(&before, &stream.request()), all, "{row}");
         stream.response_headers([(":status", "503"), ("x-a", "native")], true);
-        assert_eq!(response_lines(&stream, "x-a"), ["1", "2"], "{row}");
+        assert_eq!(response_values(&stream, "x-a"), ["1", "2"], "{row}");
         assert_eq!((stream.local_response(), vm.ticking()), (None, 0), "{row}");
         assert!(vm.logged(LogLevel::Error).is_empty(), "{row}: {:?}", vm.log());
     }
 }
 
 #[test]
-fn what_the_filter_answers_itself_is_delayed_by_its_own_timer() {
+fn a_local_reply_is_delayed_by_the_filters_own_timer() {
     let rule = json!({"corsPolicy": {"allowOrigins": [{"exact": "http://a.io"}]},
                       "fault": {"delay": {"fixedDelay": "1s", "percentage": {"value": 100}}}});
     let vm = start();
     let plugin = vm.plugin(document(rule, json!({"faults": {"delay": "faultFilter"}}))).unwrap();
     let mut stream = plugin.stream();
     assert_eq!(stream.request_headers(preflight(), true), Action::Pause);
-    assert!(stream.is_paused() && stream.request_lines("x-envoy-fault-delay-request").is_empty());
+    assert!(stream.is_paused() && stream.request_values("x-envoy-fault-delay-request").is_empty());
     vm.advance(Duration::from_millis(1_010));
     assert_eq!(stream.local_response().unwrap().details, "canary_cors_preflight");
 }
 
 #[test]
-fn a_clients_fault_headers_are_stripped_for_every_host_where_the_fault_filter_listens() {
+fn clients_fault_headers_are_removed_if_the_fault_filter_reads_them() {
     for (row, faults, left) in [("faultFilter", r#"{"delay": "faultFilter"}"#, 0), ("timer", "{}", 8)] {
         let vm = start();
         let plugin = vm.plugin(BOOKINFO.replacen('{', &format!(r#"{{"faults": {faults},"#), 1)).unwrap();
@@ -91,12 +91,12 @@ fn a_clients_fault_headers_are_stripped_for_every_host_where_the_fault_filter_li
 }
 
 #[test]
-fn a_clients_fault_header_does_not_stand_in_for_one_that_cannot_be_written() {
+fn a_clients_fault_header_is_removed_if_the_write_fails() {
     let rule = json!({"fault": {"abort": {"httpStatus": 503, "percentage": {"value": 100}}}});
     let vm = start();
     let plugin = vm.plugin(document(rule, json!({"faults": {"delay": "faultFilter"}}))).unwrap();
     vm.fail("proxy_replace_header_map_value", 10);
     let mut stream = plugin.stream();
     stream.request_headers(get("reviews", "/", &[("x-envoy-fault-abort-request", b"418")]), true);
-    assert!(stream.request_lines("x-envoy-fault-abort-request").is_empty());
+    assert!(stream.request_values("x-envoy-fault-abort-request").is_empty());
 }

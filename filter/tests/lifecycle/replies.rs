@@ -1,11 +1,11 @@
-//! Answers of the filter itself: redirects, direct responses, aborts, CORS preflights.
+//! Local replies: redirects, direct responses, aborts, CORS preflights.
 
 use crate::fixture::{document, get, preflight, start};
 use proxy_wasm::types::Action;
 use sdk_shims::host::LogLevel;
 use serde_json::{Value, json};
 
-/// Name, rule, the request, and the answer: status, gRPC status, details, headers, body.
+/// Name, rule, request, and reply: status, gRPC status, details, headers, body.
 type Row<'a> = (
     &'static str,
     Value,
@@ -14,7 +14,7 @@ type Row<'a> = (
 );
 
 #[test]
-fn replies_are_complete_and_are_changed_no_more() {
+fn replies_are_complete_and_not_changed_later() {
     let abort = |status: Value| {
         let mut abort = status;
         abort["percentage"] = json!({"value": 100});
@@ -77,7 +77,7 @@ fn replies_are_complete_and_are_changed_no_more() {
 }
 
 #[test]
-fn a_reply_strips_forged_control_headers_all_the_same() {
+fn a_reply_also_removes_forged_control_headers() {
     let vm = start();
     let plugin = vm.plugin(document(json!({"redirect": {"uri": "/b"}}), json!({}))).unwrap();
     let mut stream = plugin.stream();

@@ -1,4 +1,4 @@
-//! Requests through the callbacks that Envoy calls: what the filter reads, decides and writes.
+//! Requests by the callbacks that Envoy calls: what the filter reads, decides and writes.
 
 use crate::fixture::{BOOKINFO, CONTROL_HEADERS, get, reviews, start};
 use canary_routing::Fraction;
@@ -7,18 +7,18 @@ use sdk_shims::entropy;
 use sdk_shims::host::LogLevel;
 use sdk_shims::test_host::Header;
 
-/// What must have become of a request.
+/// The expected result of a request.
 enum Expected {
-    /// Carried on with this version and this cluster, after so many writes.
+    /// Forwarded with this version and cluster, after this number of writes.
     Forward(Option<&'static str>, String, usize),
     /// Answered with 404.
     NotFound,
-    /// Carried on without control headers, after so many writes.
+    /// Left alone without control headers, after this number of writes.
     Untouched(usize),
 }
 use Expected::{Forward, NotFound, Untouched};
 
-/// Name, authority, path, further header lines, and what becomes of it.
+/// Name, authority, path, further headers, and the expected result.
 type Row<'a> = (&'static str, &'static [u8], &'static str, &'a [(&'a str, &'a [u8])], Expected);
 
 #[test]
@@ -38,17 +38,17 @@ fn requests() {
         ("no header", b"reviews", "/", &[], v1()),
         ("with a port", b"reviews:9080", "/", &[], v1()),
         ("the rule's header", b"reviews", "/", &[("end-user", b"jason")], v2()),
-        ("on the second line", b"reviews", "/", &[("end-user", b"mary"), ("end-user", b"jason")], v2()),
-        ("on the last of 100 lines", b"reviews", "/", &many, v2()),
+        ("in the second value", b"reviews", "/", &[("end-user", b"mary"), ("end-user", b"jason")], v2()),
+        ("in the last of 100 values", b"reviews", "/", &many, v2()),
         ("not UTF-8", b"reviews", "/", &[("end-user", b"jason\xff")], v1()),
         ("60 KiB", b"reviews", "/", &huge, v1()),
         ("empty value", b"reviews", "/", &[("end-user", b"")], v1()),
         ("a destination without subset", b"ratings", "/ratings/1", &[], ratings(1)),
-        ("its forged version goes", b"ratings", "/ratings/1", &[("x-canary-version", b"v9")], ratings(2)),
+        ("its forged version is removed", b"ratings", "/ratings/1", &[("x-canary-version", b"v9")], ratings(2)),
         ("known host, no rule", b"ratings", "/other", &[], NotFound),
         ("unknown host", b"elsewhere", "/", &[("end-user", b"jason")], Untouched(0)),
         ("no authority", b"", "/", &[], Untouched(0)),
-        ("authority is no UTF-8", b"reviews\xff", "/", &[], Untouched(0)),
+        ("authority is not UTF-8", b"reviews\xff", "/", &[], Untouched(0)),
         ("right already", b"reviews", "/", &right, Forward(Some("v1"), reviews("v1"), 0)),
         ("right, but twice", b"reviews", "/", &right_twice, v1()),
         ("one right", b"reviews", "/", &right[..1], Forward(Some("v1"), reviews("v1"), 1)),
@@ -61,7 +61,7 @@ fn requests() {
         let mut stream = plugin.stream();
         let action = stream.request_headers(get(authority, path, headers), true);
         let lines = |name| {
-            stream.request_lines(name).into_iter().map(|value| String::from_utf8(value).unwrap()).collect::<Vec<_>>()
+            stream.request_values(name).into_iter().map(|value| String::from_utf8(value).unwrap()).collect::<Vec<_>>()
         };
         let steering = (action, lines("x-canary-version"), lines("x-canary-cluster"));
         match expected {
@@ -88,7 +88,7 @@ fn requests() {
         }
         assert_eq!(stream.local_response().is_some(), matches!(action, Action::Pause), "{row}");
         assert_eq!(
-            stream.request_lines("end-user").len(),
+            stream.request_values("end-user").len(),
             headers.iter().filter(|(name, _)| *name == "end-user").count()
         );
         assert_eq!(vm.calls("proxy_get_header_map_pairs"), 1, "{row}: the map is read once");
@@ -170,13 +170,13 @@ fn control_headers_can_be_renamed_and_turned_off() {
                 None if gone.contains(name) => vec![],
                 None => vec![value.to_vec()],
             };
-            assert_eq!(stream.request_lines(name), expected, "{row}: {name}");
+            assert_eq!(stream.request_values(name), expected, "{row}: {name}");
         }
     }
 }
 
 #[test]
-fn a_split_takes_the_only_draw_that_its_request_makes() {
+fn a_split_needs_one_draw() {
     let document = r#"{"virtualServices": [{"hosts": ["reviews"], "http": [{"route": [
         {"destination": {"host": "reviews", "subset": "v1"}, "weight": 90},
         {"destination": {"host": "reviews", "subset": "v2"}, "weight": 10}]}]}]}"#;
@@ -188,7 +188,7 @@ fn a_split_takes_the_only_draw_that_its_request_makes() {
             .map(|_| {
                 let mut stream = plugin.stream();
                 stream.request_headers(get("reviews", "/", &[]), true);
-                stream.request_lines("x-canary-version").concat()
+                stream.request_values("x-canary-version").concat()
             })
             .collect();
         entropy::reseed(seed);
@@ -204,7 +204,7 @@ fn a_split_takes_the_only_draw_that_its_request_makes() {
 }
 
 #[test]
-fn a_client_that_goes_at_any_point_leaves_nothing_behind() {
+fn a_client_that_leaves_at_any_point_leaves_no_state() {
     let vm = start();
     let plugin = vm.plugin(BOOKINFO).unwrap();
     drop(plugin.stream());

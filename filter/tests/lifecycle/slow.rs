@@ -1,4 +1,4 @@
-//! Requests that a version leaves without an answer.
+//! Requests that a version does not answer in time.
 
 use proxy_wasm::types::Action;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use serde_json::json;
 fn slow_requests_count_while_they_wait() {
     let slow = json!({"slowAfter": "1s"});
     let second = Duration::from_secs(1);
-    // How two requests wait: how much of them has been sent, whether they are answered, and how long ago.
+    // How two requests wait: whether they are complete, whether they are answered, and the waiting time.
     for (row, settings, body, answered, waits, ejected) in [
         ("not yet", &slow, None, false, second, false),
         ("too long", &slow, None, false, second + 2 * TICK, true),
@@ -52,12 +52,12 @@ fn a_slow_request_counts_once() {
     vm.advance(Duration::from_secs(2));
     end(late_success, OK);
     end(late_failure, FAILED);
-    assert_eq!(next(&filter), reviews("v2"), "two failures: neither undone nor counted twice");
+    assert_eq!(next(&filter), reviews("v2"), "two failures, which are neither undone nor counted twice");
     fail(&filter, 1);
     assert_eq!(next(&filter), reviews("v1"), "the third");
 }
 
-/// A request at a moment: its try, its cluster if it is not the failover cluster, and what the endpoint's metadata says.
+/// A request at one time: the try, the cluster if it is not the failover cluster, and the endpoint's metadata.
 type At = (u64, Option<&'static str>, (&'static str, &'static str, String));
 
 #[test]
@@ -87,8 +87,8 @@ fn only_the_wait_for_the_picked_version_counts() {
         ("the picked one's by Istio's revision", vec![(1, None, istios("r2"))], "v1"),
         ("another's by Istio's revision", vec![(1, None, istios("r1"))], "v2"),
         ("an unknown revision", vec![(1, None, istios("latest"))], "v1"),
-        ("one that says nothing", vec![(1, None, silent())], "v1"),
-        ("where a native route has sent it", vec![(1, Some("batch"), silent())], "v2"),
+        ("an endpoint without metadata", vec![(1, None, silent())], "v1"),
+        ("another cluster by a native route", vec![(1, Some("batch"), silent())], "v2"),
     ] {
         let vm = started();
         let defined = |name: &str| json!({"name": name, "labels": {"version": name.replace('v', "r")}});
@@ -142,12 +142,12 @@ fn trailers_end_a_request() {
 }
 
 #[test]
-fn a_delay_is_not_the_versions() {
+fn an_injected_delay_does_not_count_as_slow() {
     let rule = json!({"route": [{"destination": {"host": "reviews", "subset": "v2"}}],
                       "fault": {"delay": {"fixedDelay": "5s", "percentage": {"value": 100}}}});
     let policies = json!([{"hosts": ["reviews"], "fallback": ["v2", "v1"],
                            "failureAccrual": {"slowAfter": "1s", "consecutiveFailures": 1}}]);
-    // When the client has sent all of it, and when it is slow: a second after the later of that and the delay.
+    // When the request is complete, and when it is slow: a second after that, or after the delay if that is later.
     for (row, sent_after, slow_after) in [
         ("without a body", None, 6_000),
         ("with a body", Some(5_100), 6_100),
@@ -170,7 +170,7 @@ fn a_delay_is_not_the_versions() {
 }
 
 #[test]
-fn the_wait_begins_when_a_connection_takes_the_request() {
+fn the_wait_begins_when_the_request_has_a_connection() {
     let vm = started();
     let filter = vm.plugin(config(json!({"slowAfter": "1s", "consecutiveFailures": 1}))).unwrap();
     let mut stream = sent(&filter);

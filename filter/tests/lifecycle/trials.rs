@@ -23,13 +23,13 @@ fn a_trial_is_a_share_and_a_few_at_a_time() {
     let mut first = waiting.next().unwrap();
     first.response_headers([(":status", "200")], false);
     let more: Vec<_> = (0..500).map(|_| sent(&filter)).filter(|stream| cluster(stream) == reviews("v2")).collect();
-    assert_eq!(more.len(), 1, "an answer makes place for another");
+    assert_eq!(more.len(), 1, "an answer frees a place");
 }
 
 #[test]
-fn requests_that_hang_keep_no_place() {
-    // Whether requests are ever slow, and how long after those of the first trial have begun to hang it is tried again.
-    for (row, slow_after, again) in [("a failed trial", Some("1s"), 24), ("a trial without an end", None, 11)] {
+fn requests_that_hang_lose_their_place() {
+    // The limit for slow requests, and the time from the first hanging trial to the next one.
+    for (row, slow_after, again) in [("a failed trial", Some("1s"), 24), ("an endless trial", None, 11)] {
         let mut settings = json!({"trial": {"percentage": {"value": 100}, "requests": 2}});
         if let Some(slow_after) = slow_after {
             settings["slowAfter"] = json!(slow_after);
@@ -40,21 +40,21 @@ fn requests_that_hang_keep_no_place() {
         vm.advance(Duration::from_secs(12));
         let hanging = [sent(&filter), sent(&filter)];
         assert!(hanging.iter().all(|stream| cluster(stream) == reviews("v2")), "{row}");
-        assert_eq!(next(&filter), reviews("v1"), "{row}: no place is left");
+        assert_eq!(next(&filter), reviews("v1"), "{row}: no free place");
         vm.advance(Duration::from_secs(9));
         assert_eq!(next(&filter), reviews("v1"), "{row}: not yet");
         vm.advance(Duration::from_secs(again - 9));
         (0..2).for_each(|_| end(sent(&filter), OK));
         vm.advance(TICK);
         let recovered = vm.metric("host=.=reviews.default.svc.cluster.local;.;version=.=v2;.;canary_recoveries_total");
-        assert_eq!(recovered, Some(1), "{row}: it has healed");
+        assert_eq!(recovered, Some(1), "{row}: it has recovered");
         drop(hanging);
         assert_eq!(next(&filter), reviews("v2"), "{row}");
     }
 }
 
 #[test]
-fn what_was_sent_during_an_ejection_is_no_trial() {
+fn a_request_during_an_ejection_is_not_a_trial() {
     for (row, result) in [("successes", OK), ("failures", FAILED)] {
         let vm = started();
         let settings = json!({"ejection": "10s", "trial": {"percentage": {"value": 100}, "requests": 2}});
@@ -71,7 +71,7 @@ fn what_was_sent_during_an_ejection_is_no_trial() {
         assert_eq!(next(&filter), reviews("v2"), "{row}: still on trial");
         (0..2).for_each(|_| end(sent(&filter), OK));
         vm.advance(TICK);
-        assert_ne!(vm.log(), before, "{row}: the trial is decided by its own");
+        assert_ne!(vm.log(), before, "{row}: the trial's own requests decide");
     }
 }
 

@@ -1,15 +1,15 @@
-//! Users: a cookie for those who are not known, the same version ever after, and a share that moves by the clock.
+//! Sticky users: a cookie for new users, a constant version, and ramps.
 
 use std::collections::BTreeSet;
 
 use crate::accrual::{End, OK, cluster, end};
-use crate::fixture::{document, get, response_lines, reviews, start};
+use crate::fixture::{document, get, response_values, reviews, start};
 use sdk_shims::test_host::{Plugin, Stream, Vm};
 use serde_json::{Value, json};
 
 const START: u64 = 1_795_000_000_123_456_789;
 
-/// Half of the users to v2, known by a header or a cookie that the filter issues.
+/// Half of the users go to v2. The key is a header, or a cookie that the filter sets.
 fn config(of_rule: Value, of_policy: Value) -> String {
     let mut rule = json!({"route": [{"destination": {"host": "reviews", "subset": "v1"}, "weight": 50},
                                     {"destination": {"host": "reviews", "subset": "v2"}, "weight": 50}]});
@@ -28,10 +28,10 @@ fn asked<'vm>(plugin: &Plugin<'vm>, headers: &[(&str, &[u8])]) -> Stream<'vm> {
     stream
 }
 
-/// The response's cookies, beside one of the upstream's own.
+/// The response's cookies, except for one of the upstream.
 fn cookies(stream: &mut Stream<'_>) -> Vec<String> {
     stream.response_headers([(":status", "200"), ("set-cookie", "own=1")], true);
-    let mut lines = response_lines(stream, "set-cookie");
+    let mut lines = response_values(stream, "set-cookie");
     assert_eq!(lines.remove(0), "own=1", "the upstream's cookie stays");
     lines
 }
@@ -65,7 +65,7 @@ fn a_new_user_gets_a_cookie_once_and_keeps_the_version() {
 }
 
 #[test]
-fn no_cookie_where_nobody_has_to_remember() {
+fn no_cookie_if_none_is_needed() {
     let abort = json!({"fault": {"abort": {"httpStatus": 418, "percentage": {"value": 100}}}});
     for (row, of_rule, headers, expected) in [
         ("known by a header", json!({}), vec![("x-user-id", &b"u"[..])], 0),
@@ -85,7 +85,7 @@ fn no_cookie_where_nobody_has_to_remember() {
 }
 
 #[test]
-fn a_cookie_is_secure_where_the_request_is() {
+fn a_cookie_is_secure_if_the_request_is() {
     let vm = start();
     let filter = vm.plugin(config(json!({}), json!({}))).unwrap();
     let mut request = get("reviews", "/", &[]);
@@ -108,18 +108,18 @@ fn a_user_whose_version_is_missing_comes_back() {
         }
     };
     let cookie = cookies(&mut first);
-    assert_eq!(cookie.len(), 1, "the user is named all the same");
+    assert_eq!(cookie.len(), 1, "the user gets a cookie anyway");
     end(first, End { flags: 1 << 24, status: 503, reached: false, ..OK });
     let known = [("cookie", value(&cookie[0]).as_bytes())];
-    assert_eq!(cluster(&asked(&filter, &known)), reviews("v1"), "while v2 is passed over");
+    assert_eq!(cluster(&asked(&filter, &known)), reviews("v1"), "while v2 is avoided");
     vm.advance(std::time::Duration::from_millis(5_101));
-    assert_eq!(cluster(&asked(&filter, &known)), reviews("v2"), "when it is not any more");
+    assert_eq!(cluster(&asked(&filter, &known)), reviews("v2"), "when it is used again");
 }
 
 /// 2026-11-18T11:06:40Z in seconds.
 const RAMP: u64 = 1_795_000_000;
 
-/// The users of v2, at this many seconds after the ramp's start by Envoy's clock; `None`: it does not tell.
+/// The users of v2 at this number of seconds after the ramp's start, by Envoy's clock. `None` if the clock fails.
 fn in_canary(vm: &Vm, document: &str, after: Option<u64>) -> BTreeSet<u32> {
     let filter = vm.plugin(document).unwrap();
     let users = (0..400).filter(|user| {
@@ -141,13 +141,13 @@ fn users_join_a_ramp_by_the_hosts_clock_and_none_leaves() {
     let vm = start();
     let ramp = json!({"ramp": {"subset": "v2", "start": "2026-11-18T11:06:40Z", "duration": "100s"}});
     let document = config(json!({}), ramp);
-    assert_eq!(in_canary(&vm, &document, None).len(), 0, "without a clock it stands at its beginning");
+    assert_eq!(in_canary(&vm, &document, None).len(), 0, "without a clock the ramp is at its start");
     let mut before = BTreeSet::new();
     for (after, least, most) in [(0, 0, 0), (1, 0, 20), (25, 60, 140), (50, 150, 250), (75, 260, 340), (100, 400, 400)]
     {
         let now = in_canary(&vm, &document, Some(after));
         assert!((least..=most).contains(&now.len()), "after {after} s: {} of 400", now.len());
-        assert!(now.is_superset(&before), "after {after} s: somebody has left");
+        assert!(now.is_superset(&before), "after {after} s: a user has left");
         before = now;
     }
 }

@@ -1,15 +1,15 @@
-//! The bytes in which workers share the state of a version, all numbers little-endian.
+//! The bytes by which workers share the state of a version. All numbers are little-endian.
 
 use super::window::Window;
 use super::{Accrual, Generation, Phase};
 use canary_config::LONGEST_EJECTION;
 
-/// The first byte: another version's bytes count as none.
+/// The first byte. State of another format is ignored.
 const VERSION: u8 = 1;
 const SERVING: u8 = b's';
-const OUT: u8 = b'o';
-/// No version gets so far; what says so is malformed and could not be succeeded.
-const LAST_GENERATION: u32 = u32::MAX >> 1;
+const EJECTION: u8 = b'o';
+/// No version reaches this generation. A larger number is malformed, and no later generation could replace it.
+const MAX_GENERATION: u32 = u32::MAX >> 1;
 
 impl Accrual {
     /// The state as bytes.
@@ -19,14 +19,14 @@ impl Accrual {
         for number in [self.generation.0, self.ejections, self.consecutive] {
             bytes.extend(number.to_le_bytes());
         }
-        bytes.extend(self.heard.to_le_bytes());
+        bytes.extend(self.last_result.to_le_bytes());
         match self.phase {
             Phase::Serving { since } => {
                 bytes.push(SERVING);
                 bytes.extend(since.to_le_bytes());
             }
-            Phase::Out { from, until, successes } => {
-                bytes.push(OUT);
+            Phase::Ejection { from, until, successes } => {
+                bytes.push(EJECTION);
                 bytes.extend(from.to_le_bytes());
                 bytes.extend(until.to_le_bytes());
                 bytes.extend(successes.to_le_bytes());
@@ -41,30 +41,30 @@ impl Accrual {
         bytes
     }
 
-    /// The state of these bytes; `None` where they are malformed, or of a state that no version can be in.
+    /// Decodes a state. `None` if the bytes are malformed, or describe a state that no version can have.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut rest = bytes;
         if byte(&mut rest)? != VERSION {
             return None;
         }
-        let generation = Generation(u32(&mut rest).filter(|generation| *generation <= LAST_GENERATION)?);
-        let (ejections, consecutive, heard) = (u32(&mut rest)?, u32(&mut rest)?, u64(&mut rest)?);
+        let generation = Generation(u32(&mut rest).filter(|generation| *generation <= MAX_GENERATION)?);
+        let (ejections, consecutive, last_result) = (u32(&mut rest)?, u32(&mut rest)?, u64(&mut rest)?);
         let phase = match byte(&mut rest)? {
             SERVING => Phase::Serving { since: u64(&mut rest)? },
-            OUT => Phase::Out { from: u64(&mut rest)?, until: u64(&mut rest)?, successes: u32(&mut rest)? },
+            EJECTION => Phase::Ejection { from: u64(&mut rest)?, until: u64(&mut rest)?, successes: u32(&mut rest)? },
             _ => return None,
         };
         let window = if rest.is_empty() { Window::default() } else { window(&mut rest)? };
-        let state = Self { generation, phase, ejections, consecutive, window, heard };
+        let state = Self { generation, phase, ejections, consecutive, window, last_result };
         (rest.is_empty() && state.is_possible()).then_some(state)
     }
 
-    /// The longest ejection with its jitter is the most that a version can be out for.
+    /// An ejection lasts at most the longest ejection and its jitter.
     fn is_possible(&self) -> bool {
         match self.phase {
             Phase::Serving { .. } => true,
-            Phase::Out { from, until, .. } => {
+            Phase::Ejection { from, until, .. } => {
                 let longest = super::nanoseconds(LONGEST_EJECTION);
                 until.checked_sub(from).is_some_and(|length| length <= longest.saturating_mul(2))
             }

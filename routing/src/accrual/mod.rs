@@ -1,9 +1,9 @@
-//! Failure accrual: what the results of requests make of a version.
+//! Failure accrual: ejects versions that fail, and lets them back after a trial.
 //!
-//! Pure: time, in nanoseconds since the Unix epoch, and jitter are arguments. A version serves until it is ejected; when the
-//! ejection is over it is on trial, until it is ejected again or serves. Every ejection and every recovery begins a new
-//! generation: results of requests that were sent before say nothing of it. Nor do those that were sent during an ejection, for
-//! want of another version, count as trials.
+//! The module is pure: the time (nanoseconds since the Unix epoch) and the jitter are arguments. A version serves until
+//! it is ejected. After the ejection it is on trial, until it is ejected again or serves. Each ejection and each
+//! recovery starts a new generation. A result counts only in the generation and the state in which its request was
+//! sent. So a request that an ejected version gets because no other can serve is not a trial.
 
 mod codec;
 mod view;
@@ -11,68 +11,68 @@ mod window;
 
 use std::time::Duration;
 
-pub use view::View;
+pub use view::WorkerView;
 
 use crate::draws::Fraction;
 use canary_config::{FailureAccrual, Percentage};
 use window::Window;
 
-/// What the end of a request says of its version.
+/// The result of one request, as the version that served it caused it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It has served.
+    /// The version has served the request.
     Success,
-    /// It has failed.
+    /// The version has failed.
     Failure,
 }
 
-/// What a version may get.
+/// Which requests a version may get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// Every request that picks it.
+pub enum VersionState {
+    /// Every request that picks the version.
     Serving,
-    /// None where another version can serve.
+    /// No request, unless no other version can serve.
     Ejected,
     /// A share of the requests that pick it.
     OnTrial,
 }
 
-/// Why a version was ejected: the words of metrics and logs.
+/// Why a version was ejected. Metrics and logs use these words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
-    /// So many failures in succession.
+pub enum EjectionReason {
+    /// This number of failures in succession.
     ConsecutiveFailures(u32),
-    /// So many failures among so many requests of the window.
+    /// Failures, and requests, within the window.
     FailureRatio(u64, u64),
-    /// A request of its trial failed.
+    /// A request of the trial failed.
     Trial,
 }
 
-/// A turn in the life of a version.
+/// A change of a version's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// It is ejected.
+pub enum Transition {
+    /// The version is ejected.
     Ejected {
-        /// What for.
-        why: Why,
-        /// For how long.
+        /// The reason.
+        reason: EjectionReason,
+        /// The length of the ejection.
         length: Duration,
-        /// Which ejection in succession this is, from 1.
+        /// The number of this ejection in succession, from 1.
         number: u32,
     },
-    /// It serves again, after so many successes of its trial.
+    /// The version serves again, after this number of successful trial requests.
     Recovered(u32),
 }
 
-/// Counts the turns of a version's life.
+/// The number of ejections and recoveries of a version so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Generation(u32);
 
-/// The stretch of a version's life that a request was sent in: no other learns from its result.
+/// The generation and the state in which a request was sent. Its result counts in no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stretch {
+pub struct Period {
     generation: Generation,
-    standing: Standing,
+    version_state: VersionState,
 }
 
 /// The state of one version.
@@ -80,13 +80,13 @@ pub struct Stretch {
 pub struct Accrual {
     generation: Generation,
     phase: Phase,
-    /// In succession.
+    /// Ejections in succession.
     ejections: u32,
     /// Failures in succession.
     consecutive: u32,
     window: Window,
-    /// When a result has last been counted.
-    heard: u64,
+    /// When a result was last counted, in nanoseconds since the Unix epoch.
+    last_result: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,8 +94,8 @@ enum Phase {
     Serving {
         since: u64,
     },
-    /// Ejected until then, on trial from then on.
-    Out {
+    /// The version is ejected until `until`, then on trial.
+    Ejection {
         from: u64,
         until: u64,
         successes: u32,
@@ -108,14 +108,14 @@ impl Default for Phase {
     }
 }
 
-/// After so long without a result a version that is not ejected is forgotten, in nanoseconds.
-const FORGOTTEN: u64 = 3_600_000_000_000;
-/// What workers' readings of one clock may differ by, in nanoseconds: an ejection that begins later than this from now is
-/// of a clock that was set back.
-const SKEW: u64 = 1_000_000_000;
+/// A version that is not ejected is forgotten after this time without a result. In nanoseconds.
+const FORGET_AFTER: u64 = 3_600_000_000_000;
+/// The most by which two workers' readings of one clock differ, in nanoseconds. An ejection that starts later than this
+/// from now means that the clock was set back.
+const MAX_CLOCK_SKEW: u64 = 1_000_000_000;
 
-impl Why {
-    /// The word used in metrics.
+impl EjectionReason {
+    /// The word for metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -126,119 +126,131 @@ impl Why {
     }
 }
 
-impl Stretch {
-    /// Whether the request is one of a trial.
+impl Period {
+    /// Whether the request was sent during a trial.
     #[must_use]
     pub fn is_trial(self) -> bool {
-        self.standing == Standing::OnTrial
+        self.version_state == VersionState::OnTrial
     }
 }
 
 impl Accrual {
-    /// What the version may get now.
+    /// Which requests the version may get now.
     #[must_use]
-    pub const fn standing(&self, now: u64) -> Standing {
+    pub const fn version_state(&self, now: u64) -> VersionState {
         match self.phase {
-            Phase::Serving { .. } => Standing::Serving,
-            Phase::Out { from, until, .. } if now < until && now.saturating_add(SKEW) >= from => Standing::Ejected,
-            Phase::Out { .. } => Standing::OnTrial,
+            Phase::Serving { .. } => VersionState::Serving,
+            Phase::Ejection { from, until, .. } if now < until && now.saturating_add(MAX_CLOCK_SKEW) >= from => {
+                VersionState::Ejected
+            }
+            Phase::Ejection { .. } => VersionState::OnTrial,
         }
     }
 
-    /// Counts a result, and judges. While the version is ejected nothing counts.
-    fn record(&mut self, verdict: Verdict, settings: &FailureAccrual, now: u64, jitter: Fraction) -> Option<Change> {
-        match (self.standing(now), verdict) {
-            (Standing::Ejected, _) => return None,
-            (Standing::OnTrial, Verdict::Failure) => return Some(self.eject(Why::Trial, settings, now, jitter)),
-            (Standing::OnTrial, Verdict::Success) => self.pass(1),
-            (Standing::Serving, verdict) => {
+    /// Counts a result and judges the version. Results during an ejection do not count.
+    fn record(
+        &mut self,
+        verdict: Verdict,
+        settings: &FailureAccrual,
+        now: u64,
+        jitter: Fraction,
+    ) -> Option<Transition> {
+        match (self.version_state(now), verdict) {
+            (VersionState::Ejected, _) => return None,
+            (VersionState::OnTrial, Verdict::Failure) => {
+                return Some(self.eject(EjectionReason::Trial, settings, now, jitter));
+            }
+            (VersionState::OnTrial, Verdict::Success) => self.pass(1),
+            (VersionState::Serving, verdict) => {
                 self.consecutive = match verdict {
                     Verdict::Success => 0,
                     Verdict::Failure => self.consecutive.saturating_add(1),
                 };
                 if settings.failure_ratio.is_some() {
-                    self.window.turn(bucket(settings), now);
+                    self.window.advance(bucket(settings), now);
                     self.window.add(1, u32::from(verdict == Verdict::Failure));
                 }
             }
         }
-        self.heard = now;
+        self.last_result = now;
         self.judge(settings, now, jitter)
     }
 
     fn pass(&mut self, more: u32) {
-        if let Phase::Out { successes, .. } = &mut self.phase {
+        if let Phase::Ejection { successes, .. } = &mut self.phase {
             *successes = successes.saturating_add(more);
         }
     }
 
-    /// What the counts lead to.
-    fn judge(&mut self, settings: &FailureAccrual, now: u64, jitter: Fraction) -> Option<Change> {
+    /// Ejects or recovers the version if the counts say so.
+    fn judge(&mut self, settings: &FailureAccrual, now: u64, jitter: Fraction) -> Option<Transition> {
         match self.phase {
-            Phase::Out { successes, .. } if successes >= settings.trial.requests => {
-                *self = Self { phase: Phase::Serving { since: now }, ..self.turned(now) };
-                Some(Change::Recovered(successes))
+            Phase::Ejection { successes, .. } if successes >= settings.trial.requests => {
+                *self = Self { phase: Phase::Serving { since: now }, ..self.next_generation(now) };
+                Some(Transition::Recovered(successes))
             }
-            Phase::Out { .. } => None,
+            Phase::Ejection { .. } => None,
             Phase::Serving { .. } => {
-                let why = self.too_many(settings, now)?;
-                Some(self.eject(why, settings, now, jitter))
+                let reason = self.too_many(settings, now)?;
+                Some(self.eject(reason, settings, now, jitter))
             }
         }
     }
 
-    fn too_many(&self, settings: &FailureAccrual, now: u64) -> Option<Why> {
+    fn too_many(&self, settings: &FailureAccrual, now: u64) -> Option<EjectionReason> {
         if settings.consecutive_failures > 0 && self.consecutive >= settings.consecutive_failures {
-            return Some(Why::ConsecutiveFailures(self.consecutive));
+            return Some(EjectionReason::ConsecutiveFailures(self.consecutive));
         }
         let ratio = settings.failure_ratio?;
         let (requests, failures) = self.window.totals(bucket(settings), now);
         let failed = failures.saturating_mul(Percentage::ALL.millionths().into());
         let is_too_much = failed >= requests.saturating_mul(ratio.millionths().into());
-        (requests >= settings.min_requests.into() && is_too_much).then_some(Why::FailureRatio(failures, requests))
+        (requests >= settings.min_requests.into() && is_too_much)
+            .then_some(EjectionReason::FailureRatio(failures, requests))
     }
 
-    fn eject(&mut self, why: Why, settings: &FailureAccrual, now: u64, jitter: Fraction) -> Change {
+    fn eject(&mut self, reason: EjectionReason, settings: &FailureAccrual, now: u64, jitter: Fraction) -> Transition {
         let longest = nanoseconds(settings.max_ejection);
         let before = match self.phase {
             Phase::Serving { since } if now.saturating_sub(since) >= longest => 0,
-            Phase::Serving { .. } | Phase::Out { .. } => self.ejections,
+            Phase::Serving { .. } | Phase::Ejection { .. } => self.ejections,
         };
         let doubled = 1_u64.checked_shl(before).unwrap_or(u64::MAX);
         let length = nanoseconds(settings.ejection).saturating_mul(doubled).min(longest);
         let tenth = length.checked_div(10).unwrap_or_default();
         let length = length.saturating_add(jitter.scale(tenth.saturating_add(1)));
         let number = before.saturating_add(1);
-        let phase = Phase::Out { from: now, until: now.saturating_add(length), successes: 0 };
-        *self = Self { phase, ejections: number, ..self.turned(now) };
-        Change::Ejected { why, length: Duration::from_nanos(length), number }
+        let phase = Phase::Ejection { from: now, until: now.saturating_add(length), successes: 0 };
+        *self = Self { phase, ejections: number, ..self.next_generation(now) };
+        Transition::Ejected { reason, length: Duration::from_nanos(length), number }
     }
 
-    /// The next generation, with nothing counted yet.
-    fn turned(&self, now: u64) -> Self {
+    /// The state of the next generation, with nothing counted.
+    fn next_generation(&self, now: u64) -> Self {
         let generation = Generation(self.generation.0.saturating_add(1));
-        Self { generation, ejections: self.ejections, heard: now, ..Self::default() }
+        Self { generation, ejections: self.ejections, last_result: now, ..Self::default() }
     }
 
-    /// Later generations are newer; of two that have begun at once, the ejection counts.
+    /// The order in which states replace each other. A later generation is newer. In one generation, an ejection is
+    /// newer.
     fn rank(&self) -> (Generation, bool) {
-        (self.generation, matches!(self.phase, Phase::Out { .. }))
+        (self.generation, matches!(self.phase, Phase::Ejection { .. }))
     }
 
-    /// Whether nothing would be lost with it.
+    /// Whether nothing is lost when the state is dropped.
     #[must_use]
     pub fn is_forgettable(&self, now: u64) -> bool {
         let until = match self.phase {
             Phase::Serving { .. } => 0,
-            Phase::Out { until, .. } => until,
+            Phase::Ejection { until, .. } => until,
         };
-        let is_idle = now.abs_diff(self.heard.max(until)) >= FORGOTTEN;
+        let is_idle = now.abs_diff(self.last_result.max(until)) >= FORGET_AFTER;
         let is_blank = self.generation == Generation(0) && self.consecutive == 0 && self.window.is_empty(now);
-        is_blank || (is_idle && self.standing(now) != Standing::Ejected)
+        is_blank || (is_idle && self.version_state(now) != VersionState::Ejected)
     }
 }
 
-/// The length of a part of the window, in nanoseconds.
+/// The length of one bucket of the window, in nanoseconds.
 fn bucket(settings: &FailureAccrual) -> u64 {
     nanoseconds(settings.window).checked_div(window::BUCKETS).unwrap_or_default()
 }

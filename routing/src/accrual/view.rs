@@ -1,122 +1,115 @@
-//! What one worker knows of a version: what all have told each other, and what it has not told yet on top.
+//! One worker's state of a version: the state that all workers share, and the worker's own results since.
 
-use super::{Accrual, Change, Standing, Stretch, Verdict, bucket};
+use super::{Accrual, Period, Transition, Verdict, VersionState, bucket};
 use crate::draws::Fraction;
 use canary_config::FailureAccrual;
 
-/// One worker's view of a version. It is judged at once by everything that the worker knows.
+/// One worker's state of a version. The worker judges the version by this state at once.
 #[derive(Debug, Clone, Default)]
-pub struct View {
+pub struct WorkerView {
     state: Accrual,
-    untold: Counts,
-    /// Turns that this worker has seen first, as far as it knows.
-    changes: Vec<Change>,
+    unpublished: Counts,
+    /// Changes that this worker has made, and has not published.
+    transitions: Vec<Transition>,
 }
 
-/// Results that the other workers have not been told.
+/// Results that the worker has not published.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Counts {
     has_success: bool,
-    /// In succession, since the last success where there was one.
+    /// Failures in succession, since the last success if there was one.
     consecutive: u32,
-    /// Length of the window's buckets, where results are counted in a window.
+    /// The length of one bucket of the window, in nanoseconds. `None` if nothing was counted in a window.
     bucket: Option<u64>,
     requests: u32,
     failures: u32,
-    /// Of a trial.
+    /// Successful trial requests.
     successes: u32,
 }
 
-impl View {
-    /// What the version may get now.
+impl WorkerView {
+    /// Which requests the version may get now.
     #[must_use]
-    pub const fn standing(&self, now: u64) -> Standing {
-        self.state.standing(now)
+    pub const fn version_state(&self, now: u64) -> VersionState {
+        self.state.version_state(now)
     }
 
-    /// The stretch that a request sent now belongs to.
+    /// The period of a request that is sent now.
     #[must_use]
-    pub const fn stretch(&self, now: u64) -> Stretch {
-        Stretch { generation: self.state.generation, standing: self.standing(now) }
+    pub const fn period(&self, now: u64) -> Period {
+        Period { generation: self.state.generation, version_state: self.version_state(now) }
     }
 
-    /// Everything that the worker knows.
+    /// The shared state with the worker's own results.
     #[must_use]
     pub const fn state(&self) -> &Accrual {
         &self.state
     }
 
-    /// Whether the result of a request of a stretch would change anything.
+    /// Whether the result of a request of this period would change the state.
     #[must_use]
-    pub fn wants(&self, stretch: Stretch, verdict: Verdict, settings: &FailureAccrual, now: u64) -> bool {
-        let is_news = match (self.standing(now), verdict) {
-            (Standing::Ejected, _) => false,
-            (Standing::OnTrial, _) | (Standing::Serving, Verdict::Failure) => true,
-            (Standing::Serving, Verdict::Success) => self.state.consecutive > 0 || settings.failure_ratio.is_some(),
+    pub fn would_change(&self, period: Period, verdict: Verdict, settings: &FailureAccrual, now: u64) -> bool {
+        let changes_state = match (self.version_state(now), verdict) {
+            (VersionState::Ejected, _) => false,
+            (VersionState::OnTrial, _) | (VersionState::Serving, Verdict::Failure) => true,
+            (VersionState::Serving, Verdict::Success) => self.state.consecutive > 0 || settings.failure_ratio.is_some(),
         };
-        is_news && stretch == self.stretch(now)
+        changes_state && period == self.period(now)
     }
 
-    /// Counts the result of a request of a stretch.
-    pub fn record(
-        &mut self,
-        stretch: Stretch,
-        verdict: Verdict,
-        settings: &FailureAccrual,
-        now: u64,
-        jitter: Fraction,
-    ) {
-        if !self.wants(stretch, verdict, settings, now) {
+    /// Counts the result of a request of this period.
+    pub fn record(&mut self, period: Period, verdict: Verdict, settings: &FailureAccrual, now: u64, jitter: Fraction) {
+        if !self.would_change(period, verdict, settings, now) {
             return;
         }
-        self.untold.count(self.standing(now), verdict, settings);
-        let change = self.state.record(verdict, settings, now, jitter);
-        self.turn(change);
+        self.unpublished.count(self.version_state(now), verdict, settings);
+        let transition = self.state.record(verdict, settings, now, jitter);
+        self.add_transition(transition);
     }
 
-    /// Takes over what the workers share at this time, with what this one has to tell on top. May be repeated until the
-    /// others are [`told`](Self::told). Without settings nothing is judged. What this worker still knows of a version that it
-    /// may have been the last to remember gives way: the others have forgotten it.
+    /// Replaces the shared state, and counts the unpublished results on top. The call may be repeated until the result
+    /// is [published](Self::mark_published). Without settings the version is not judged. A state that this worker alone
+    /// may still hold is replaced: the other workers have forgotten it.
     pub fn merge(&mut self, shared: Accrual, settings: Option<&FailureAccrual>, now: u64, jitter: Fraction) {
         let own = self.state.rank();
         if shared.rank() < own && !self.state.is_forgettable(now) {
             return;
         }
-        // Another worker has been faster: what this one counted belongs to the past.
-        if shared.rank() != own || !shared.began_with(&self.state) {
-            self.untold = Counts::default();
-            self.changes.clear();
+        // Another worker has ended the period first, so this worker's results no longer count.
+        if shared.rank() != own || !shared.is_same_period(&self.state) {
+            self.unpublished = Counts::default();
+            self.transitions.clear();
         }
         self.state = shared;
-        self.state.add(&self.untold, now);
-        let change = settings.and_then(|settings| self.state.judge(settings, now, jitter));
-        self.turn(change);
+        self.state.add(&self.unpublished, now);
+        let transition = settings.and_then(|settings| self.state.judge(settings, now, jitter));
+        self.add_transition(transition);
     }
 
-    /// The others have been told everything; the turns that this worker was the first to see.
-    pub fn told(&mut self) -> Vec<Change> {
-        self.untold = Counts::default();
-        std::mem::take(&mut self.changes)
+    /// Call this after the state was published. Returns the transitions that this worker was the first to make.
+    pub fn mark_published(&mut self) -> Vec<Transition> {
+        self.unpublished = Counts::default();
+        std::mem::take(&mut self.transitions)
     }
 
-    fn turn(&mut self, change: Option<Change>) {
-        if let Some(change) = change {
-            self.untold = Counts::default();
-            self.changes.push(change);
+    fn add_transition(&mut self, transition: Option<Transition>) {
+        if let Some(transition) = transition {
+            self.unpublished = Counts::default();
+            self.transitions.push(transition);
         }
     }
 }
 
 impl Accrual {
-    /// Whether both are the same stretch of the version's life.
-    const fn began_with(&self, other: &Self) -> bool {
-        use super::Phase::{Out, Serving};
+    /// Whether both states are in the same period.
+    const fn is_same_period(&self, other: &Self) -> bool {
+        use super::Phase::{Ejection, Serving};
         match (self.phase, other.phase) {
             (Serving { since }, Serving { since: other }) => since == other,
-            (Out { from, until, .. }, Out { from: other_from, until: other_until, .. }) => {
+            (Ejection { from, until, .. }, Ejection { from: other_from, until: other_until, .. }) => {
                 from == other_from && until == other_until
             }
-            (Serving { .. }, Out { .. }) | (Out { .. }, Serving { .. }) => false,
+            (Serving { .. }, Ejection { .. }) | (Ejection { .. }, Serving { .. }) => false,
         }
     }
 
@@ -127,21 +120,21 @@ impl Accrual {
         let before = if counts.has_success { 0 } else { self.consecutive };
         self.consecutive = before.saturating_add(counts.consecutive);
         if let Some(bucket) = counts.bucket {
-            self.window.turn(bucket, now);
+            self.window.advance(bucket, now);
             self.window.add(counts.requests, counts.failures);
         }
         self.pass(counts.successes);
-        self.heard = now;
+        self.last_result = now;
     }
 }
 
 impl Counts {
-    fn count(&mut self, standing: Standing, verdict: Verdict, settings: &FailureAccrual) {
+    fn count(&mut self, version_state: VersionState, verdict: Verdict, settings: &FailureAccrual) {
         let is_failure = u32::from(verdict == Verdict::Failure);
-        match standing {
-            Standing::Ejected => {}
-            Standing::OnTrial => self.successes = self.successes.saturating_add(1).saturating_sub(is_failure),
-            Standing::Serving => {
+        match version_state {
+            VersionState::Ejected => {}
+            VersionState::OnTrial => self.successes = self.successes.saturating_add(1).saturating_sub(is_failure),
+            VersionState::Serving => {
                 self.has_success |= verdict == Verdict::Success;
                 self.consecutive = self.consecutive.saturating_add(1).saturating_mul(is_failure);
                 if settings.failure_ratio.is_some() {

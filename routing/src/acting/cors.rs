@@ -1,4 +1,4 @@
-//! What a CORS policy says to a request, as Envoy's CORS filter says it.
+//! Applies a CORS policy as Envoy's CORS filter does.
 
 use std::borrow::Cow;
 
@@ -8,21 +8,21 @@ use crate::matching::Test;
 use crate::names::HeaderName;
 use crate::regex::RegexSet;
 
-/// Who may call across origins, compiled.
+/// A compiled CORS policy.
 #[derive(Debug)]
 pub(crate) struct CorsRules {
     pub(crate) names: CorsNames,
-    /// Origins that are compared, and those that need an engine; none of both means no CORS at all.
+    /// Origins that are compared, and origins that are regexes. Without any origin CORS does not apply.
     pub(crate) origins: Box<[Test]>,
     pub(crate) origin_regexes: Option<RegexSet>,
-    /// Whether an origin `*` is allowed: then all are.
+    /// Whether the origin `*` is allowed, and so every origin.
     pub(crate) allows_all: bool,
     pub(crate) allow_methods: Option<Box<[u8]>>,
     pub(crate) allow_headers: Option<Box<[u8]>>,
     pub(crate) expose_headers: Option<Box<[u8]>>,
     pub(crate) max_age: Option<Box<[u8]>>,
     pub(crate) allow_credentials: bool,
-    /// Answer a preflight of an unmatched origin with 200 instead of forwarding it.
+    /// Whether a preflight of an unmatched origin is answered with 200. Otherwise it is forwarded.
     pub(crate) ignore_unmatched_preflights: bool,
 }
 
@@ -42,29 +42,29 @@ pub(crate) struct CorsNames {
 
 type HeaderList = Vec<(HeaderName, Vec<u8>)>;
 
-/// What becomes of a request.
-pub(crate) enum Verdict {
-    /// No business of CORS.
+/// What CORS does with a request.
+pub(crate) enum CorsResult {
+    /// CORS does not apply.
     None,
-    /// A simple request of an allowed origin: the response gets these headers.
+    /// A simple request of an allowed origin. The response gets these headers.
     Allow(HeaderList),
-    /// A preflight that is answered at once.
+    /// A preflight, which gets this reply.
     Reply(LocalReply<'static>),
 }
 
 impl CorsRules {
-    pub(crate) fn check(&self, head: &RequestHead<'_>) -> Verdict {
+    pub(crate) fn check(&self, head: &RequestHead<'_>) -> CorsResult {
         let first = |name: &HeaderName| head.values(name.slot()).next().filter(|value| !value.is_empty());
-        let Some(origin) = first(&self.names.origin) else { return Verdict::None };
+        let Some(origin) = first(&self.names.origin) else { return CorsResult::None };
         if self.origins.is_empty() && self.origin_regexes.is_none() {
-            return Verdict::None;
+            return CorsResult::None;
         }
         let preflight = first(&self.names.request_method).filter(|_| head.method() == b"OPTIONS");
         match (preflight, self.allows(origin)) {
-            (Some(method), true) => Verdict::Reply(reply(self.preflight_headers(head, origin, method))),
-            (Some(_), false) if self.ignore_unmatched_preflights => Verdict::Reply(reply(Vec::new())),
-            (None, true) => Verdict::Allow(self.simple_headers(origin)),
-            (_, false) => Verdict::None,
+            (Some(method), true) => CorsResult::Reply(reply(self.preflight_headers(head, origin, method))),
+            (Some(_), false) if self.ignore_unmatched_preflights => CorsResult::Reply(reply(Vec::new())),
+            (None, true) => CorsResult::Allow(self.simple_headers(origin)),
+            (_, false) => CorsResult::None,
         }
     }
 
@@ -84,7 +84,7 @@ impl CorsRules {
 
     fn preflight_headers(&self, head: &RequestHead<'_>, origin: &[u8], method: &[u8]) -> HeaderList {
         let mut headers = self.simple_headers(origin);
-        // `*` is no wildcard for requests with credentials: Envoy then echoes what was asked for.
+        // With credentials `*` is not a wildcard. Envoy then echoes the requested value, and so do we.
         let echoes = |list: &Option<Box<[u8]>>| self.allow_credentials && list.as_deref() == Some(b"*");
         let methods = if echoes(&self.allow_methods) { Some(method) } else { self.allow_methods.as_deref() };
         push(&mut headers, &self.names.allow_methods, methods);

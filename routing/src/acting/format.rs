@@ -1,12 +1,12 @@
-//! Header values as Envoy's format strings, compiled: text and what a request puts in.
+//! Header values with Envoy's format strings, compiled.
 
 use std::borrow::Cow;
 
 use canary_config::format::Property;
 
-use crate::matching::{Field, View};
+use crate::matching::{Field, RequestView};
 
-/// A header's value.
+/// A header value: text and command operators.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Format {
     pub(crate) parts: Box<[FormatPart]>,
@@ -26,7 +26,7 @@ pub(crate) enum FormatPart {
 }
 
 impl Format {
-    /// The value where it is the same for every request.
+    /// The value, if it is the same for every request.
     pub(crate) fn fixed(&self) -> Option<&[u8]> {
         match &*self.parts {
             [] => Some(b""),
@@ -35,8 +35,8 @@ impl Format {
         }
     }
 
-    /// The value for a request; what the request does not have is empty.
-    pub(crate) fn expand<'f>(&'f self, view: &View<'_>, route: &str) -> Cow<'f, [u8]> {
+    /// The value for a request. An operator without a value expands to nothing.
+    pub(crate) fn expand<'f>(&'f self, view: &RequestView<'_>, route: &str) -> Cow<'f, [u8]> {
         if let Some(text) = self.fixed() {
             return Cow::Borrowed(text);
         }
@@ -47,7 +47,7 @@ impl Format {
                 FormatPart::Property(property) => value.extend(view.context.property(*property).unwrap_or_default()),
                 FormatPart::RouteName => value.extend_from_slice(route.as_bytes()),
                 FormatPart::Header { field, alternative, length } => {
-                    // The first value of a header, as Envoy's formatter takes it.
+                    // Envoy's formatter takes the first value of a header.
                     let header = view.first(*field).or_else(|| view.first((*alternative)?)).unwrap_or_default();
                     value.extend_from_slice(header.get(..length.unwrap_or(header.len())).unwrap_or(header));
                 }

@@ -1,10 +1,10 @@
-//! Header operations of several levels as the changes that they come to.
+//! Merges header operations of several levels into one list of changes.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::format::Format;
-use crate::matching::View;
+use crate::matching::RequestView;
 use crate::names::HeaderName;
 
 /// One change of one header.
@@ -12,25 +12,25 @@ use crate::names::HeaderName;
 pub struct HeaderChange {
     /// The header.
     pub name: HeaderName,
-    /// What is done to it.
+    /// The operation.
     pub operation: Operation,
     /// The value; empty for a removal.
     pub value: Box<[u8]>,
 }
 
-/// What is done to a header.
+/// The kinds of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// Replace all values by one.
     Set,
-    /// Append a value, after any `Set` of the same header.
+    /// Append a value. It comes after any `Set` of the same header.
     Add,
     /// Remove all values.
     Remove,
 }
 
-/// Changes in order; no header is in two `Set`s or in a `Set` and a `Remove`. Changes that are the same for every request are
-/// shared with the table: a copy costs a counter.
+/// Changes in order. No header has two `Set`s, or a `Set` and a `Remove`. Changes that are the same for every request
+/// are shared with the table, so a copy costs one counter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HeaderChanges(Option<Arc<[HeaderChange]>>);
 
@@ -48,7 +48,7 @@ impl From<Vec<HeaderChange>> for HeaderChanges {
     }
 }
 
-/// What a rule does to the headers of the requests of a destination and of their responses.
+/// The header operations of a rule for one destination.
 #[derive(Debug, Default)]
 pub(crate) struct HeaderPolicy {
     pub(crate) authority: Option<Box<str>>,
@@ -56,18 +56,18 @@ pub(crate) struct HeaderPolicy {
     pub(crate) response: HeaderSteps,
 }
 
-/// Header operations in the order in which Envoy would carry them out.
+/// Header operations in Envoy's order.
 #[derive(Debug)]
 pub(crate) enum HeaderSteps {
-    /// What they come to for every request.
+    /// The changes are the same for every request.
     Fixed(HeaderChanges),
-    /// Some value depends on the request.
-    ByRequest(Box<[Step]>),
+    /// At least one value depends on the request.
+    ByRequest(Box<[HeaderStep]>),
 }
 
-/// One operation as it was configured.
+/// One configured operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Step {
+pub(crate) struct HeaderStep {
     pub(crate) name: HeaderName,
     pub(crate) operation: Operation,
     pub(crate) value: Format,
@@ -80,15 +80,15 @@ impl Default for HeaderSteps {
 }
 
 impl HeaderSteps {
-    pub(crate) fn new(steps: Vec<Step>) -> Self {
+    pub(crate) fn new(steps: Vec<HeaderStep>) -> Self {
         if steps.iter().all(|step| step.value.fixed().is_some()) {
             return Self::Fixed(changes(&steps, |format| Cow::Borrowed(format.fixed().unwrap_or_default())).into());
         }
         Self::ByRequest(steps.into())
     }
 
-    /// What the steps come to for a request.
-    pub(crate) fn changes(&self, view: &View<'_>, route: &str) -> HeaderChanges {
+    /// The changes for a request.
+    pub(crate) fn changes(&self, view: &RequestView<'_>, route: &str) -> HeaderChanges {
         match self {
             Self::Fixed(changes) => changes.clone(),
             Self::ByRequest(steps) => changes(steps, |format| format.expand(view, route)).into(),
@@ -96,15 +96,15 @@ impl HeaderSteps {
     }
 }
 
-/// What a header comes to: whether the values before still stand, and the values after them.
+/// The final values of a header.
 struct Values<'s> {
     name: &'s HeaderName,
     replaced: bool,
     values: Vec<Cow<'s, [u8]>>,
 }
 
-/// A value that expands to nothing changes nothing, as in Envoy.
-fn changes<'s>(steps: &'s [Step], expand: impl Fn(&'s Format) -> Cow<'s, [u8]>) -> Vec<HeaderChange> {
+/// Merges the steps. As in Envoy, an empty value changes nothing.
+fn changes<'s>(steps: &'s [HeaderStep], expand: impl Fn(&'s Format) -> Cow<'s, [u8]>) -> Vec<HeaderChange> {
     let mut headers: Vec<Values<'s>> = Vec::new();
     for step in steps {
         let value = match step.operation {
@@ -141,7 +141,7 @@ impl Values<'_> {
     }
 }
 
-/// The changes with more headers set on top.
+/// Adds headers that replace all earlier changes of the same headers.
 pub(crate) fn set_on_top(changes: HeaderChanges, headers: &[(HeaderName, Vec<u8>)]) -> HeaderChanges {
     if headers.is_empty() {
         return changes;
@@ -157,7 +157,7 @@ pub(crate) fn set_on_top(changes: HeaderChanges, headers: &[(HeaderName, Vec<u8>
     changes.into()
 }
 
-/// The headers of a reply after the changes.
+/// Applies changes to the headers of a local reply.
 pub(crate) fn apply<'t>(changes: &[HeaderChange], headers: &mut Vec<(Cow<'t, str>, Cow<'t, [u8]>)>) {
     for HeaderChange { name, operation, value } in changes {
         let name = name.as_str();

@@ -1,4 +1,4 @@
-//! Answers of the proxy itself: redirects, direct responses, injected aborts.
+//! Local replies: redirects, direct responses and injected aborts.
 
 use std::borrow::Cow;
 
@@ -7,23 +7,23 @@ use canary_config::{AbortStatus, DirectResponse, Redirect, RedirectPath, Redirec
 use super::path::{self, MatchedPath};
 use crate::head::RequestHead;
 
-/// An answer by the proxy itself.
+/// A local reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalReply<'t> {
-    /// HTTP status; Envoy maps it for gRPC clients.
+    /// The HTTP status. Envoy maps it for gRPC clients.
     pub status: u16,
-    /// The gRPC status where the rule names one.
+    /// The gRPC status, if the rule has one.
     pub grpc_status: Option<u8>,
-    /// Response-code details for the access log (`%RESPONSE_CODE_DETAILS%`).
+    /// The response code details, for `%RESPONSE_CODE_DETAILS%` in access logs.
     pub details: &'static str,
-    /// Headers beyond those that Envoy adds to every local reply; names in lower case.
+    /// Headers in addition to those that Envoy adds to every local reply. Names are in lower case.
     pub headers: Vec<(Cow<'t, str>, Cow<'t, [u8]>)>,
-    /// The body; empty for none.
+    /// The body. Empty for none.
     pub body: Cow<'t, [u8]>,
 }
 
 impl LocalReply<'_> {
-    /// A VirtualService takes the host, but none of its rules matches: 404, as Envoy answers where no route matches.
+    /// The reply if a VirtualService has the host and no rule of it matches. Envoy answers 404 if no route matches.
     pub(crate) const NO_RULE: Self = Self {
         status: 404,
         grpc_status: None,
@@ -33,7 +33,7 @@ impl LocalReply<'_> {
     };
 }
 
-/// The body of Envoy's own fault filter.
+/// The same body as in Envoy's fault filter.
 const ABORT_BODY: &[u8] = b"fault filter abort";
 
 pub(crate) fn abort<'t>(status: AbortStatus) -> LocalReply<'t> {
@@ -60,7 +60,7 @@ pub(crate) fn direct_response(response: &DirectResponse) -> LocalReply<'_> {
     }
 }
 
-/// A redirect as Envoy makes it of istiod's route. `port` is the port that the client asked for.
+/// The redirect that Envoy makes of istiod's route. `port` is the port that the client asked for.
 pub(crate) fn redirect<'t>(
     redirect: &'t Redirect,
     matched: MatchedPath,
@@ -81,7 +81,7 @@ fn scheme<'r>(redirect: &'r Redirect, head: &'r RequestHead<'_>) -> &'r [u8] {
     redirect.scheme.as_ref().map_or_else(|| head.scheme(), |scheme| scheme.as_bytes())
 }
 
-/// The authority: the rule's or the request's; a new port replaces the request's, a new scheme drops the old one's default.
+/// The new authority. A new port replaces the old one. A new scheme drops the default port of the old scheme.
 fn host(redirect: &Redirect, head: &RequestHead<'_>, request_port: u16) -> Vec<u8> {
     let new_scheme = scheme(redirect, head);
     let port = match redirect.port {

@@ -1,4 +1,4 @@
-//! What a decision does to a request and its response.
+//! Changes of a request and its response.
 
 pub(crate) mod cors;
 mod format;
@@ -9,6 +9,6 @@ pub(crate) mod path;
 pub(crate) use cors::CorsRules;
 pub(crate) use format::{Format, FormatPart};
 pub use header_change::{HeaderChange, HeaderChanges, Operation};
-pub(crate) use header_change::{HeaderPolicy, HeaderSteps, Step};
+pub(crate) use header_change::{HeaderPolicy, HeaderStep, HeaderSteps};
 pub use local_reply::LocalReply;
 pub(crate) use path::{MatchedPath, PathRewrite};

@@ -1,12 +1,12 @@
-//! The parts of `:path`, and its rewriting.
+//! Splits and rewrites `:path`.
 
 use std::ops::Range;
 
 use crate::head::RequestHead;
 use crate::regex::Rewriter;
 
-/// The query parameters as sent (nothing is decoded), in order: each name, and where in the query its value is; one without `=`
-/// has the empty value. `query` begins with its question mark.
+/// The query parameters in order, as sent: each name, and the range of its value within the query. Nothing is decoded.
+/// A parameter without `=` has an empty value. `query` starts with its question mark.
 pub(crate) fn parameters(query: &[u8]) -> impl Iterator<Item = (&[u8], Range<usize>)> {
     let text = query.split(|byte| *byte == b'#').next().unwrap_or_default();
     let mut start = usize::from(text.first() == Some(&b'?'));
@@ -21,25 +21,25 @@ pub(crate) fn parameters(query: &[u8]) -> impl Iterator<Item = (&[u8], Range<usi
     ranges.filter(|(parameter, ..)| !parameter.is_empty()).map(|(_, name, value)| (name, value))
 }
 
-/// What of the path the match of a route has matched.
+/// The part of the path that a route has matched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MatchedPath {
-    /// A prefix of so many bytes; `/` where there is no uri match.
+    /// A prefix with this number of bytes. It is `/` if the match has no `uri`.
     Prefix(usize),
     /// The whole path.
     Whole,
 }
 
-/// How the path changes; the query stays.
+/// How the path changes. The query stays.
 #[derive(Debug)]
 pub(crate) enum PathRewrite {
-    /// Replaces what was matched.
+    /// Replaces the matched part.
     Matched(Box<str>),
     /// Replaces every match of a pattern.
     Regex(Rewriter),
 }
 
-/// The path that the upstream sees.
+/// The path for the upstream.
 pub(crate) fn rewrite(head: &RequestHead<'_>, matched: MatchedPath, rewrite: &PathRewrite) -> Vec<u8> {
     match rewrite {
         PathRewrite::Matched(replacement) => replace_match(head, matched, replacement),
@@ -47,7 +47,7 @@ pub(crate) fn rewrite(head: &RequestHead<'_>, matched: MatchedPath, rewrite: &Pa
     }
 }
 
-/// The path with what was matched replaced.
+/// The path with the matched part replaced.
 pub(crate) fn replace_match(head: &RequestHead<'_>, matched: MatchedPath, replacement: &str) -> Vec<u8> {
     let uri = head.uri();
     let matched = match matched {

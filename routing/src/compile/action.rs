@@ -1,4 +1,4 @@
-//! What a rule does.
+//! Compiles the action of a rule.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,24 +12,25 @@ use canary_config::{
 
 use super::Compiler;
 use super::policy::Policies;
-use crate::acting::{CorsRules, Format, FormatPart, HeaderPolicy, HeaderSteps, Operation, PathRewrite, Step};
+use crate::acting::{CorsRules, Format, FormatPart, HeaderPolicy, HeaderStep, HeaderSteps, Operation, PathRewrite};
 use crate::destination::{ClusterName, ClusterNames, Destination};
-use crate::limits::{LeftFailed, Limits, RetryPolicy};
+use crate::limits::{FailoverFailure, Limits, RetryPolicy};
 use crate::matching::Test;
 use crate::picking::{Alternative, HostPolicy, RequestLimits, Ring, Split, Target, TargetLimits, Version};
 use crate::regex::{RegexSet, Rewriter, Strategy};
-use crate::route::{Action, Forwarding, Kind, MirrorTarget};
+use crate::route::{Action, ActionKind, Forwarding, MirrorTarget};
 use crate::table::DEFAULT_PORT;
 
-/// The actions compiled last, each with its rule. Rules that do the same share one: many rules send to few versions.
+/// The last compiled actions with their rules. Equal rules share an action, because many rules often send to a few
+/// versions.
 #[derive(Default)]
 pub(super) struct Recent<'c>(VecDeque<(&'c HttpRoute, &'c str, Arc<Action>)>);
 
-/// How many actions are kept; a rule is compared with each.
+/// The number of actions that are kept. Each rule is compared with all of them.
 const RECENT_ACTIONS: usize = 16;
 
 impl Compiler<'_> {
-    /// What a rule does.
+    /// The compiled action of a rule.
     pub(super) fn action<'c>(
         &mut self,
         resolved: &'c ResolvedRule<'c>,
@@ -37,7 +38,7 @@ impl Compiler<'_> {
         recent: &mut Recent<'c>,
     ) -> Arc<Action> {
         let (rule, namespace) = (&*resolved.rule, resolved.namespace);
-        let known = recent.0.iter().find(|(other, of, _)| *of == namespace && act_alike(rule, other));
+        let known = recent.0.iter().find(|(other, of, _)| *of == namespace && have_same_action(rule, other));
         if let Some((_, _, action)) = known {
             return Arc::clone(action);
         }
@@ -52,9 +53,9 @@ impl Compiler<'_> {
     fn compile_action(&mut self, rule: &HttpRoute, namespace: &str, policies: &Policies) -> Action {
         let response = rule.headers.as_ref().map(|headers| &headers.response);
         let kind = match (&rule.redirect, &rule.direct_response) {
-            (Some(redirect), _) => Kind::Redirect(redirect.clone()),
-            (None, Some(response)) => Kind::DirectResponse(response.clone()),
-            (None, None) => Kind::Forward(Box::new(self.forwarding(rule, namespace, policies))),
+            (Some(redirect), _) => ActionKind::Redirect(redirect.clone()),
+            (None, Some(response)) => ActionKind::DirectResponse(response.clone()),
+            (None, None) => ActionKind::Forward(Box::new(self.forwarding(rule, namespace, policies))),
         };
         Action {
             fault: rule.fault.as_deref().cloned().unwrap_or_default(),
@@ -102,7 +103,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// The versions that may be picked in the place of a target, and the fallback order among them.
+    /// The versions that may replace a target, and the fallback order among them.
     fn versions(
         &mut self,
         own: &Version,
@@ -114,7 +115,7 @@ impl Compiler<'_> {
         let Some(policy) = policies.get(&destination.host) else { return Default::default() };
         let (mut versions, mut names) = (Vec::new(), Vec::new());
         for (place, other) in owns.iter().enumerate().filter(|(_, other)| other.destination.host == destination.host) {
-            // Of two targets with one version the first counts.
+            // If two targets have the same version, the first counts.
             if let Some(subset) = &other.destination.subset
                 && !names.contains(subset)
             {
@@ -125,7 +126,7 @@ impl Compiler<'_> {
         for subset in &policy.versions {
             if !names.contains(subset) {
                 let (headers, fault) = (Arc::clone(for_all), policies.fault(&destination.host, Some(subset)));
-                let bare = self.located(&destination.host, Some(subset), destination.port, policies);
+                let bare = self.destination_on_port(&destination.host, Some(subset), destination.port, policies);
                 versions.push(Alternative::Bare(Version { destination: Arc::new(bare), headers, fault }));
                 names.push(Arc::clone(subset));
             }
@@ -134,8 +135,8 @@ impl Compiler<'_> {
         (versions.into(), order.collect())
     }
 
-    /// With one destination Envoy has one list of operations, the rule's before the destination's; in a split the
-    /// destination's list is carried out before the rule's.
+    /// The header operations of a rule for one destination, in Envoy's order. With one destination the rule's
+    /// operations come first. In a split the destination's come first.
     fn header_policy(&mut self, rule: &HttpRoute, own: Option<&Headers>) -> HeaderPolicy {
         let of_rule = rule.headers.as_deref();
         let (request, response) = if rule.route.len() == 1 {
@@ -165,18 +166,18 @@ impl Compiler<'_> {
         }
     }
 
-    /// The steps of operations that Envoy carries out as one list: all removals, then each part's `set` and `add`.
-    fn steps(&mut self, parts: &[&HeaderOperations]) -> Vec<Step> {
+    /// The steps of operations that Envoy applies as one list: all removals, then the `set` and `add` of each part.
+    fn steps(&mut self, parts: &[&HeaderOperations]) -> Vec<HeaderStep> {
         let mut steps = Vec::new();
         for name in parts.iter().flat_map(|part| &part.remove) {
             let value = Format { parts: Box::default() };
-            steps.push(Step { name: self.headers.header(name), operation: Operation::Remove, value });
+            steps.push(HeaderStep { name: self.headers.header(name), operation: Operation::Remove, value });
         }
         for part in parts {
             for (operation, values) in [(Operation::Set, &part.set), (Operation::Add, &part.add)] {
                 for (name, value) in values {
                     let value = self.format(value);
-                    steps.push(Step { name: self.headers.header(name), operation, value });
+                    steps.push(HeaderStep { name: self.headers.header(name), operation, value });
                 }
             }
         }
@@ -202,16 +203,16 @@ impl Compiler<'_> {
         let host = self.text(&host::qualify(&destination.host, namespace));
         let subset = destination.subset.as_deref().map(|subset| self.text(subset));
         let port = destination.port.or_else(|| self.only_port(&host));
-        self.located(&host, subset.as_ref(), port, policies)
+        self.destination_on_port(&host, subset.as_ref(), port, policies)
     }
 
-    /// The port of a host that `services` lists with one.
+    /// The port of a host for which `services` lists a single port.
     fn only_port(&self, host: &str) -> Option<u16> {
         if let [port] = **self.ports.get(host)? { Some(port) } else { None }
     }
 
-    /// A version of a host on a port; without one on the request's.
-    fn located(
+    /// A version of a host on a port. Without a port, on the request's port.
+    fn destination_on_port(
         &mut self,
         host: &Arc<str>,
         subset: Option<&Arc<str>>,
@@ -246,7 +247,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// The limits of a target's requests: the rule's, and where a policy says that some may be repeated, those with its own.
+    /// The limits of a target's requests, and other limits for requests that may be repeated on the next version.
     fn target_limits(&mut self, rule: &HttpRoute, policy: Option<&HostPolicy>) -> TargetLimits {
         let is_followed = self.config.mode == Mode::Cluster;
         let fails_over = policy.filter(|policy| self.config.clusters.failover && !policy.order.is_empty());
@@ -254,25 +255,25 @@ impl Compiler<'_> {
         let longest = fails_over.map_or(0, |policy| u32::try_from(policy.order.len()).unwrap_or(u32::MAX));
         let at_least = |policy: RetryPolicy| RetryPolicy { attempts: policy.attempts.max(longest), ..policy };
         let timeout = rule.timeout.filter(|_| is_followed);
-        // In Istio's proxies routes have its default retries, too.
+        // Istio's proxies also have Istio's default retries on each route.
         let has_istios = self.config.proxy.namespace.is_some() && (is_followed || rule.retries.is_none());
         let istios: &[&str] = if has_istios { &DEFAULT_RETRY_ON } else { &[] };
         let accrual = policy.and_then(|policy| policy.accrual.as_deref());
-        let left_failed = |retries: Option<&RetryPolicy>| {
+        let failover_failure = |retries: Option<&RetryPolicy>| {
             let named = retries.into_iter().flat_map(|retries| retries.retry_on.split(','));
             let codes = retries.map(|retries| &*retries.status_codes).unwrap_or_default();
             accrual
-                .map(|accrual| LeftFailed::of(named.chain(istios.iter().copied()), codes, accrual))
+                .map(|accrual| FailoverFailure::of(named.chain(istios.iter().copied()), codes, accrual))
                 .unwrap_or_default()
         };
         let repeatable = fails_over.and_then(|policy| policy.retry_next.as_ref()).map(|next| {
-            let retries = with_retry_next(of_rule.clone(), next);
-            let left_failed = left_failed(Some(&retries));
-            (next.clone(), RequestLimits { limits: Some(self.limits(timeout, Some(retries))), left_failed })
+            let retries = merge_retries(of_rule.clone(), next);
+            let failover_failure = failover_failure(Some(&retries));
+            (next.clone(), RequestLimits { limits: Some(self.limits(timeout, Some(retries))), failover_failure })
         });
-        let left_failed = left_failed(of_rule.as_ref());
+        let failover_failure = failover_failure(of_rule.as_ref());
         let limits = is_followed.then(|| self.limits(timeout, of_rule.map(at_least)));
-        TargetLimits { all: RequestLimits { limits, left_failed }, repeatable }
+        TargetLimits { all: RequestLimits { limits, failover_failure }, repeatable }
     }
 
     fn limits(&mut self, timeout: Option<Duration>, retries: Option<RetryPolicy>) -> Limits {
@@ -338,8 +339,8 @@ fn retry_policy(retries: &Retries) -> RetryPolicy {
     }
 }
 
-/// A rule's retries, if it has any, with what a policy adds for requests that may be repeated. Envoy has one count for both.
-fn with_retry_next(of_rule: Option<RetryPolicy>, next: &RetryNext) -> RetryPolicy {
+/// Merges a rule's retries with the retries of a policy. Envoy has one retry count for both.
+fn merge_retries(of_rule: Option<RetryPolicy>, next: &RetryNext) -> RetryPolicy {
     let Some(of_rule) = of_rule else {
         return RetryPolicy {
             attempts: next.attempts,
@@ -363,7 +364,7 @@ fn with_retry_next(of_rule: Option<RetryPolicy>, next: &RetryNext) -> RetryPolic
     }
 }
 
-/// The conditions of which Envoy's header for these is told.
+/// The conditions that belong into one of Envoy's two retry headers.
 fn conditions(retries: &RetryPolicy, known: &[&str]) -> String {
     join(retries.retry_on.split(',').filter(|condition| known.contains(condition)))
 }
@@ -379,8 +380,8 @@ fn join(list: impl Iterator<Item = impl AsRef<str>>) -> String {
     joined
 }
 
-/// Whether two rules of one namespace do the same, whatever they match.
-fn act_alike(rule: &HttpRoute, other: &HttpRoute) -> bool {
+/// Whether two rules of one namespace have the same action, whatever they match.
+fn have_same_action(rule: &HttpRoute, other: &HttpRoute) -> bool {
     let same = |one: &ConfigDestination, other: &ConfigDestination| {
         (&one.host, &one.subset, one.port) == (&other.host, &other.subset, other.port)
     };

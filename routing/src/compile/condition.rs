@@ -1,4 +1,4 @@
-//! The conditions of an entry of a rule's `match`.
+//! Compiles the conditions of a `match` entry.
 
 use canary_config::{HttpMatch, StringMatch};
 
@@ -8,17 +8,17 @@ use crate::matching::{Condition, Field, Polarity, RulesBuilder, Test};
 use crate::regex::matches_regex;
 
 impl Compiler<'_> {
-    /// The field that a header matcher names, which may be a pseudo-header.
+    /// The field that a header matcher names. It may be a pseudo-header.
     pub(super) fn header_field(&mut self, name: &str) -> Field {
         Field::pseudo(name).unwrap_or_else(|| Field::Header(self.headers.header(name).slot()))
     }
 
-    /// Everything but the selectors `port`, `gateways`, `sourceLabels` and `sourceNamespace`, which belong to the proxy and the
-    /// port, not to the request's content.
+    /// All conditions on the content of a request. The selectors `port`, `gateways`, `sourceLabels` and
+    /// `sourceNamespace` are compiled elsewhere.
     pub(super) fn conditions<'m>(&mut self, entry: &'m HttpMatch, rules: &mut RulesBuilder<'m>) -> Vec<Condition> {
         let mut conditions = Vec::new();
         let mut require = |field, test| {
-            // A path is always there.
+            // Every request has a path.
             if (field, &test) != (Field::Uri, &Test::Present) {
                 conditions.push(Condition { field, test, polarity: Polarity::Required });
             }
@@ -47,7 +47,7 @@ impl Compiler<'_> {
         }
         for (name, unwanted) in &entry.without_headers {
             let field = self.header_field(name);
-            // Unless the matcher asks for presence only.
+            // A matcher may ask for presence alone, and then has no value.
             let absent_matches = *unwanted != StringMatch::Present && matches_empty(unwanted);
             let polarity = Polarity::Excluded { absent_matches };
             conditions.push(Condition { field, test: test(field, unwanted, rules), polarity });
@@ -61,7 +61,7 @@ impl Compiler<'_> {
     }
 }
 
-/// What of the path an entry matches, for rewrites.
+/// The part of the path that an entry matches, for rewrites.
 pub(super) fn matched_path(entry: Option<&HttpMatch>) -> MatchedPath {
     match entry.and_then(|entry| entry.uri.as_ref()) {
         Some(StringMatch::Prefix(prefix)) => MatchedPath::Prefix(prefix.len()),
@@ -79,7 +79,7 @@ fn test<'c>(field: Field, wanted: &'c StringMatch, rules: &mut RulesBuilder<'c>)
     }
 }
 
-/// Case counts in regexes, whatever `ignoreUriCase` says.
+/// The test of a path. Regexes are case-sensitive, even with `ignoreUriCase`.
 fn path_test<'c>(uri: &'c StringMatch, ignores_case: bool, rules: &mut RulesBuilder<'c>) -> Test {
     match uri {
         StringMatch::Prefix(text) if text.is_empty() => Test::Present,

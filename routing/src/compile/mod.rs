@@ -1,8 +1,8 @@
-//! From the document to the table: the only part that knows the document's structures.
+//! Compiles a configuration into a table. Only this folder knows the structures of the configuration.
 //!
-//! [`virtual_host`] orders the objects and their hosts, [`route`] makes routes of a rule's matches, [`condition`] reads
-//! conditions off a match, [`action`] says what a rule does, [`policy`] what holds for the versions of a host. Names are numbered
-//! on the way by the [`Compiler`].
+//! [`virtual_host`] orders the objects and their hosts. [`route`] makes the routes of each rule. [`condition`] compiles
+//! the conditions of a match, [`action`] the action of a rule, and [`policy`] the policies of each host. The
+//! [`Compiler`] gives each name a number.
 
 mod action;
 mod condition;
@@ -25,7 +25,7 @@ use crate::regex::RegexCaches;
 use crate::table::{CandidateTable, RouteTable, Settings};
 
 impl RouteTable {
-    /// Resolves the document for `config.proxy` and compiles it. Nothing of the document is kept.
+    /// Resolves the configuration for `config.proxy` and compiles it. The table keeps nothing of the configuration.
     #[must_use]
     pub fn compile(config: &Config) -> Self {
         let mut compiler = Compiler::new(config);
@@ -62,27 +62,27 @@ impl RouteTable {
     }
 }
 
-/// In the same proxy as the live rules, of which more may be known than the document says.
+/// Compiles the candidate for the proxy of the live rules, which may be known better than the configuration says.
 fn compile_candidate(candidate: &Candidate, proxy: &Proxy) -> CandidateTable {
     let config = Config { proxy: proxy.clone(), ..candidate.config.clone() };
     CandidateTable { percentage: candidate.percentage, table: RouteTable::compile(&config) }
 }
 
-/// What is numbered while a document is compiled.
+/// The state of a compilation.
 struct Compiler<'c> {
     config: &'c Config,
     headers: NamesBuilder,
     parameters: NamesBuilder,
     claims: Vec<Vec<String>>,
     claim_numbers: WordMap<Vec<String>, u32>,
-    /// Names of hosts and versions, each once in memory.
+    /// Names of hosts and versions. Each is in memory once.
     texts: WordMap<Box<str>, Arc<str>>,
     destinations: Vec<DestinationName>,
     ids: WordMap<(Arc<str>, Option<Arc<str>>), DestinationId>,
     /// The ports of each host that `services` lists.
     ports: WordMap<&'c str, &'c [u16]>,
     cors: Option<CorsNames>,
-    /// Of all regexes of the table.
+    /// The caches of all regexes of the table.
     caches: Arc<RegexCaches>,
 }
 

@@ -1,4 +1,4 @@
-//! The headers that are the filter's own, and those by which it steers the proxy.
+//! The headers that only the filter may set, and the headers that steer the proxy.
 
 use canary_config::FaultDelayer;
 
@@ -10,7 +10,7 @@ const ABORT_REQUEST: &str = "x-envoy-fault-abort-request";
 const ABORT_GRPC_REQUEST: &str = "x-envoy-fault-abort-grpc-request";
 const DELAY_REQUEST: &str = "x-envoy-fault-delay-request";
 
-/// What Envoy's fault filter obeys in header mode, no matter who sends it.
+/// The headers that Envoy's fault filter obeys in header mode, even if a client sends them.
 const FAULT_HEADERS: [&str; 8] = [
     ABORT_REQUEST,
     "x-envoy-fault-abort-request-percentage",
@@ -22,7 +22,7 @@ const FAULT_HEADERS: [&str; 8] = [
     "x-envoy-fault-throughput-response-percentage",
 ];
 
-/// The headers by which a client limits the time of its request, or of a try, or says what Envoy is to take for a failure.
+/// The headers by which a client limits the time of a request or of a try, or says what counts as a failure.
 const CLIENT_LIMITS: [&str; 8] = [
     "grpc-timeout",
     "x-envoy-upstream-rq-timeout-ms",
@@ -35,7 +35,7 @@ const CLIENT_LIMITS: [&str; 8] = [
 ];
 
 impl Compiler<'_> {
-    /// Numbers the own headers, before any other: those that are hidden from rules come first.
+    /// Numbers the filter's own headers before all others, with the hidden ones first.
     pub(super) fn own_headers(&mut self) -> OwnHeaders {
         let config = self.config;
         let mut names: Vec<HeaderName> = Vec::new();

@@ -1,4 +1,4 @@
-//! What the policies say for each host.
+//! Compiles the policies of each host.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ pub(super) struct Policies {
     all: Vec<Entry>,
 }
 
-/// What holds for one host.
+/// The policy of one host.
 #[derive(Debug)]
 struct Entry {
     policy: Arc<HostPolicy>,
     faults: Vec<VersionFault>,
-    /// Versions, and the revisions by which Istio's endpoints name them.
+    /// Each version with the revision that Istio's endpoints name.
     revisions: Vec<(String, String)>,
 }
 
@@ -38,7 +38,7 @@ impl Policies {
         fault.map(|fault| fault.fault.clone()).unwrap_or_default()
     }
 
-    /// The revision by which Istio's endpoints name the workloads of a version.
+    /// The revision that Istio's endpoints name for the workloads of a version.
     pub(super) fn revision(&self, host: &str, version: &str) -> Option<&str> {
         let revisions = &self.entry(host)?.revisions;
         revisions.iter().find_map(|(known, revision)| (known == version).then_some(revision.as_str()))
@@ -58,7 +58,7 @@ impl Policies {
 }
 
 impl Compiler<'_> {
-    /// The policies of a document by host, destinations without one included where something holds for them, too.
+    /// The policies by host, also for destinations that have no policy of their own and yet have a fault or a revision.
     pub(super) fn policies(&mut self) -> Policies {
         let config = self.config;
         let (mut policies, rules) = (Policies::default(), DestinationRules::of(config));
@@ -147,7 +147,7 @@ fn new_user(cookie: &IssueCookie, key: usize) -> NewUser {
         key,
         before_value: format!("{}=", cookie.name).into(),
         attributes: attributes.into(),
-        // Browsers want `Secure` beside `SameSite=None`.
+        // Browsers require `Secure` with `SameSite=None`.
         secure: cookie.secure.or((cookie.same_site == SameSite::None).then_some(true)),
         http_only: cookie.http_only,
     }

@@ -1,4 +1,4 @@
-//! The routes of an object's rules.
+//! Compiles the rules of an object into routes.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::policy::Policies;
 use crate::matching::{Rules, RulesBuilder};
 use crate::route::{Action, Route};
 
-/// A rule under one entry of its `match`, before its conditions are compiled.
+/// A rule with one entry of its `match`, before the conditions are compiled.
 #[derive(Clone)]
 pub(super) struct Draft {
     pub(super) name: Arc<str>,
@@ -30,7 +30,7 @@ impl Draft {
 }
 
 impl Compiler<'_> {
-    /// The routes of an object that this proxy's selectors leave, up to the first that takes everything.
+    /// The routes of an object for this proxy, up to the first catch-all.
     pub(super) fn drafts(&mut self, service: &VirtualService, policies: &Policies) -> Vec<Draft> {
         let config = self.config;
         let mut drafts = Vec::new();
@@ -61,7 +61,7 @@ impl Compiler<'_> {
         drafts
     }
 
-    /// The rules that routes come to.
+    /// Compiles the drafts.
     pub(super) fn rules(&mut self, drafts: &[Draft]) -> Rules {
         let mut rules = RulesBuilder::default();
         for draft in drafts {
@@ -88,7 +88,7 @@ fn route_name(rule: &HttpRoute, entry: Option<&HttpMatch>) -> Arc<str> {
     }
 }
 
-/// The selectors of an entry that depend on the proxy alone (istiod's `sourceMatchHTTP`).
+/// Whether an entry applies to this proxy: the selectors that istiod's `sourceMatchHTTP` evaluates.
 fn is_selected(entry: &HttpMatch, namespace: &str, proxy: &Proxy) -> bool {
     if !entry.gateways.is_empty() {
         return proxy.serves_any(&entry.gateways, namespace);

@@ -1,4 +1,4 @@
-//! The hosts of a document and the objects that each has.
+//! Orders the hosts of a configuration and the objects of each.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::route::Draft;
 use crate::host_index::HostIndex;
 use crate::table::VirtualHost;
 
-/// The hosts in the making: for each the objects that name it, by their places.
+/// The hosts, and for each the indices of the objects that name it.
 #[derive(Default)]
 struct Hosts {
     index: HostIndex,
@@ -19,7 +19,7 @@ struct Hosts {
 }
 
 impl Compiler<'_> {
-    /// The hosts, each with its rules.
+    /// The index of hosts, and the rules of each.
     pub(super) fn virtual_hosts(&mut self, policies: &Policies) -> (HostIndex, Vec<VirtualHost>) {
         let config = self.config;
         let in_mesh = config.proxy.in_mesh();
@@ -34,7 +34,8 @@ impl Compiler<'_> {
                 objects.push(drafts);
             }
         }
-        let virtual_hosts = if in_mesh { self.apart(&hosts, &objects) } else { self.merged(&hosts, &objects) };
+        let virtual_hosts =
+            if in_mesh { self.mesh_hosts(&hosts, &objects) } else { self.gateway_hosts(&hosts, &objects) };
         (hosts.index, virtual_hosts)
     }
 
@@ -60,8 +61,8 @@ impl Compiler<'_> {
         }
     }
 
-    /// A mesh: each host has its objects in order, shared with their other hosts.
-    fn apart(&mut self, hosts: &Hosts, objects: &[Vec<Draft>]) -> Vec<VirtualHost> {
+    /// In a mesh each host has its objects in order. Hosts share their objects.
+    fn mesh_hosts(&mut self, hosts: &Hosts, objects: &[Vec<Draft>]) -> Vec<VirtualHost> {
         let rules: Vec<_> = objects.iter().map(|drafts| Arc::new(self.rules(drafts))).collect();
         let of_host = |places: &Vec<usize>| {
             let objects = places.iter().filter_map(|place| rules.get(*place).cloned()).collect();
@@ -70,9 +71,9 @@ impl Compiler<'_> {
         hosts.objects.iter().map(of_host).collect()
     }
 
-    /// Gateways: each host has one list, the rules of all its objects in order, catch-all entries last (the older first).
-    /// Hosts with the same objects share it.
-    fn merged(&mut self, hosts: &Hosts, objects: &[Vec<Draft>]) -> Vec<VirtualHost> {
+    /// At a gateway each host has one list: the rules of all its objects in order, with catch-all entries last (the
+    /// older first). Hosts with the same objects share the list.
+    fn gateway_hosts(&mut self, hosts: &Hosts, objects: &[Vec<Draft>]) -> Vec<VirtualHost> {
         let mut known = WordMap::default();
         let mut merge = |places: &Vec<usize>| {
             let rules = known.entry(places.clone()).or_insert_with(|| {
@@ -91,7 +92,7 @@ impl VirtualHost {
         let routes = objects.iter().flat_map(|rules| rules.routes());
         let mut last = std::ptr::null();
         for action in routes.map(|route| &route.action) {
-            // Neighbours mostly do the same.
+            // Adjacent routes often share their action.
             if std::mem::replace(&mut last, Arc::as_ptr(action)) == Arc::as_ptr(action) {
                 continue;
             }

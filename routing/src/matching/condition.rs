@@ -1,9 +1,9 @@
-//! What an entry of a rule's `match` asks of a request.
+//! The conditions of a `match` entry.
 
 use super::field::Field;
 use crate::regex::PlainTest;
 
-/// One condition; all of an entry have to hold.
+/// One condition. All conditions of an entry must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Condition {
     pub(crate) field: Field,
@@ -11,37 +11,37 @@ pub(crate) struct Condition {
     pub(crate) polarity: Polarity,
 }
 
-/// Whether a value has to satisfy the test, or none may.
+/// Whether some value must satisfy the test, or none may.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Polarity {
-    /// Some value of the field has to.
+    /// Some value of the field must satisfy the test.
     #[default]
     Required,
-    /// No value may. An absent header counts as an empty one (istiod sets `treat_missing_header_as_empty`): whether that
-    /// satisfies the test.
+    /// No value may satisfy the test. An absent header counts as an empty value, because istiod sets
+    /// `treat_missing_header_as_empty`.
     Excluded {
-        /// The test holds for what is not there.
+        /// Whether an empty value satisfies the test.
         absent_matches: bool,
     },
 }
 
-/// How one value is tested, the cheapest first.
+/// How one value is tested, with the cheapest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Test {
-    /// The value is there.
+    /// The value exists.
     #[default]
     Present,
     /// Equal, byte for byte.
     Exact(Box<[u8]>),
-    /// Begins with it.
+    /// The value starts with the text.
     Prefix(Box<[u8]>),
-    /// Equal but for the case of ASCII letters.
+    /// Equal if the case of ASCII letters is ignored.
     ExactIgnoringCase(Box<[u8]>),
-    /// Begins with it but for the case of ASCII letters.
+    /// The value starts with the text if the case of ASCII letters is ignored.
     PrefixIgnoringCase(Box<[u8]>),
-    /// A regex that needs no engine.
+    /// A regex that needs no automaton.
     Plain(PlainTest),
-    /// A regex, by its set in the rules and its number in the set.
+    /// A regex, by its set and its number in the set.
     Regex {
         /// The set.
         set: u32,
@@ -51,7 +51,7 @@ pub(crate) enum Test {
 }
 
 impl Condition {
-    /// The text of a test that compares; empty for others.
+    /// The text of a test that compares. Empty for other tests.
     pub(crate) fn text(&self) -> &[u8] {
         match &self.test {
             Test::Exact(text) | Test::Prefix(text) | Test::ExactIgnoringCase(text) | Test::PrefixIgnoringCase(text) => {
@@ -63,7 +63,7 @@ impl Condition {
 }
 
 impl Test {
-    /// Whether a value satisfies the test. Regexes of a set are for the set to decide: false here.
+    /// Whether a value satisfies the test. Always false for a regex of a set, which the set decides.
     pub(crate) fn holds(&self, value: &[u8]) -> bool {
         match self {
             Self::Present => true,
@@ -78,7 +78,7 @@ impl Test {
         }
     }
 
-    /// What the test costs, for an order.
+    /// A rank of the test's cost, for sorting.
     pub(crate) const fn cost(&self) -> u8 {
         match self {
             Self::Present => 0,

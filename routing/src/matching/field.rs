@@ -1,8 +1,8 @@
-//! The parts of a request that conditions look at.
+//! The parts of a request that conditions test.
 
 use crate::names::{Names, Slot};
 
-/// A part of a request; it has no value, one, or several, of which any may satisfy a condition.
+/// A part of a request. It may have no value, one, or several; any of them may satisfy a condition.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Field {
     /// The path without query and fragment.
@@ -18,17 +18,17 @@ pub(crate) enum Field {
     Path,
     /// The values of a header.
     Header(Slot),
-    /// The first value of a query parameter, by its number among [`Fields::parameters`].
+    /// The first value of a query parameter, by its index in [`Fields::parameters`].
     Parameter(u32),
-    /// A JWT claim or its elements, by its number among [`Fields::claims`].
+    /// A JWT claim or its elements, by its index in [`Fields::claims`].
     Claim(u32),
 }
 
 impl Field {
-    /// The fields that are headers, in their order among all fields.
+    /// The range of all header fields, in the order of fields.
     pub(crate) const HEADERS: std::ops::RangeInclusive<Self> = Self::Header(Slot::MIN)..=Self::Header(Slot::MAX);
 
-    /// The field of a pseudo-header; Envoy knows `host` as another name of `:authority`. `None` for other headers.
+    /// The field of a pseudo-header. `None` for other headers. Envoy treats `host` as another name of `:authority`.
     pub(crate) fn pseudo(name: &str) -> Option<Self> {
         match name {
             ":authority" | "host" => Some(Self::Authority),
@@ -40,11 +40,11 @@ impl Field {
     }
 }
 
-/// The query parameters and claims that the rules of a table look at.
+/// The query parameters and claims that the rules of a table test.
 #[derive(Debug)]
 pub(crate) struct Fields {
     /// Names of query parameters, case-sensitive.
     pub(crate) parameters: Names,
-    /// Claims, by the keys that lead to them.
+    /// Claims, by the path of their keys.
     pub(crate) claims: Box<[Vec<String>]>,
 }

@@ -2,11 +2,11 @@
 
 use crate::regex::{RegexSet, RequiredLiteral};
 
-/// Regexes of one field, run together.
+/// Regexes of one field that run together.
 #[derive(Debug)]
 pub(super) struct FieldRegexes {
     pub(super) set: RegexSet,
     pub(super) members: usize,
-    /// What a value needs for the only member to match, where the set has one and that is known.
+    /// What the only member of the set requires of a value, if the set has one member and this is known.
     pub(super) required: Option<RequiredLiteral>,
 }

@@ -1,4 +1,4 @@
-//! Which rule takes a request: conditions on its fields, and an index over them.
+//! Finds the rule that matches a request, by conditions and an index over them.
 
 mod condition;
 mod field;
@@ -10,4 +10,4 @@ mod view;
 pub(crate) use condition::{Condition, Polarity, Test};
 pub(crate) use field::{Field, Fields};
 pub(crate) use rules::{Rules, RulesBuilder};
-pub(crate) use view::{Hidden, View};
+pub(crate) use view::{HiddenHeaders, RequestView};

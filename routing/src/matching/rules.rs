@@ -1,4 +1,4 @@
-//! Rules in order, and the first that matches.
+//! Rules in order, of which the first match counts.
 
 use std::sync::Arc;
 
@@ -10,20 +10,20 @@ use super::condition::{Condition, Polarity, Test};
 use super::field::Field;
 use super::field_regexes::FieldRegexes;
 use super::index::Index;
-use super::view::View;
+use super::view::RequestView;
 use crate::regex::{PlainTest, RegexCaches, RegexSet, RequiredLiteral, Strategy};
 use crate::route::Route;
 
-/// The routes of an object, or at a gateway of all objects of a host; the first that matches counts.
+/// The routes of an object, or at a gateway of all objects of a host. The first match counts.
 #[derive(Debug, Default)]
 pub(crate) struct Rules {
     routes: Box<[Route]>,
-    /// Those of each route, one after the other: [`Route::conditions`].
+    /// The conditions of all routes. [`Route::conditions`] is the range of one route.
     conditions: Box<[Condition]>,
-    /// The regexes of each field; one with a literal that the index can look up has a set of its own.
+    /// The regexes of each field. A regex with a literal that the index can look up has its own set.
     sets: Box<[FieldRegexes]>,
     index: Option<Index>,
-    /// The ports that have a rule, ascending; `None` where some rule is for every port.
+    /// The ports that have a rule, ascending. `None` if a rule applies to every port.
     ports: Option<Box<[u16]>>,
 }
 
@@ -32,24 +32,24 @@ impl Rules {
         &self.routes
     }
 
-    /// Whether any rule is for a port.
-    pub(crate) fn count_on(&self, port: u16) -> bool {
+    /// Whether any rule applies to a port.
+    pub(crate) fn has_rule_for(&self, port: u16) -> bool {
         self.ports.as_ref().is_none_or(|ports| ports.binary_search(&port).is_ok())
     }
 
-    /// The first rule for the port that matches the request. Each is judged at most once, each regex of a field matched at most
-    /// once against each of its values.
-    pub(crate) fn first(&self, port: u16, view: &View<'_>) -> Option<&Route> {
-        let mut judge = Judge { rules: self, port, view, found: Vec::new() };
-        let Some(index) = &self.index else { return self.routes.iter().find(|route| judge.takes(route)) };
-        let mut refused = Refused::default();
+    /// The first rule for the port that matches the request. Each rule is tried at most once. Each regex runs at most
+    /// once for each value of its field.
+    pub(crate) fn first(&self, port: u16, view: &RequestView<'_>) -> Option<&Route> {
+        let mut matcher = Matcher { rules: self, port, view, found: Vec::new() };
+        let Some(index) = &self.index else { return self.routes.iter().find(|route| matcher.matches(route)) };
+        let mut failed = FailedRoutes::default();
         let position = index.first(view, |position| {
-            !refused.contains(position) && {
-                let takes = self.route(position).is_some_and(|route| judge.takes(route));
-                if !takes {
-                    refused.insert(position, self.routes.len());
+            !failed.contains(position) && {
+                let is_match = self.route(position).is_some_and(|route| matcher.matches(route));
+                if !is_match {
+                    failed.insert(position, self.routes.len());
                 }
-                takes
+                is_match
             }
         });
         self.route(position?)
@@ -64,20 +64,20 @@ impl Rules {
     }
 }
 
-/// One request before the rules of an object.
-struct Judge<'j> {
-    rules: &'j Rules,
+/// Matches one request against the rules of an object.
+struct Matcher<'m> {
+    rules: &'m Rules,
     port: u16,
-    view: &'j View<'j>,
-    /// By number of the set, ascending: the regexes that some value of its field has matched. A request meets few sets.
+    view: &'m RequestView<'m>,
+    /// By set number, ascending: the regexes that match some value of the field. A request uses few sets.
     found: Vec<(u32, Found)>,
 }
 
 /// A set of members of a [`RegexSet`].
 type Found = SmallVec<[u64; 1]>;
 
-impl Judge<'_> {
-    fn takes(&mut self, route: &Route) -> bool {
+impl Matcher<'_> {
+    fn matches(&mut self, route: &Route) -> bool {
         let (rules, port) = (self.rules, self.port);
         route.applies_to(port) && rules.conditions(route).iter().all(|condition| self.holds(condition))
     }
@@ -114,15 +114,15 @@ impl Judge<'_> {
     }
 }
 
-/// The routes that have been judged in vain: few for most requests, so that a request costs no more than its own.
+/// The routes that did not match. Most requests try few, so this usually needs no allocation.
 #[derive(Default)]
-struct Refused {
+struct FailedRoutes {
     few: SmallVec<[u32; 16]>,
-    /// One bit for each route, once there are more.
+    /// One bit for each route, if there are more.
     many: Vec<u64>,
 }
 
-impl Refused {
+impl FailedRoutes {
     fn contains(&self, position: u32) -> bool {
         if self.many.is_empty() { self.few.contains(&position) } else { contains(&self.many, position) }
     }
@@ -151,21 +151,21 @@ fn contains(bits: &[u64], number: u32) -> bool {
     word.is_some_and(|word| word & 1_u64.wrapping_shl(number) != 0)
 }
 
-/// Rules in the making.
+/// The state while rules are built.
 #[derive(Debug, Default)]
 pub(crate) struct RulesBuilder<'c> {
     routes: Vec<Route>,
     conditions: Vec<Condition>,
-    /// The regexes of each set, and what the only one requires.
+    /// The regexes of each set, and what the only member requires.
     sets: Vec<(Vec<&'c Regex>, Option<RequiredLiteral>)>,
-    /// The sets of the fields whose regexes the index cannot look up.
+    /// The shared set of each field, for regexes that the index cannot look up.
     shared: WordMap<Field, usize>,
-    /// The regexes by field and pattern.
+    /// The test of each field and pattern.
     regexes: WordMap<(Field, &'c str), Test>,
 }
 
 impl<'c> RulesBuilder<'c> {
-    /// Adds a route with the conditions of its entry; the route's range of conditions is set here.
+    /// Adds a route with the conditions of its entry. Sets the route's range of conditions.
     pub(crate) fn push(&mut self, route: Route, conditions: impl IntoIterator<Item = Condition>) {
         let start = self.conditions.len();
         self.conditions.extend(conditions);
@@ -200,7 +200,7 @@ impl<'c> RulesBuilder<'c> {
         Test::Regex { set: number(set), member: number(members.saturating_sub(1)) }
     }
 
-    /// The rules, complete.
+    /// Builds the rules.
     pub(crate) fn build(mut self, caches: &Arc<RegexCaches>) -> Rules {
         self.order_conditions();
         let set = |(regexes, required): (Vec<&Regex>, _)| FieldRegexes {
@@ -221,7 +221,7 @@ impl<'c> RulesBuilder<'c> {
         Rules { index: Index::new(&of_routes, &sets), routes: self.routes.into(), conditions, sets, ports }
     }
 
-    /// The cheapest conditions of each route first, of equally cheap ones the one that fewer routes have.
+    /// Sorts the conditions of each route: the cheapest first, then the one that fewer routes have.
     fn order_conditions(&mut self) {
         let several = |route: &&Route| route.conditions.len() > 1;
         let mut counts: WordMap<(Field, &[u8]), u32> = WordMap::default();

@@ -1,4 +1,4 @@
-//! The request as the rules see it: version headers name versions that exist, and what is not for rules is not there.
+//! The request as the rules see it.
 
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -10,55 +10,55 @@ use crate::head::RequestHead;
 use crate::names::Slot;
 use crate::short_list::ShortList;
 
-/// One request under the rules of one host. Query parameters and claims are taken apart when a rule first asks for one.
-pub(crate) struct View<'r> {
+/// One request as the rules of one host see it: version headers name existing versions, and hidden headers are absent.
+/// Query parameters and claims are parsed on first use.
+pub(crate) struct RequestView<'r> {
     pub(crate) head: &'r RequestHead<'r>,
     pub(crate) context: &'r dyn RequestContext,
     fields: &'r Fields,
-    hidden: Hidden,
-    /// What rules see in place of the values of a header.
+    hidden: HiddenHeaders,
+    /// The values that rules see instead of the values of a header.
     replaced: ShortList<(Slot, &'r [u8]), 2>,
-    /// By number: where in the query the first value of each parameter is.
+    /// By number: the range in the query of the first value of each parameter.
     parameters: OnceCell<Box<[Option<Range<usize>>]>>,
     claims: OnceCell<Box<[OnceCell<Claim>]>>,
 }
 
-/// The slots that rules, format strings and keys of users cannot see: the control headers, and those with secrets.
+/// The headers that rules, format strings and sticky keys cannot see: control headers and headers with secrets.
 #[derive(Debug, Clone)]
-pub(crate) struct Hidden {
+pub(crate) struct HiddenHeaders {
     pub(crate) slots: Range<usize>,
-    /// The control header by which a trusted client has forced a version is no secret.
+    /// A control header by which a trusted client has forced a version. It is visible.
     pub(crate) visible: Option<Slot>,
 }
 
-impl Hidden {
+impl HiddenHeaders {
     fn hides(&self, slot: Slot) -> bool {
         self.slots.contains(&slot.index()) && self.visible != Some(slot)
     }
 }
 
-/// String claims that hold a list, separated by blanks; istiod has Envoy's JWT filter take them apart.
+/// String claims that hold a list, separated by blanks. istiod has Envoy's JWT filter split them.
 const BLANK_SEPARATED_CLAIMS: [&str; 2] = ["scope", "permission"];
 
-impl<'r> View<'r> {
+impl<'r> RequestView<'r> {
     pub(crate) fn new(
         head: &'r RequestHead<'r>,
         context: &'r dyn RequestContext,
         fields: &'r Fields,
-        hidden: Hidden,
+        hidden: HiddenHeaders,
     ) -> Self {
         let (parameters, claims) = (OnceCell::new(), OnceCell::new());
         Self { head, context, fields, hidden, replaced: ShortList::new(), parameters, claims }
     }
 
-    /// Rules see one value of a header, whatever the client has sent.
+    /// Makes rules see one value of a header, whatever the client sent.
     pub(crate) fn replace(&mut self, slot: Slot, value: &'r [u8]) {
         self.replaced.push((slot, value));
     }
 
-    /// Whether any value of a field satisfies a test. Blanks around a header's value count: over HTTP/1 Envoy's codec has
-    /// removed them, over HTTP/2 they are part of it for native routes, too. An empty pseudo-header is one that the request does
-    /// not have.
+    /// Whether any value of a field satisfies a test. Blanks around a header value count: Envoy removes them over
+    /// HTTP/1, and over HTTP/2 native routes see them, too. An empty pseudo-header counts as absent.
     pub(crate) fn any(&self, field: Field, mut test: impl FnMut(&[u8]) -> bool) -> bool {
         match field {
             Field::Uri => test(self.head.uri()),
@@ -72,7 +72,7 @@ impl<'r> View<'r> {
         }
     }
 
-    /// The first value of a field that is no claim.
+    /// The first value of a field. The field must not be a claim.
     pub(crate) fn first(&self, field: Field) -> Option<&'r [u8]> {
         match field {
             Field::Uri => Some(self.head.uri()),
@@ -83,12 +83,12 @@ impl<'r> View<'r> {
         }
     }
 
-    /// The values of a header that the client has sent and rules may see.
+    /// The values of a header that the client sent and rules may see.
     pub(crate) fn values(&self, slot: Slot) -> impl Iterator<Item = &'r [u8]> {
         self.head.values(slot).filter(move |_| !self.hidden.hides(slot))
     }
 
-    /// The headers that have a value, each once: of those that the client has sent, and of those that are replaced.
+    /// The headers that have a value, sent or replaced. Each is listed once.
     pub(crate) fn header_fields(&self) -> impl Iterator<Item = Field> {
         let is_replaced = |slot: Slot| self.replacement(slot).is_some();
         let sent = self.head.present().filter(move |slot| !is_replaced(*slot));
@@ -117,7 +117,7 @@ impl<'r> View<'r> {
         (!value.is_empty()).then_some(value)
     }
 
-    /// One pass over the query gives all parameters that the table knows; the first of a name counts.
+    /// The first value of a parameter. One pass over the query finds all parameters that the table knows.
     fn parameter(&self, number: u32) -> Option<&'r [u8]> {
         let query = self.head.query();
         let all = self.parameters.get_or_init(|| {

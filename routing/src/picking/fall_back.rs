@@ -1,4 +1,4 @@
-//! Which version serves where the picked one cannot.
+//! Finds the version that serves if the picked one cannot.
 
 use std::borrow::Cow;
 
@@ -12,36 +12,36 @@ use crate::draws::Draw;
 use crate::health::FallbackReason;
 use crate::route::Forwarding;
 
-/// What is to be expected of a version that may serve in the place of another, the best first.
+/// Whether a version can replace another one, with the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Prospect {
+enum Availability {
     /// Nothing says that it cannot serve.
-    Able,
-    /// It serves where nothing else can.
+    Available,
+    /// It serves only if no other version can.
     Ejected,
     /// It cannot serve.
-    Out,
+    Unavailable,
 }
 
 impl<'t> Resolver<'t, '_> {
-    /// The pick itself if it can serve, else the first with the best prospects of its policy's order; where none can serve,
-    /// the first of them that is merely ejected, else the default. Without a policy nothing is asked.
+    /// The pick itself if it can serve, otherwise the first version of the policy's order that can. If none can, the
+    /// first version that is only ejected, otherwise the default. Without a policy, health is not checked.
     pub(super) fn fall_back(&self, forwarding: &'t Forwarding, pick: Pick<'t>) -> Pick<'t> {
         let Some(policy) = pick.policy() else { return pick };
         let Some(reason) = self.unavailable(&pick.version.destination, policy) else { return pick };
         let others: Vec<(&'t Target, &'t Version)> = pick.others(forwarding).collect();
-        let prospects = others.iter().map(|other| (self.prospect(&other.1.destination, policy), other));
-        let best = match prospects.min_by_key(|(prospect, _)| *prospect) {
-            Some((Prospect::Able, able)) => Some(able),
+        let candidates = others.iter().map(|other| (self.availability(&other.1.destination, policy), other));
+        let best = match candidates.min_by_key(|(availability, _)| *availability) {
+            Some((Availability::Available, available)) => Some(available),
             Some(_) | None if reason == FallbackReason::Ejected => None,
-            Some((Prospect::Ejected, ejected)) => Some(ejected),
-            Some((Prospect::Out, _)) => others.last(),
+            Some((Availability::Ejected, ejected)) => Some(ejected),
+            Some((Availability::Unavailable, _)) => others.last(),
             None => None,
         };
         let Some((target, version)) = best.copied() else { return pick };
         let tried =
             others.iter().map(|(_, other)| &*other.destination).take_while(|other| **other != *version.destination);
-        // What the client asked for stays the version that the fallback is from.
+        // The fallback is from the version that the client asked for.
         let picked = pick.fallback.is_some().then_some(&*pick.version.destination);
         let skipped = picked.into_iter().chain(tried).filter_map(|other| {
             let reason = self.unavailable(other, policy)?;
@@ -56,16 +56,16 @@ impl<'t> Resolver<'t, '_> {
         Pick { target, version, fallback: Some(Box::new(fallback)), ..pick }
     }
 
-    fn prospect(&self, destination: &Destination, policy: &HostPolicy) -> Prospect {
+    fn availability(&self, destination: &Destination, policy: &HostPolicy) -> Availability {
         match self.unavailable(destination, policy) {
-            None => Prospect::Able,
-            Some(FallbackReason::Ejected) => Prospect::Ejected,
-            Some(_) => Prospect::Out,
+            None => Availability::Available,
+            Some(FallbackReason::Ejected) => Availability::Ejected,
+            Some(_) => Availability::Unavailable,
         }
     }
 
-    /// Why a version cannot serve this request. A policy without failure accrual ejects nothing; a version on trial serves
-    /// its share.
+    /// Why a version cannot serve this request. Without failure accrual a policy ejects no version. A version on trial
+    /// serves a share of requests.
     fn unavailable(&self, destination: &Destination, policy: &HostPolicy) -> Option<FallbackReason> {
         let (health, cluster) = (self.input.health, destination.cluster(self.port));
         let reason = health.unavailable(&cluster)?;

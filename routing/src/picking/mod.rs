@@ -1,4 +1,4 @@
-//! Which version serves a request, from the rule that matched to the version that is able to.
+//! Picks the version that serves a request.
 
 mod fall_back;
 mod host_policy;
@@ -10,7 +10,7 @@ mod split;
 pub mod sticky;
 mod target;
 
-pub(crate) use host_policy::{Asked, HostPolicy, VersionHeader};
+pub(crate) use host_policy::{HostPolicy, RequestedVersion, VersionHeader};
 pub(crate) use resolver::Resolver;
 pub(crate) use ring::Ring;
 pub(crate) use split::Split;

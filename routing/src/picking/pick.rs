@@ -1,4 +1,5 @@
-//! What picks a version for a rule that forwards, first to last: a freeze, a trusted client, the version header, the split.
+//! Picks a version for a rule that forwards. In order of precedence: a freeze, a trusted client, the version header,
+//! the split.
 
 use std::borrow::Cow;
 
@@ -6,7 +7,7 @@ use canary_config::FailureAccrual;
 
 use std::sync::Arc;
 
-use super::host_policy::{Asked, HostPolicy, cut_name};
+use super::host_policy::{HostPolicy, RequestedVersion, cut_name};
 use super::resolver::Resolver;
 use super::sticky::NewUser;
 use super::target::{Target, Version};
@@ -16,15 +17,15 @@ use crate::health::FallbackReason;
 use crate::overrides::Permission;
 use crate::route::Forwarding;
 
-/// A version that was picked.
+/// A picked version.
 pub(super) struct Pick<'t> {
-    /// The target whose policy and port count.
+    /// The target of the rule. Its policy and port apply.
     pub(super) target: &'t Target,
     pub(super) version: &'t Version,
     pub(super) reason: Reason,
     pub(super) split: Option<Box<SplitPick<'t>>>,
     pub(super) fallback: Option<Box<Fallback<'t>>>,
-    /// The `Set-Cookie` of a new user.
+    /// The value of `Set-Cookie` for a new user.
     pub(super) cookie: Option<String>,
 }
 
@@ -36,7 +37,7 @@ impl<'t> Resolver<'t, '_> {
             .or_else(|| self.split(forwarding))
     }
 
-    /// The version that a trusted client forces, of the first host that has it; the default for one that none has.
+    /// The version that a trusted client forces, from the first host that has it. If none has it, the default.
     fn forced(&self, forwarding: &'t Forwarding) -> Option<Pick<'t>> {
         let is_granted = self.permissions.version == Permission::Granted;
         let header = self.table.steering().version.as_ref().filter(|_| is_granted)?;
@@ -52,19 +53,19 @@ impl<'t> Resolver<'t, '_> {
         })
     }
 
-    /// The version that the client names where a target of the rule has its host.
+    /// The version that the client names, if the version header belongs to the host of a target.
     fn named(&self, forwarding: &'t Forwarding) -> Option<Pick<'t>> {
         with_policy(forwarding).find_map(|(target, policy)| {
-            let (version, fallback) = match policy.asked(self.input.head)? {
-                Asked::Nothing => return None,
-                Asked::Known(subset) => (forwarding.find(target, subset)?, None),
-                Asked::Unknown(asked) => (forwarding.default_of(target)?, Some(unknown(asked))),
+            let (version, fallback) = match policy.requested_version(self.input.head)? {
+                RequestedVersion::Nothing => return None,
+                RequestedVersion::Known(subset) => (forwarding.find(target, subset)?, None),
+                RequestedVersion::Unknown(asked) => (forwarding.default_of(target)?, Some(unknown(asked))),
             };
             Some(Pick { fallback, ..Pick::of(version, Reason::VersionHeader) })
         })
     }
 
-    /// The rule's only target, or one by the weights: the user's if the split is sticky and knows one, else the draw's.
+    /// The rule's only target, or one by weight. In a sticky split the user decides, and otherwise the draw.
     fn split(&self, forwarding: &'t Forwarding) -> Option<Pick<'t>> {
         let own = |target: &'t Target| (target, &target.own);
         if let [only] = &*forwarding.targets {
@@ -87,7 +88,7 @@ impl<'t> Resolver<'t, '_> {
         Some(Pick { split, cookie: cookie.flatten(), ..Pick::of(own(forwarding.targets.get(index)?), reason) })
     }
 
-    /// The user by the first key that the request has, else a new one, with the cookie to remember.
+    /// The user by the first key of the request, or a new user with the cookie to set.
     fn user(&self, policy: &'t HostPolicy) -> Option<(User<'t>, Option<String>)> {
         let sticky = policy.sticky.as_ref()?;
         if let Some((key, bucket)) = sticky.user(self.view) {
@@ -102,7 +103,7 @@ impl<'t> Resolver<'t, '_> {
     }
 }
 
-/// The rule's targets whose hosts have a policy.
+/// The rule's targets whose hosts have a policy, each with its policy.
 fn with_policy(forwarding: &Forwarding) -> impl Iterator<Item = (&Target, &HostPolicy)> {
     forwarding.targets.iter().filter_map(|target| Some((target, target.policy.as_deref()?)))
 }
@@ -123,7 +124,7 @@ impl<'t> Pick<'t> {
         Self { target, version, reason, split: None, fallback: None, cookie: None }
     }
 
-    /// Which version it is, and why.
+    /// The version and the reason.
     pub(super) fn picked(&self) -> Picked<'t> {
         Picked { destination: &self.version.destination, reason: self.reason }
     }
@@ -136,7 +137,7 @@ impl<'t> Pick<'t> {
         self.policy().and_then(|policy| policy.accrual.as_ref()).filter(|_| self.has_alternative())
     }
 
-    /// The versions of the fallback order beside the one that was picked, each with the target whose policy and port count.
+    /// The other versions of the fallback order, each with the target whose policy and port apply.
     pub(super) fn others<'f>(
         &self,
         forwarding: &'f Forwarding,

@@ -1,4 +1,4 @@
-//! The stages from a matched rule to a decision (design: precedence of what picks a version).
+//! Turns a matched rule into a decision.
 
 use std::borrow::Cow;
 
@@ -7,17 +7,17 @@ use canary_config::{AbortStatus, FaultAbort, FaultDelay, Mode};
 use super::pick::Pick;
 use super::resolver::Resolver;
 use super::target::{RequestLimits, Version};
-use crate::acting::cors::Verdict;
+use crate::acting::cors::CorsResult;
 use crate::acting::{
     HeaderChange, HeaderChanges, HeaderSteps, LocalReply, Operation, header_change, local_reply, path,
 };
-use crate::decision::{Decision, Failover, Forward, Other, Outcome, VersionValue};
+use crate::decision::{Decision, Failover, FailoverVersion, Forward, Outcome, VersionValue};
 use crate::draws::Draw;
-use crate::route::{Forwarding, Kind};
+use crate::route::{ActionKind, Forwarding};
 
-/// The parts of a [`Forward`] that only cluster mode has, and the changes of the response.
+/// The parts of a [`Forward`] that exist only in cluster mode, and the changes of the response.
 #[derive(Default)]
-struct Way<'t> {
+struct ForwardParts<'t> {
     path: Option<Vec<u8>>,
     authority: Option<&'t str>,
     request_headers: HeaderChanges,
@@ -30,10 +30,10 @@ impl<'t> Resolver<'t, '_> {
     pub(crate) fn resolve(&self) -> Decision<'t> {
         let action = &*self.route.action;
         let pick = match &action.kind {
-            Kind::Forward(forwarding) => {
+            ActionKind::Forward(forwarding) => {
                 self.pick(forwarding).map(|pick| (&**forwarding, self.fall_back(forwarding, pick)))
             }
-            Kind::Redirect(_) | Kind::DirectResponse(_) => None,
+            ActionKind::Redirect(_) | ActionKind::DirectResponse(_) => None,
         };
         let (delay, abort) = self.faults(pick.as_ref().map(|(_, pick)| pick));
         let aborted = pick.as_ref().filter(|_| abort.is_some()).map(|(_, pick)| pick.picked());
@@ -43,31 +43,33 @@ impl<'t> Resolver<'t, '_> {
                 self.reply(local_reply::abort(status), steps)
             }
             (Some(status), Mode::Version) => Outcome::LocalReply(Box::new(local_reply::abort(status))),
-            (None, Mode::Cluster) => self.act(&action.kind, pick),
+            (None, Mode::Cluster) => self.apply_action(&action.kind, pick),
             (None, Mode::Version) => {
-                pick.map_or(Outcome::Untouched, |(forwarding, pick)| self.name_version(forwarding, pick))
+                pick.map_or(Outcome::Untouched, |(forwarding, pick)| self.forward_version(forwarding, pick))
             }
         };
         let permissions = self.permissions;
         Decision { route: Some(self.route), delay, abort, aborted, permissions, outcome }
     }
 
-    /// What the rule asks for, in cluster mode.
-    fn act(&self, kind: &'t Kind, pick: Option<(&'t Forwarding, Pick<'t>)>) -> Outcome<'t> {
+    /// Applies the rule's action, in cluster mode.
+    fn apply_action(&self, kind: &'t ActionKind, pick: Option<(&'t Forwarding, Pick<'t>)>) -> Outcome<'t> {
         let reply_headers = &self.route.action.reply_headers;
         match (kind, pick) {
-            (Kind::Redirect(redirect), _) => {
+            (ActionKind::Redirect(redirect), _) => {
                 let location = local_reply::redirect(redirect, self.route.matched_path, self.input.head, self.port);
                 self.reply(location, reply_headers)
             }
-            (Kind::DirectResponse(response), _) => self.reply(local_reply::direct_response(response), reply_headers),
-            (Kind::Forward(_), Some((forwarding, pick))) => self.forward(forwarding, pick),
-            (Kind::Forward(_), None) => Outcome::LocalReply(Box::new(LocalReply::NO_RULE)),
+            (ActionKind::DirectResponse(response), _) => {
+                self.reply(local_reply::direct_response(response), reply_headers)
+            }
+            (ActionKind::Forward(_), Some((forwarding, pick))) => self.forward(forwarding, pick),
+            (ActionKind::Forward(_), None) => Outcome::LocalReply(Box::new(LocalReply::NO_RULE)),
         }
     }
 
-    /// The fault of the version that serves counts in place of the rule's of the same kind; in version mode the rule's is
-    /// for the native route.
+    /// The delay and the abort. A fault of the version that serves replaces the rule's fault of the same kind. In
+    /// version mode the native route applies the rule's faults.
     fn faults(&self, pick: Option<&Pick<'t>>) -> (Option<std::time::Duration>, Option<AbortStatus>) {
         let of_version = pick.map(|pick| &pick.version.fault);
         let of_rule = Some(&self.route.action.fault).filter(|_| self.table.mode() == Mode::Cluster);
@@ -82,10 +84,10 @@ impl<'t> Resolver<'t, '_> {
 
     fn forward(&self, forwarding: &'t Forwarding, mut pick: Pick<'t>) -> Outcome<'t> {
         let (name, headers) = (&self.route.name, &pick.version.headers);
-        let allowed = match forwarding.cors.as_ref().map_or(Verdict::None, |cors| cors.check(self.input.head)) {
-            Verdict::Reply(reply) => return Outcome::LocalReply(Box::new(reply)),
-            Verdict::Allow(more) => more,
-            Verdict::None => Vec::new(),
+        let allowed = match forwarding.cors.as_ref().map_or(CorsResult::None, |cors| cors.check(self.input.head)) {
+            CorsResult::Reply(reply) => return Outcome::LocalReply(Box::new(reply)),
+            CorsResult::Allow(more) => more,
+            CorsResult::None => Vec::new(),
         };
         let cookie = pick.cookie.take();
         let response_headers = |version: &Version| {
@@ -96,7 +98,7 @@ impl<'t> Resolver<'t, '_> {
             forwarding.mirrors.iter().enumerate().filter(|(position, mirror)| {
                 self.input.chance.draw(Draw::Mirror(*position)).is_within(mirror.percentage)
             });
-        let way = Way {
+        let parts = ForwardParts {
             path: forwarding.path.as_ref().map(|path| path::rewrite(self.input.head, self.route.matched_path, path)),
             authority: headers.authority.as_deref(),
             request_headers: headers.request.changes(self.view, name),
@@ -104,18 +106,18 @@ impl<'t> Resolver<'t, '_> {
             failover: self.failover(forwarding, &pick, response_headers),
             mirrors: mirrors.map(|(_, mirror)| mirror.destination.cluster(self.port)).collect(),
         };
-        self.to_version(pick, way)
+        self.forward_to(pick, parts)
     }
 
-    /// Version mode: the version and the cookie that keeps it, nothing else.
-    fn name_version(&self, forwarding: &'t Forwarding, mut pick: Pick<'t>) -> Outcome<'t> {
+    /// Version mode: sets the version and the cookie that keeps it, and nothing else.
+    fn forward_version(&self, forwarding: &'t Forwarding, mut pick: Pick<'t>) -> Outcome<'t> {
         let cookie = pick.cookie.take();
         let response_headers = self.with_cookie(HeaderChanges::default(), cookie.as_deref());
         let failover = self.failover(forwarding, &pick, |_| response_headers.clone());
-        self.to_version(pick, Way { response_headers, failover, ..Way::default() })
+        self.forward_to(pick, ForwardParts { response_headers, failover, ..ForwardParts::default() })
     }
 
-    /// The versions that Envoy tries after the one that was picked, each with the changes of its responses.
+    /// The versions that Envoy tries after the picked one, each with the changes of its responses.
     fn failover(
         &self,
         forwarding: &'t Forwarding,
@@ -126,30 +128,30 @@ impl<'t> Resolver<'t, '_> {
         let others = pick.others(forwarding).filter_map(|(_, version)| {
             let destination = &version.destination;
             let cluster = destination.named(self.port)?.own();
-            Some(Other { destination, cluster, response_headers: response_headers(version) })
+            Some(FailoverVersion { destination, cluster, response_headers: response_headers(version) })
         });
-        Some(Box::new(Failover { cluster, others: others.collect() }))
+        Some(Box::new(Failover { cluster, versions: others.collect() }))
     }
 
-    /// The way to the version that was picked.
+    /// Forwards to the picked version.
     #[inline]
-    fn to_version(&self, pick: Pick<'t>, way: Way<'t>) -> Outcome<'t> {
+    fn forward_to(&self, pick: Pick<'t>, parts: ForwardParts<'t>) -> Outcome<'t> {
         let destination = &pick.version.destination;
-        let RequestLimits { limits, left_failed } = pick.target.limits.of(self.input.head.method());
+        let RequestLimits { limits, failover_failure } = pick.target.limits.of(self.input.head.method());
         Outcome::Forward(Forward {
             reason: pick.reason,
             port: destination.port.unwrap_or(self.port),
             cluster: destination.cluster(self.port),
             destination,
-            path: way.path,
-            authority: way.authority,
-            request_headers: way.request_headers,
+            path: parts.path,
+            authority: parts.authority,
+            request_headers: parts.request_headers,
             version_value: self.version_value(&pick),
-            response_headers: way.response_headers,
+            response_headers: parts.response_headers,
             limits: limits.as_ref(),
-            left_failed: *left_failed,
-            failover: way.failover,
-            mirrors: way.mirrors,
+            failover_failure: *failover_failure,
+            failover: parts.failover,
+            mirrors: parts.mirrors,
             has_alternative: pick.has_alternative(),
             accrual: pick.accrual(),
             split: pick.split,
@@ -157,13 +159,13 @@ impl<'t> Resolver<'t, '_> {
         })
     }
 
-    /// The version header that goes upstream names the version that serves, so that later hops agree.
+    /// The version header for the upstream. It names the version that serves, so that later hops use the same one.
     fn version_value(&self, pick: &Pick<'t>) -> Option<VersionValue<'t>> {
         let header = pick.policy()?.header_for(self.input.head)?;
         Some(VersionValue { name: &header.name, version: pick.version.destination.subset.as_deref()? })
     }
 
-    /// What makes a new user keep the version.
+    /// Adds a new user's cookie.
     fn with_cookie(&self, changes: HeaderChanges, cookie: Option<&str>) -> HeaderChanges {
         let Some(cookie) = cookie else { return changes };
         let name = self.table.set_cookie().clone();
@@ -172,7 +174,7 @@ impl<'t> Resolver<'t, '_> {
         changes.into()
     }
 
-    /// A local reply with the rule's response operations.
+    /// Applies the rule's response operations to a local reply.
     fn reply(&self, mut reply: LocalReply<'t>, steps: &HeaderSteps) -> Outcome<'t> {
         header_change::apply(&steps.changes(self.view, &self.route.name), &mut reply.headers);
         Outcome::LocalReply(Box::new(reply))

@@ -1,9 +1,10 @@
-//! A rule's split under a policy that is sticky or moves a weight by the clock.
+//! The split of a rule under a policy that is sticky or has a ramp.
 //!
-//! A user's bucket is a point of the ring, and the versions are arcs of it. The default is in the middle. The first canary grows
-//! from the beginning, the second from the end, so whoever grows takes points from the default alone. A third canary lies
-//! between the first and the default, a fourth between the second and the default, and so on: who grows moves those that
-//! lie between it and the default. That some must move is a fact of arithmetic, see `docs/reference/sticky.md`.
+//! A user's bucket is a point on the ring. Each version has an arc. The default is in the middle. The first canary
+//! grows from the start and the second from the end, so a growing one takes users from the default only. The third
+//! canary lies between the first and the default, the fourth between the second and the default, and so on. A growing
+//! canary moves the users of the canaries between it and the default. `docs/reference/sticky.md` shows why some users
+//! must move.
 
 use std::sync::Arc;
 
@@ -15,18 +16,18 @@ use super::split::Split;
 use super::target::Target;
 use crate::draws::Fraction;
 
-/// Who lies where. Indices are those of the rule's targets.
+/// The order of the versions along the ring. Indices are those of the rule's targets.
 #[derive(Debug)]
 pub(crate) struct Ring {
     pub(crate) policy: Arc<HostPolicy>,
     /// All targets along the ring.
     order: Vec<usize>,
-    /// Their arcs, where no weight moves.
+    /// The arcs without a ramp.
     arcs: Split,
     ramped: Option<Ramped>,
 }
 
-/// The default and the version whose weight moves.
+/// The indices of the default and of the version on the ramp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Ramped {
     default: usize,
@@ -34,7 +35,7 @@ struct Ramped {
 }
 
 impl Ring {
-    /// The ring of a rule that splits; of several hosts with such a policy the first by name says how.
+    /// The ring of a rule that splits. If several hosts have such a policy, the first host by name counts.
     pub(crate) fn compile(targets: &[Target]) -> Option<Self> {
         let policies = targets.iter().filter_map(|target| target.policy.as_ref());
         let acting = policies.filter(|policy| policy.sticky.is_some() || policy.ramp.is_some());
@@ -49,20 +50,20 @@ impl Ring {
         (ramped.is_some() || policy.sticky.is_some()).then_some(Self { policy, order, arcs, ramped })
     }
 
-    /// The targets' indices along the ring.
+    /// The indices of the targets along the ring.
     pub(crate) fn order(&self) -> &[usize] {
         &self.order
     }
 
-    /// The weights of the targets where the clock moves one: the canary has its share of the whole, as far as the
-    /// default's weight and its own make it up; the default has what is left of the two.
+    /// The weights of the targets during a ramp. The canary takes its share of all requests, at most its own and the
+    /// default's weight together. The default keeps the rest of the two.
     pub(crate) fn ramped_weights(
         &self,
         targets: &[Target],
         now: impl FnOnce() -> Option<Timestamp>,
     ) -> Option<Vec<u64>> {
         let (ramped, ramp) = (self.ramped?, self.policy.ramp.as_ref()?);
-        // In millionths of the rule's unit, so that each share of the whole is an integer.
+        // In millionths of a weight, so that each share is an integer.
         let unit = u64::from(Percentage::ALL.millionths());
         let scaled = |target: &Target| u64::from(target.weight).saturating_mul(unit);
         let mut weights: Vec<u64> = targets.iter().map(scaled).collect();
@@ -74,7 +75,7 @@ impl Ring {
         Some(weights)
     }
 
-    /// The index of the target on whose arc a bucket lies.
+    /// The index of the target whose arc contains a bucket.
     pub(crate) fn pick(&self, ramped_weights: Option<&[u64]>, bucket: Fraction) -> Option<usize> {
         let place = match ramped_weights {
             Some(weights) => arcs(&self.order, weights).pick(bucket),
@@ -88,8 +89,9 @@ fn arcs(order: &[usize], weights: &[u64]) -> Split {
     Split::new(order.iter().map(|index| weights.get(*index).copied().unwrap_or_default()))
 }
 
-/// The canaries by their slots, even ones from the beginning, odd ones from the end; the default in the middle. A slot is
-/// a place in the policy's order, for others the next free one by name: never a place in the rule.
+/// The targets along the ring: canaries with even slots from the start, canaries with odd slots from the end, the
+/// default in the middle. A slot is the position in the policy's order, or else the next free one by name. It does not
+/// depend on the order of the rule.
 fn order(targets: &[Target], policy: &HostPolicy) -> Vec<usize> {
     let named = &policy.ring_order;
     let is = |target: &Target, subset: &str| target.own.destination.is(&policy.host, subset);

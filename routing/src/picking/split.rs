@@ -1,16 +1,16 @@
-//! The pick among weighted targets.
+//! A pick among weighted targets.
 
 use crate::draws::Fraction;
 
-/// Cumulative weights: an index is found by one multiplication and a search, without division or floating point.
+/// Cumulative weights. A pick costs one multiplication and a binary search, without division or floating point.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Split {
-    /// Ascending; the last is the sum of the weights.
+    /// Ascending. The last one is the sum of the weights.
     bounds: Vec<u64>,
 }
 
 impl Split {
-    /// Share of an entry = its weight over the sum. A lone entry takes everything, whatever its weight.
+    /// The share of an entry is its weight over the sum. A single entry has every request, whatever its weight.
     pub(crate) fn new(weights: impl ExactSizeIterator<Item = u64>) -> Self {
         if weights.len() == 1 {
             return Self { bounds: vec![1] };
@@ -27,7 +27,7 @@ impl Split {
         self.bounds.last().copied().unwrap_or_default()
     }
 
-    /// For each entry that takes anything: the first draw that picks it, and its share, for people.
+    /// For each entry with a share: the first draw that picks it, and the share as a float, for display.
     pub(crate) fn chances(&self) -> impl Iterator<Item = (Fraction, f64)> {
         let total = self.total();
         let lower = std::iter::once(0).chain(self.bounds.iter().copied());
@@ -35,7 +35,7 @@ impl Split {
         ranges.map(move |(low, high)| (Fraction::ratio(low, total), high.saturating_sub(low) as f64 / total as f64))
     }
 
-    /// The index that a draw picks: entry i takes the draws from `bounds[i-1]` to below `bounds[i]`, in parts of the total.
+    /// The index that a draw picks. Entry i has the draws from `bounds[i-1]` to below `bounds[i]`, scaled to the sum.
     pub(crate) fn pick(&self, draw: Fraction) -> usize {
         let point = draw.scale(self.total());
         self.bounds.partition_point(|bound| *bound <= point)

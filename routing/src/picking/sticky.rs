@@ -1,6 +1,7 @@
-//! What a user is known by, the bucket that follows from it, and the cookie for those who are not known by anything.
+//! Sticky users: their keys, the bucket of a key, and the cookie of a new user.
 //!
-//! The bucket is published (`docs/reference/sticky.md`): XXH64, seed 0, over the salt, a zero byte and the key.
+//! The bucket is a published format (`docs/reference/sticky.md`): XXH64 with seed 0 over the salt, a zero byte and the
+//! key.
 
 use std::borrow::Cow;
 use std::hash::Hasher;
@@ -12,11 +13,11 @@ use twox_hash::XxHash64;
 use crate::context::Claim;
 use crate::draws::Fraction;
 use crate::head::RequestHead;
-use crate::matching::{Field, View};
+use crate::matching::{Field, RequestView};
 use crate::names::Slot;
 use crate::network;
 
-/// The place of a key on the ring: the same for every proxy, version and machine.
+/// The bucket of a key. It is the same in every proxy, release and machine.
 #[must_use]
 pub fn bucket(salt: &str, key: &[u8]) -> Fraction {
     let mut hash = XxHash64::with_seed(0);
@@ -26,71 +27,71 @@ pub fn bucket(salt: &str, key: &[u8]) -> Fraction {
     Fraction::from_bits(hash.finish())
 }
 
-/// The same user gets the same version.
+/// How a user is recognized, so that the user keeps a version.
 #[derive(Debug)]
 pub(crate) struct Sticky {
-    /// Where a user's key may be; the first that a request has counts.
+    /// The places of a user's key. The first one that the request has counts.
     pub(crate) keys: Box<[StickyKey]>,
     pub(crate) salt: Box<str>,
-    /// For requests without any of the keys; `None` leaves them to chance.
+    /// The cookie for requests without a key. `None` picks by the draw.
     pub(crate) new_user: Option<NewUser>,
 }
 
-/// A place where a user's key may be.
+/// A place of a user's key.
 #[derive(Debug)]
 pub(crate) struct StickyKey {
     pub(crate) source: KeySource,
-    /// For people: the kind of place and its name, such as `header x-user-id`.
+    /// The kind of the place and its name, such as `header x-user-id`. For display.
     pub(crate) description: Box<str>,
 }
 
 #[derive(Debug)]
 pub(crate) enum KeySource {
-    /// The first value of a field that is no claim, without the blanks around it.
+    /// The first value of a field other than a claim, without blanks around it.
     Trimmed(Field),
-    /// The same as it is.
+    /// The first value of a field other than a claim, as it is.
     Whole(Field),
-    /// A string claim, by its number.
+    /// A string claim by its number.
     Claim(u32),
-    /// The first cookie of a name.
+    /// The first cookie with this name.
     Cookie { header: Slot, name: Box<[u8]> },
-    /// The network of the client's address: the bits that count of an IPv4 and of an IPv6 address.
+    /// The network of the client's address: the prefix lengths for IPv4 and for IPv6.
     SourceIp { length: u8, length6: u8 },
 }
 
-/// The cookie that a new user gets.
+/// The cookie of a new user.
 #[derive(Debug)]
 pub(crate) struct NewUser {
-    /// The key that reads it again, by its place.
+    /// The index of the key that reads the cookie.
     pub(crate) key: usize,
-    /// What comes before the value: `NAME=`.
+    /// The text before the value: `NAME=`.
     pub(crate) before_value: Box<str>,
-    /// The attributes that are the same for every request.
+    /// The attributes that are equal for every request.
     pub(crate) attributes: Box<str>,
-    /// Whether it travels by HTTPS only; `None` means where the request came by HTTPS.
+    /// Whether the cookie is `Secure`. `None` means that it is if the request came over HTTPS.
     pub(crate) secure: Option<bool>,
-    /// Whether scripts cannot read it.
+    /// Whether the cookie is `HttpOnly`.
     pub(crate) http_only: bool,
 }
 
 impl Sticky {
-    /// The first of the keys that the request has, and its place on the ring.
-    pub(crate) fn user(&self, view: &View<'_>) -> Option<(&StickyKey, Fraction)> {
+    /// The first key that the request has, and its bucket.
+    pub(crate) fn user(&self, view: &RequestView<'_>) -> Option<(&StickyKey, Fraction)> {
         self.keys.iter().find_map(|key| {
             let value = key.source.value(view).filter(|value| !value.is_empty())?;
             Some((key, self.bucket(&value)))
         })
     }
 
-    /// The place of a key's value on the ring.
+    /// The bucket of a key's value.
     pub(crate) fn bucket(&self, value: &[u8]) -> Fraction {
         bucket(&self.salt, value)
     }
 }
 
 impl KeySource {
-    /// The bytes that are hashed.
-    fn value<'r>(&self, view: &View<'r>) -> Option<Cow<'r, [u8]>> {
+    /// The bytes of the key.
+    fn value<'r>(&self, view: &RequestView<'r>) -> Option<Cow<'r, [u8]>> {
         match self {
             Self::Trimmed(field) => view.first(*field).map(|value| Cow::Borrowed(value.trim_ascii())),
             Self::Whole(field) => view.first(*field).map(Cow::Borrowed),
@@ -107,7 +108,7 @@ impl KeySource {
     }
 }
 
-/// The address in network order, 4 or 16 bytes.
+/// The address in network byte order: 4 or 16 bytes.
 fn octets(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => address.octets().to_vec(),
@@ -115,8 +116,8 @@ fn octets(address: IpAddr) -> Vec<u8> {
     }
 }
 
-/// The value of the first cookie of a name that is not empty, as sent.
-fn cookie<'r>(view: &View<'r>, header: Slot, name: &[u8]) -> Option<&'r [u8]> {
+/// The value of the first cookie with this name that is not empty, as sent.
+fn cookie<'r>(view: &RequestView<'r>, header: Slot, name: &[u8]) -> Option<&'r [u8]> {
     let pairs = view.values(header).flat_map(|value| value.split(|byte| *byte == b';'));
     let mut halves = pairs.map(|pair| pair.splitn(2, |byte| *byte == b'='));
     halves.find_map(|mut halves| {
@@ -126,7 +127,7 @@ fn cookie<'r>(view: &View<'r>, header: Slot, name: &[u8]) -> Option<&'r [u8]> {
 }
 
 impl NewUser {
-    /// The value that names a new user.
+    /// The cookie value for a new user.
     pub(crate) fn value(identity: u128) -> String {
         format!("{identity:032x}")
     }

@@ -1,4 +1,4 @@
-//! The destinations of a rule, and the versions that may be picked in their place.
+//! The destinations of a rule, and the versions that may replace them.
 
 use std::sync::Arc;
 
@@ -7,61 +7,62 @@ use canary_config::{Fault, RetryNext};
 use super::host_policy::HostPolicy;
 use crate::acting::HeaderPolicy;
 use crate::destination::Destination;
-use crate::limits::{LeftFailed, Limits};
+use crate::limits::{FailoverFailure, Limits};
 
 /// A destination of a rule.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) own: Version,
-    /// Its share is this over the sum of the rule's weights; of no meaning for a lone destination.
+    /// The share is this over the sum of the rule's weights. A single destination ignores it.
     pub(crate) weight: u32,
     /// The policy of its host.
     pub(crate) policy: Option<Arc<HostPolicy>>,
-    /// The versions of the host that may be picked in its place: all that the policy knows or the rule names.
+    /// The versions of the host that may replace it: all versions of the policy and of the rule.
     pub(crate) versions: Box<[Alternative]>,
-    /// The fallback order, as places in `versions`.
+    /// The fallback order, as indices of `versions`.
     pub(crate) order: Box<[usize]>,
     pub(crate) limits: TargetLimits,
 }
 
-/// How long the requests of a target may take, and when they are tried again.
+/// The timeout and the retries of a target's requests.
 #[derive(Debug, Default)]
 pub(crate) struct TargetLimits {
     pub(crate) all: RequestLimits,
-    /// In their place for requests that may be repeated on the next version: their methods.
+    /// The requests that may be repeated on the next version, and their limits.
     pub(crate) repeatable: Option<(RetryNext, RequestLimits)>,
 }
 
-/// Those of a request.
+/// The limits of one request.
 #[derive(Debug, Default)]
 pub(crate) struct RequestLimits {
-    /// `None` where the native route says them.
+    /// `None` if the native route has them.
     pub(crate) limits: Option<Limits>,
-    pub(crate) left_failed: LeftFailed,
+    pub(crate) failover_failure: FailoverFailure,
 }
 
 impl TargetLimits {
-    /// The limits of a request by its method.
+    /// The limits of a request with this method.
     pub(crate) fn of(&self, method: &[u8]) -> &RequestLimits {
         let repeatable = self.repeatable.as_ref().filter(|(next, _)| next.repeats(method));
         repeatable.map_or(&self.all, |(_, limits)| limits)
     }
 }
 
-/// A version that may be picked in the place of a target.
+/// A version that may replace a target.
 #[derive(Debug)]
 pub(crate) enum Alternative {
-    /// Another target of the rule, or this one, by its place.
+    /// A target of the rule, by its index. It may be the target itself.
     Target(usize),
-    /// No target of the rule: on the port of the target that it replaces, with what the rule does for all.
+    /// Not a target of the rule. It gets the port of the target that it replaces, and the header operations that the
+    /// rule has for all destinations.
     Bare(Version),
 }
 
-/// A version with what a rule does to its requests and their responses.
+/// A version, and the header operations of the rule for it.
 #[derive(Debug)]
 pub(crate) struct Version {
     pub(crate) destination: Arc<Destination>,
     pub(crate) headers: Arc<HeaderPolicy>,
-    /// The fault of this version alone, which replaces the rule's of the same kind.
+    /// The fault of this version alone. It replaces the rule's fault of the same kind.
     pub(crate) fault: Fault,
 }

@@ -1,4 +1,4 @@
-//! The memory of all lazily built automata of a table.
+//! The memory of a table's lazily built automata.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -7,10 +7,10 @@ use regex_automata::hybrid::dfa;
 
 use super::live_sets;
 
-/// The most bytes of all caches of a table together; over it, all are dropped and built anew by the next requests.
+/// The most bytes of all caches of a table. If they use more, all are dropped, and the next requests build them again.
 ///
-/// A cache has a least size of about 20 bytes for each instruction of its programs. A single one may be larger than this while
-/// it is in use.
+/// A cache needs about 20 bytes for each instruction of its programs. A single cache may exceed the limit while it is
+/// in use.
 pub(crate) const MAX_CACHE_BYTES: usize = 2 << 20;
 
 /// The caches of the regexes of one table, shared by its [`RegexSet`](super::RegexSet)s and
@@ -22,11 +22,11 @@ pub(crate) struct RegexCaches(Mutex<Slots>);
 struct Slots {
     caches: Vec<Cache>,
     used: usize,
-    /// Bytes of the automata that the caches are for.
+    /// The bytes of the automata that use the caches.
     compiled: usize,
 }
 
-/// What one automaton has built so far.
+/// The states that one automaton has built.
 #[derive(Default)]
 pub(super) enum Cache {
     #[default]
@@ -45,42 +45,42 @@ impl Cache {
     }
 }
 
-/// The place of one automaton's cache.
+/// The index of one automaton's cache.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Slot(usize);
+pub(super) struct CacheSlot(usize);
 
 impl RegexCaches {
-    /// No caches yet.
+    /// Starts without caches.
     #[must_use]
     pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    /// The bytes in use.
+    /// The bytes of the caches.
     #[must_use]
     pub(crate) fn memory_usage(&self) -> usize {
         self.lock().used
     }
 
-    /// The bytes of the automata that the caches are for.
+    /// The bytes of the automata that use the caches.
     pub(crate) fn compiled(&self) -> usize {
         self.lock().compiled
     }
 
-    /// Counts the bytes of an automaton.
+    /// Adds the bytes of an automaton.
     pub(super) fn count(&self, bytes: usize) {
         let mut slots = self.lock();
         slots.compiled = slots.compiled.saturating_add(bytes);
     }
 
-    pub(super) fn add(&self) -> Slot {
+    pub(super) fn add(&self) -> CacheSlot {
         let mut slots = self.lock();
         slots.caches.push(Cache::Empty);
-        Slot(slots.caches.len().saturating_sub(1))
+        CacheSlot(slots.caches.len().saturating_sub(1))
     }
 
-    /// Lends a cache, then drops all caches if they have grown too large.
-    pub(super) fn with<R>(&self, slot: Slot, run: impl FnOnce(&mut Cache) -> R) -> R {
+    /// Lends a cache. Afterwards drops all caches if they are too large.
+    pub(super) fn with<R>(&self, slot: CacheSlot, run: impl FnOnce(&mut Cache) -> R) -> R {
         let mut guard = self.lock();
         let slots = &mut *guard;
         let mut none = Cache::Empty;
@@ -95,7 +95,7 @@ impl RegexCaches {
         result
     }
 
-    /// A panic in another thread leaves a cache that is still valid or is replaced.
+    /// After a panic in another thread the cache is still valid, or is built again.
     fn lock(&self) -> std::sync::MutexGuard<'_, Slots> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,9 +1,9 @@
-//! What `.*` matches.
+//! Matches `.*`.
 
 /// Whether a whole value matches `.*`: RE2's UTF-8 without a newline.
 ///
-/// RE2 checks the lead byte and the number of continuation bytes, and no more. Linear, about a nanosecond for eight bytes of
-/// ASCII.
+/// Like RE2, it checks only the lead byte and the number of continuation bytes. Linear, about a nanosecond for eight
+/// bytes of ASCII.
 pub(super) fn is_match(value: &[u8]) -> bool {
     let mut rest = value;
     loop {

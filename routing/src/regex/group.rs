@@ -1,4 +1,4 @@
-//! Patterns that are decided by one automaton.
+//! Patterns that share one automaton.
 
 use regex_automata::hybrid::LazyStateID;
 use regex_automata::hybrid::dfa::{self, DFA};
@@ -6,33 +6,34 @@ use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
 use regex_automata::{Anchored, Input, MatchKind};
 use regex_syntax::hir::Hir;
 
-use super::caches::{Cache, RegexCaches, Slot};
+use super::caches::{Cache, CacheSlot, RegexCaches};
 
-/// The most patterns of one automaton. Every state of the automaton lists where each pattern stands.
+/// The most patterns of one automaton. Every state of the automaton stores the state of each pattern.
 pub(super) const MAX_PATTERNS: usize = 64;
 
-/// The most instructions of one automaton of several patterns.
+/// The most instructions of an automaton with several patterns.
 pub(super) const MAX_GROUP_PROGRAM: u32 = 4096;
 
-/// The bytes of one automaton's cache; a large program gets what it needs at least.
+/// The bytes of one automaton's cache. A large program gets the minimum that it needs.
 const CACHE_BYTES: usize = 512 << 10;
 
 /// A lazily built DFA over some patterns of a field.
 #[derive(Debug)]
 pub(super) struct Group {
     dfa: DFA,
-    /// The places of the patterns in the set.
+    /// The indices of the patterns in the set.
     members: Box<[usize]>,
-    slot: Slot,
+    slot: CacheSlot,
 }
 
 impl Group {
-    /// `None` only if the engine cannot build the patterns, whose sizes [`canary_config`] has bounded.
+    /// `None` only if the engine cannot build the patterns. [`canary_config`] has limited their sizes.
     pub(super) fn new(patterns: &[(usize, Hir)], caches: &RegexCaches) -> Option<Self> {
         let hirs: Vec<&Hir> = patterns.iter().map(|(_, hir)| hir).collect();
         let config = thompson::Config::new().utf8(false).which_captures(WhichCaptures::None).shrink(false);
         let nfa = NFA::compiler().configure(config).build_many_from_hir(&hirs).ok()?;
-        // Without a least number of clears the DFA never gives up: at worst it builds one state for each byte.
+        // Without a minimum number of clears the DFA never gives up. In the worst case it builds one state for each
+        // byte.
         let config = DFA::config()
             .match_kind(MatchKind::All)
             .cache_capacity(CACHE_BYTES)
@@ -42,7 +43,8 @@ impl Group {
         Some(Self { dfa, members: patterns.iter().map(|(member, _)| *member).collect(), slot: caches.add() })
     }
 
-    /// Reports every member that matches the whole value. Linear in the value; a warm cache costs some 2 ns a byte.
+    /// Reports every member that matches the whole value. Linear in the value. With a warm cache a byte costs about 2
+    /// ns.
     pub(super) fn matches(&self, value: &[u8], caches: &RegexCaches, found: &mut dyn FnMut(usize)) {
         caches.with(self.slot, |cache| {
             let cache = match cache {
@@ -61,7 +63,7 @@ impl Group {
         });
     }
 
-    /// The state after the whole value; `None` if no pattern can match any more.
+    /// The state after the whole value. `None` if no pattern can match any more.
     fn walk(&self, value: &[u8], cache: &mut dfa::Cache) -> Option<LazyStateID> {
         let input = Input::new(value).anchored(Anchored::Yes);
         let mut state = self.dfa.start_state_forward(cache, &input).ok()?;

@@ -1,9 +1,10 @@
-//! From which states of an automaton a match can still be reached, at every position of a text.
+//! The live states at every position of a text: the states of an automaton from which a match is still reachable.
 //!
-//! The sets are computed from the end of the text towards its start, and have numbers. Sets and steps between them are kept, so
-//! that most steps are one look-up; a step that is new costs one pass over the automaton. A cache that has grown too large starts
-//! anew. The numbers of the positions behind are stale then, and are computed again, segment by segment and from the set that is
-//! stored for the end of each, when they are needed. Beside the cache a text takes four bytes for each of its positions.
+//! The sets are computed from the end of the text to its start, and are numbered. Sets and the steps between them are
+//! cached, so most steps are one look-up. A new step costs one pass over the automaton. A cache that is too large is
+//! reset. The numbers of the later positions are then stale. They are computed again on demand, segment by segment,
+//! from the set that is stored for the end of each segment. In addition to the cache a text needs four bytes for each
+//! position.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -12,23 +13,23 @@ use super::memo::Memo;
 use super::reversed::Reversed;
 use super::state_set::{self, WORD_BITS, Word, contains, insert};
 
-/// Positions between two stored sets.
+/// The number of positions between two stored sets.
 const SEGMENT: usize = 256;
 
-/// The most bytes of one cache before it starts anew. While a segment is computed again the cache may grow by a set for each of
-/// its positions, at most 2.1 MB for the largest program.
+/// The most bytes of one cache before it is reset. While a segment is computed again, the cache may grow by one set for
+/// each position, at most 2.1 MB for the largest program.
 const MAX_CACHE_BYTES: usize = 256 << 10;
 
-/// Sets and steps found so far.
+/// The sets and steps found so far.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     numbers: HashMap<Box<[Word]>, u32>,
     sets: Vec<Box<[Word]>>,
-    /// For each set and each surrounding of a position, the number of the set before; [`UNKNOWN`] if not computed yet.
+    /// For each set and each context of a position, the number of the set before it. [`UNKNOWN`] if not yet computed.
     steps: Vec<u32>,
     /// The steps of searches over these sets.
     memo: Memo,
-    /// It has grown beyond [`MAX_CACHE_BYTES`].
+    /// Whether the cache has exceeded [`MAX_CACHE_BYTES`].
     is_full: bool,
 }
 
@@ -42,7 +43,7 @@ impl Cache {
         sets.saturating_add(self.steps.len().saturating_mul(size_of::<u32>())).saturating_add(self.memo.memory_usage())
     }
 
-    /// Starts anew if it has grown too large.
+    /// Resets the cache if it is too large.
     pub(super) fn shrink(&mut self) {
         if self.is_full {
             *self = Self::default();
@@ -54,7 +55,7 @@ impl Cache {
     }
 }
 
-/// The sets of one text.
+/// The live sets of one text.
 pub(super) struct LiveSets<'t> {
     reversed: &'t Reversed,
     cache: &'t mut Cache,
@@ -63,14 +64,14 @@ pub(super) struct LiveSets<'t> {
     stored: Vec<Box<[Word]>>,
     /// One bit for each position: whether a match starts there.
     starts: Vec<Word>,
-    /// By position, the number of its set.
+    /// The number of the set at each position.
     numbers: Vec<u32>,
-    /// The positions whose numbers are those of the cache.
+    /// The positions whose numbers belong to the present cache.
     valid: Range<usize>,
 }
 
 impl<'t> LiveSets<'t> {
-    /// Goes over the whole text once.
+    /// Computes the sets in one pass over the text.
     pub(super) fn new(reversed: &'t Reversed, cache: &'t mut Cache, text: &'t [u8]) -> Self {
         let positions = text.len().saturating_add(1);
         let mut sets = Self {
@@ -82,13 +83,13 @@ impl<'t> LiveSets<'t> {
             numbers: vec![UNKNOWN; positions],
             valid: 0..positions,
         };
-        sets.go_over_all();
+        sets.compute_all();
         sets
     }
 
-    fn go_over_all(&mut self) {
+    fn compute_all(&mut self) {
         let start = self.reversed.nfa().start_anchored().as_usize();
-        // Few sets follow each other: whether one starts a match is looked up once for each.
+        // Neighbouring positions often share a set. Whether it starts a match is looked up once.
         let (mut last, mut starts) = (UNKNOWN, false);
         let mut set = self.number(self.reversed.last(self.text));
         for position in (0..=self.text.len()).rev() {
@@ -108,7 +109,7 @@ impl<'t> LiveSets<'t> {
                 }
             }
             if self.cache.is_full {
-                set = self.start_anew(set);
+                set = self.reset(set);
                 self.valid = 0..position.saturating_add(1);
                 last = UNKNOWN;
             }
@@ -118,12 +119,12 @@ impl<'t> LiveSets<'t> {
         }
     }
 
-    /// The first position from `from` on where a match starts.
+    /// The first position from `from` at which a match starts.
     pub(super) fn next_start(&self, from: usize) -> Option<usize> {
         state_set::next(&self.starts, from)
     }
 
-    /// The number of the set at a position. Cheap if positions are asked for in ascending order.
+    /// The number of the set at a position. Cheap if the positions ascend.
     pub(super) fn at(&mut self, position: usize) -> u32 {
         if !self.valid.contains(&position) {
             self.load(position);
@@ -131,7 +132,7 @@ impl<'t> LiveSets<'t> {
         self.numbers.get(position).copied().unwrap_or(UNKNOWN)
     }
 
-    /// The set of a number.
+    /// The set with this number.
     pub(super) fn set(&self, number: u32) -> &[Word] {
         self.cache.set(number)
     }
@@ -141,7 +142,7 @@ impl<'t> LiveSets<'t> {
         &mut self.cache.memo
     }
 
-    /// Computes the numbers of a position's segment again.
+    /// Computes the numbers of the position's segment again.
     fn load(&mut self, position: usize) {
         self.cache.shrink();
         let first = position.saturating_sub(position % SEGMENT);
@@ -162,17 +163,17 @@ impl<'t> LiveSets<'t> {
         self.valid = first..end.saturating_add(1);
     }
 
-    /// Empties the cache, and gives the one set that stays its new number.
-    fn start_anew(&mut self, set: u32) -> u32 {
+    /// Empties the cache except for one set, and returns its new number.
+    fn reset(&mut self, set: u32) -> u32 {
         let set: Box<[Word]> = self.cache.set(set).into();
         *self.cache = Cache::default();
         self.number(set)
     }
 
-    /// The number of the set at a position, from the number of the one behind the byte there.
+    /// The number of the set at a position, from the number of the set after its byte.
     fn step(&mut self, position: usize, behind: u32) -> u32 {
-        let step = usize::try_from(behind).unwrap_or(usize::MAX).saturating_mul(self.reversed.surroundings());
-        let step = step.saturating_add(self.reversed.surrounding(self.text, position));
+        let step = usize::try_from(behind).unwrap_or(usize::MAX).saturating_mul(self.reversed.contexts());
+        let step = step.saturating_add(self.reversed.context(self.text, position));
         if let Some(known) = self.cache.steps.get(step).copied().filter(|known| *known != UNKNOWN) {
             return known;
         }
@@ -184,7 +185,7 @@ impl<'t> LiveSets<'t> {
         number
     }
 
-    /// The number of a set, which is new or known.
+    /// The number of a set. Adds the set if it is new.
     fn number(&mut self, set: Box<[Word]>) -> u32 {
         if let Some(number) = self.cache.numbers.get(&set) {
             return *number;
@@ -192,7 +193,7 @@ impl<'t> LiveSets<'t> {
         let number = u32::try_from(self.cache.sets.len()).unwrap_or(UNKNOWN);
         self.cache.sets.push(set.clone());
         self.cache.numbers.insert(set, number);
-        let steps = self.cache.sets.len().saturating_mul(self.reversed.surroundings());
+        let steps = self.cache.sets.len().saturating_mul(self.reversed.contexts());
         self.cache.steps.resize(steps, UNKNOWN);
         self.cache.is_full = self.cache.memory_usage() > MAX_CACHE_BYTES;
         number

@@ -1,28 +1,28 @@
-//! Steps of a search that were taken before.
+//! Remembers steps of a search.
 
 use arrayvec::ArrayVec;
 use regex_automata::util::primitives::StateID;
 
-/// How a position is left.
+/// How a search leaves a position.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Step {
-    /// A byte is read.
+    /// It reads a byte.
     Byte(StateID),
-    /// The match ends here.
+    /// It ends with a match.
     Match,
 }
 
-/// A step, and the bounds of groups that are at the position where it is taken.
+/// A step, and the group bounds that it sets.
 #[derive(Debug, Clone)]
-pub(super) struct Taken {
+pub(super) struct KnownStep {
     pub(super) step: Step,
     pub(super) slots: ArrayVec<u32, MAX_SLOTS>,
 }
 
-/// A step that passes more bounds is not kept.
+/// A step that sets more bounds is not stored.
 const MAX_SLOTS: usize = 4;
 
-/// What a step depends on: the state, the number of the set of live states at the position, and the class of the byte there.
+/// What a step depends on: the state, the number of the live set at the position, and the class of its byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) state: StateID,
@@ -30,19 +30,19 @@ pub(super) struct Key {
     pub(super) class: u32,
 }
 
-/// Places for steps. A step has one place, and takes it from the one that had it before.
+/// The number of places. Each step has one place, and replaces the step that is there.
 const PLACES: usize = 256;
 
-/// Some of the steps taken so far.
+/// Some of the steps so far.
 #[derive(Debug, Default)]
-pub(super) struct Memo(Vec<Option<(Key, Taken)>>);
+pub(super) struct Memo(Vec<Option<(Key, KnownStep)>>);
 
 impl Memo {
-    pub(super) fn get(&self, key: Key) -> Option<&Taken> {
+    pub(super) fn get(&self, key: Key) -> Option<&KnownStep> {
         self.0.get(place(key))?.as_ref().filter(|(known, _)| *known == key).map(|(_, taken)| taken)
     }
 
-    pub(super) fn insert(&mut self, key: Key, taken: Taken) {
+    pub(super) fn insert(&mut self, key: Key, taken: KnownStep) {
         if self.0.is_empty() {
             self.0.resize(PLACES, None);
         }

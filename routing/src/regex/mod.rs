@@ -1,9 +1,9 @@
-//! Runs regular expressions over values and rewrites paths with them.
+//! Runs regular expressions over values, and rewrites paths with them.
 //!
-//! Everything here takes time linear in the value, whatever its bytes are. A [`RegexSet`] decides all regexes of one field in
-//! one pass; a [`Rewriter`] replaces matches. Both keep lazily built automata in [`RegexCaches`], which bounds their memory.
+//! Everything here takes time linear in the value, for any bytes. A [`RegexSet`] decides all regexes of one field in
+//! one pass. A [`Rewriter`] replaces matches. Both build automata lazily, in [`RegexCaches`] with bounded memory.
 //!
-//! `canary-config` defines syntax and meaning; see [`canary_config::regex`].
+//! [`canary_config::regex`] defines the syntax and its meaning.
 
 mod caches;
 mod captures;
@@ -35,14 +35,14 @@ mod tests;
 /// How the regex of a condition is decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Strategy {
-    /// By a test of its own.
+    /// By a comparison.
     Plain(PlainTest),
-    /// By the automaton of a [`RegexSet`]. What a value needs for it to match, where that is known.
+    /// By the automaton of a [`RegexSet`], and what the value must contain, if that is known.
     Automaton(Option<RequiredLiteral>),
 }
 
 impl Strategy {
-    /// The cheapest way to decide a regex.
+    /// The cheapest strategy for a regex.
     pub(crate) fn of(regex: &Regex) -> Self {
         let Ok(hir) = parse(regex.as_str()) else { return Self::Automaton(None) };
         let pieces = pieces::of(&hir);
@@ -50,7 +50,7 @@ impl Strategy {
     }
 }
 
-/// Whether a regex matches a whole value; for tools, which have one value.
+/// Whether a regex matches a whole value. For tools that have a single value.
 #[must_use]
 pub fn matches_regex(regex: &Regex, value: &[u8]) -> bool {
     RegexSet::new(&[regex], &Arc::new(RegexCaches::new())).is_match(value)

@@ -3,10 +3,10 @@
 use canary_config::regex::parse;
 use regex_syntax::hir::{Hir, HirKind, Look, Repetition};
 
-/// A piece of a pattern that has to match a whole value.
+/// A piece of a pattern that must match a whole value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Piece<'h> {
-    /// A text.
+    /// A literal text.
     Literal(Vec<u8>),
     /// `.*`, greedy or lazy.
     Dots,
@@ -18,7 +18,8 @@ pub(super) enum Piece<'h> {
     Other(&'h Hir),
 }
 
-/// The pieces of a pattern, without groups and without the anchors that a match of a whole value has anyway.
+/// The pieces of a pattern. Groups are flattened. Outer anchors are dropped, because a match of the whole value implies
+/// them.
 pub(super) fn of(hir: &Hir) -> Vec<Piece<'_>> {
     let Ok(dot) = parse(".") else { return vec![Piece::Other(hir)] };
     let mut parts = Vec::new();

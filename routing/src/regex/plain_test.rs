@@ -1,10 +1,10 @@
 //! Patterns that need no automaton.
 //!
-//! `.*text.*` is none of them: one automaton looks for all such texts of a field at once.
+//! `.*text.*` is not one of them, because a single automaton finds all such texts of a field at once.
 
 use super::pieces::Piece;
 
-/// A test that decides a whole value as its pattern does.
+/// A test of a whole value that gives the same result as the pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PlainTest {
     /// `text`
@@ -15,12 +15,12 @@ pub(crate) enum PlainTest {
     Prefix(Vec<u8>),
     /// `.*text`
     Suffix(Vec<u8>),
-    /// `^(.*?;)?(text)(;.*)?$`, Istio's idiom for a cookie: an element between semicolons.
+    /// `^(.*?;)?(text)(;.*)?$`, Istio's pattern for a cookie: an element between semicolons.
     Element(Vec<u8>),
 }
 
 impl PlainTest {
-    /// The test that means the same as a pattern; `None` if there is none.
+    /// The test that is equivalent to a pattern. `None` if there is none.
     pub(super) fn of(pieces: &[Piece<'_>]) -> Option<Self> {
         let test = match pieces {
             [Piece::Literal(text)] => return Some(Self::Exact(text.clone())),
@@ -32,7 +32,7 @@ impl PlainTest {
             }
             _ => return None,
         };
-        // The other tests hold for values that match `.*` as a whole, so their text has to match it as well.
+        // The other tests apply to values that match `.*` as a whole, so their text must match it, too.
         test.text().is_some_and(super::dots::is_match).then_some(test)
     }
 
@@ -43,7 +43,7 @@ impl PlainTest {
         }
     }
 
-    /// Whether the value matches. `is_dots` says whether the value matches `.*`, and is asked last.
+    /// Whether the value matches. `is_dots` tells whether the value matches `.*`, and is called last.
     pub(super) fn is_match(&self, value: &[u8], mut is_dots: impl FnMut() -> bool) -> bool {
         match self {
             Self::Exact(text) => value == text,
@@ -54,7 +54,7 @@ impl PlainTest {
         }
     }
 
-    /// Whether the value matches, where it is asked for this test alone.
+    /// Whether the value matches, if there is only this test.
     pub(crate) fn holds(&self, value: &[u8]) -> bool {
         self.is_match(value, || super::dots::is_match(value))
     }

@@ -1,20 +1,20 @@
-//! What a value needs in order to match a pattern.
+//! What a pattern requires of a value.
 
 use regex_syntax::hir::HirKind;
 
 use super::pieces::Piece;
 
-/// A text without which no value matches.
+/// A text that every matching value contains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RequiredLiteral {
-    /// The value starts with it.
+    /// The value starts with the text.
     Start(Vec<u8>),
-    /// It is one of the value's elements between semicolons.
+    /// The text is one of the value's elements between semicolons.
     Element(Vec<u8>),
 }
 
 impl RequiredLiteral {
-    /// What a pattern requires of a whole value; `None` if nothing simple is known.
+    /// What a pattern requires of a whole value. `None` if nothing simple is known.
     pub(super) fn of(pieces: &[Piece<'_>]) -> Option<Self> {
         if let [Piece::DotsBeforeSemicolon, Piece::Literal(text), Piece::DotsAfterSemicolon] = pieces {
             return (!text.contains(&b';')).then(|| Self::Element(text.clone()));
@@ -34,7 +34,7 @@ impl RequiredLiteral {
     }
 }
 
-/// The text of `x+` or `x{2,}`, once.
+/// The text of `x+` or `x{2,}`.
 fn repeated_literal(kind: &HirKind) -> &[u8] {
     let HirKind::Repetition(repetition) = kind else { return b"" };
     match repetition.sub.kind() {

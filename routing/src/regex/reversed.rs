@@ -1,4 +1,4 @@
-//! An automaton that is followed from the end of a text.
+//! An automaton that runs from the end of a text to its start.
 
 use regex_automata::nfa::thompson::{NFA, State};
 use regex_automata::util::look::Look;
@@ -6,32 +6,32 @@ use regex_automata::util::primitives::StateID;
 
 use super::state_set::{WORD_BITS, Word, contains, insert};
 
-/// What assertions can see of the byte before a position.
+/// The number of classes of the byte before a position that assertions distinguish.
 const KINDS_BEFORE: usize = 4;
 
-/// An automaton with its transitions reversed.
+/// An automaton with reversed transitions.
 #[derive(Debug)]
 pub(super) struct Reversed {
     nfa: NFA,
-    /// The ways into states without a byte, in the order of the states that they lead to.
-    ways: Vec<Way>,
-    /// For each state, the place of its first way; and the number of ways.
-    first_ways: Vec<u32>,
+    /// The transitions without a byte, sorted by the state that they lead to.
+    empty_transitions: Vec<EmptyTransition>,
+    /// For each state, the index of its first transition. The last entry is the number of transitions.
+    first_transitions: Vec<u32>,
     /// The states that read a byte.
     reading: Vec<StateID>,
     /// The states that end a match.
     matching: Vec<StateID>,
-    /// Words of a set.
+    /// The number of words of a set.
     words: usize,
     /// Whether any transition has a condition.
     looks: bool,
-    /// Classes of bytes, the end of a text among them.
+    /// The number of byte classes, including the end of a text.
     classes: usize,
 }
 
-/// A transition that reads no byte.
+/// A transition without a byte.
 #[derive(Debug, Clone, Copy)]
-struct Way {
+struct EmptyTransition {
     from: StateID,
     to: StateID,
     condition: Option<Look>,
@@ -41,8 +41,8 @@ impl Reversed {
     pub(super) fn new(nfa: NFA) -> Self {
         let states = nfa.states();
         let mut reversed = Self {
-            ways: Vec::new(),
-            first_ways: Vec::new(),
+            empty_transitions: Vec::new(),
+            first_transitions: Vec::new(),
             reading: Vec::new(),
             matching: Vec::new(),
             words: states.len().div_ceil(WORD_BITS),
@@ -64,38 +64,40 @@ impl Reversed {
                 State::Fail => {}
             }
         }
-        reversed.ways.sort_by_key(|way| way.to);
-        let first = |state: usize| reversed.ways.partition_point(|way| way.to.as_usize() < state);
-        reversed.first_ways = (0..=states.len()).map(|state| u32::try_from(first(state)).unwrap_or(u32::MAX)).collect();
-        reversed.ways.shrink_to_fit();
+        reversed.empty_transitions.sort_by_key(|transition| transition.to);
+        let first =
+            |state: usize| reversed.empty_transitions.partition_point(|transition| transition.to.as_usize() < state);
+        reversed.first_transitions =
+            (0..=states.len()).map(|state| u32::try_from(first(state)).unwrap_or(u32::MAX)).collect();
+        reversed.empty_transitions.shrink_to_fit();
         reversed
     }
 
     fn connect(&mut self, from: StateID, to: StateID, condition: Option<Look>) {
-        self.ways.push(Way { from, to, condition });
+        self.empty_transitions.push(EmptyTransition { from, to, condition });
     }
 
-    /// The ways into a state.
-    fn ways_to(&self, state: StateID) -> &[Way] {
-        let place = |index: usize| self.first_ways.get(index).and_then(|place| usize::try_from(*place).ok());
+    /// The transitions to a state.
+    fn transitions_to(&self, state: StateID) -> &[EmptyTransition] {
+        let place = |index: usize| self.first_transitions.get(index).and_then(|place| usize::try_from(*place).ok());
         let (Some(first), Some(end)) = (place(state.as_usize()), place(state.as_usize().saturating_add(1))) else {
             return &[];
         };
-        self.ways.get(first..end).unwrap_or_default()
+        self.empty_transitions.get(first..end).unwrap_or_default()
     }
 
     pub(super) fn nfa(&self) -> &NFA {
         &self.nfa
     }
 
-    /// How many surroundings of a position there are.
-    pub(super) const fn surroundings(&self) -> usize {
+    /// The number of contexts of a position.
+    pub(super) const fn contexts(&self) -> usize {
         if self.looks { self.classes.saturating_mul(KINDS_BEFORE) } else { self.classes }
     }
 
-    /// What a step from the set behind a position depends on beside the set: the byte at the position, and what assertions see
-    /// before it.
-    pub(super) fn surrounding(&self, text: &[u8], position: usize) -> usize {
+    /// The context of a position: the byte at the position and, for assertions, the byte before it. With the next set,
+    /// it determines the step.
+    pub(super) fn context(&self, text: &[u8], position: usize) -> usize {
         let class = self.class(text, position);
         if !self.looks {
             return class;
@@ -110,16 +112,17 @@ impl Reversed {
         class.saturating_mul(KINDS_BEFORE).saturating_add(kind)
     }
 
-    /// The class of the byte at a position; that of the end behind the last byte.
+    /// The class of the byte at a position. After the last byte, the class of the end.
     pub(super) fn class(&self, text: &[u8], position: usize) -> usize {
         let class = |byte: &u8| self.nfa.byte_classes().get(*byte).into();
         text.get(position).map_or(self.classes.saturating_sub(1), class)
     }
 
     pub(super) fn memory_usage(&self) -> usize {
-        let ways = size_of_val(self.ways.as_slice()).saturating_add(size_of_val(self.first_ways.as_slice()));
+        let empty_transitions = size_of_val(self.empty_transitions.as_slice())
+            .saturating_add(size_of_val(self.first_transitions.as_slice()));
         let lists = size_of_val(self.reading.as_slice()).saturating_add(size_of_val(self.matching.as_slice()));
-        self.nfa.memory_usage().saturating_add(ways).saturating_add(lists)
+        self.nfa.memory_usage().saturating_add(empty_transitions).saturating_add(lists)
     }
 
     /// The set at the end of a text.
@@ -127,14 +130,14 @@ impl Reversed {
         self.close(text, text.len(), |_| false)
     }
 
-    /// The set at a position, from the set behind the byte that follows it.
+    /// The set at a position, from the set after the byte there.
     pub(super) fn before(&self, text: &[u8], position: usize, behind: &[Word]) -> Box<[Word]> {
         self.close(text, position, |state| {
             next_state(self.nfa.state(state), text, position).is_some_and(|next| contains(behind, next.as_usize()))
         })
     }
 
-    /// The states that are live at a position, given which of those that read a byte are.
+    /// The live states at a position. `reads_live` says which states that read a byte are live.
     fn close(&self, text: &[u8], position: usize, reads_live: impl Fn(StateID) -> bool) -> Box<[Word]> {
         let mut set: Box<[Word]> = vec![0; self.words].into();
         let live = self.reading.iter().filter(|state| reads_live(**state));
@@ -144,10 +147,10 @@ impl Reversed {
         }
         let looks = self.nfa.look_matcher();
         while let Some(state) = open.pop() {
-            for way in self.ways_to(state) {
-                let holds = way.condition.is_none_or(|look| looks.matches(look, text, position));
-                if holds && insert(&mut set, way.from.as_usize()) {
-                    open.push(way.from);
+            for transition in self.transitions_to(state) {
+                let holds = transition.condition.is_none_or(|look| looks.matches(look, text, position));
+                if holds && insert(&mut set, transition.from.as_usize()) {
+                    open.push(transition.from);
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use canary_config::regex::{Part, Substitution, parse};
 use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
 
-use super::caches::{Cache, RegexCaches, Slot};
+use super::caches::{Cache, CacheSlot, RegexCaches};
 use super::captures::{Bounds, Finder};
 use super::live_sets::LiveSets;
 use super::reversed::Reversed;
@@ -13,15 +13,15 @@ use super::reversed::Reversed;
 /// Replaces every match of a pattern, as RE2's `GlobalReplace` does.
 #[derive(Debug)]
 pub(crate) struct Rewriter {
-    /// `None` only if the engine cannot build the pattern, whose size [`canary_config`] has bounded.
+    /// `None` only if the engine cannot build the pattern. [`canary_config`] has limited its size.
     reversed: Option<Reversed>,
     parts: Vec<Part>,
-    slot: Slot,
+    slot: CacheSlot,
     caches: Arc<RegexCaches>,
 }
 
 impl Rewriter {
-    /// Compiles a substitution. Time and memory are linear in its program size.
+    /// Compiles a substitution. Time and memory are linear in the size of its program.
     #[must_use]
     pub(crate) fn new(substitution: &Substitution, caches: &Arc<RegexCaches>) -> Self {
         let config = thompson::Config::new().utf8(false).which_captures(WhichCaptures::All);
@@ -35,8 +35,9 @@ impl Rewriter {
 
     /// The text with every match replaced: leftmost first, without overlap.
     ///
-    /// Linear in the text: one pass over it from its end, and one over what matches; where the cache has started anew, one more
-    /// over the part behind. With a warm cache each step is looked up. One that the cache does not have costs a pass over the program.
+    /// Linear in the text: one pass from its end, and one pass over the matches. If the cache was reset, the later part
+    /// costs one more pass. With a warm cache each step is a look-up. A step that the cache does not have costs a pass
+    /// over the program.
     #[must_use]
     pub(crate) fn rewrite(&self, text: &[u8]) -> Vec<u8> {
         let Some(reversed) = &self.reversed else { return text.to_vec() };
@@ -52,7 +53,7 @@ impl Rewriter {
         })
     }
 
-    /// RE2's loop: an empty match at the end of the last match is skipped together with a character.
+    /// RE2's loop. An empty match right after the previous match is skipped, together with one character.
     fn replace_all(&self, reversed: &Reversed, mut live: LiveSets<'_>, text: &[u8]) -> Vec<u8> {
         if live.next_start(0).is_none() {
             return text.to_vec();
@@ -96,7 +97,7 @@ impl Rewriter {
     }
 }
 
-/// The length of the character that a text begins with; 1 if the text begins with none.
+/// The length of the first character of a text. 1 if the text does not start with a valid character.
 fn character_len(text: &[u8]) -> usize {
     match text {
         [0xC2..=0xDF, 0x80..=0xBF, ..] => 2,

@@ -12,7 +12,7 @@ use super::group::{Group, MAX_GROUP_PROGRAM, MAX_PATTERNS};
 use super::pieces;
 use super::plain_test::PlainTest;
 
-/// Patterns that are matched against the same value, each against the whole of it.
+/// Patterns that must match the same value as a whole.
 #[derive(Debug)]
 pub(crate) struct RegexSet {
     plain: Vec<(usize, PlainTest)>,
@@ -21,7 +21,7 @@ pub(crate) struct RegexSet {
 }
 
 impl RegexSet {
-    /// Compiles patterns. Time and memory are linear in their program sizes.
+    /// Compiles patterns. Time and memory are linear in the sizes of their programs.
     #[must_use]
     pub(crate) fn new(patterns: &[&Regex], caches: &Arc<RegexCaches>) -> Self {
         let mut set = Self { plain: Vec::new(), groups: Vec::new(), caches: Arc::clone(caches) };
@@ -52,9 +52,9 @@ impl RegexSet {
         }
     }
 
-    /// Calls `found` with the place of every pattern that matches the whole value.
+    /// Calls `found` with the index of every pattern that matches the whole value.
     ///
-    /// One pass for each 64 patterns that need an automaton. Allocates nothing once the caches are warm.
+    /// The cost is one pass for each 64 patterns that need an automaton. Allocates nothing if the caches are warm.
     pub(crate) fn matches(&self, value: &[u8], found: &mut impl FnMut(usize)) {
         let dots = OnceCell::new();
         let is_dots = || *dots.get_or_init(|| dots::is_match(value));
@@ -76,7 +76,7 @@ impl RegexSet {
         any
     }
 
-    /// Bytes on the heap, without the caches.
+    /// Bytes on the heap, without caches.
     fn memory_usage(&self) -> usize {
         let plain =
             self.plain.iter().map(|(_, test)| test.memory_usage().saturating_add(size_of::<(usize, PlainTest)>()));

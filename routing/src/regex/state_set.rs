@@ -1,4 +1,4 @@
-//! Sets of numbers as bits.
+//! Sets of numbers as bit sets.
 
 /// A word of a set.
 pub(super) type Word = u64;
@@ -11,7 +11,7 @@ pub(super) fn contains(set: &[Word], member: usize) -> bool {
     set.get(word).is_some_and(|word| word & bit != 0)
 }
 
-/// Adds a member; returns whether it is new.
+/// Adds a member. Returns whether it is new.
 pub(super) fn insert(set: &mut [Word], member: usize) -> bool {
     let (word, bit) = place(member);
     let Some(word) = set.get_mut(word) else { return false };
@@ -24,7 +24,7 @@ fn place(member: usize) -> (usize, Word) {
     (member / WORD_BITS, 1_u64.wrapping_shl(u32::try_from(member % WORD_BITS).unwrap_or(0)))
 }
 
-/// The first member from `from` on.
+/// The first member at or after `from`.
 pub(super) fn next(set: &[Word], from: usize) -> Option<usize> {
     let (first, behind) = set.get(from / WORD_BITS..)?.split_first()?;
     let below = u32::try_from(from % WORD_BITS).unwrap_or(0);

@@ -14,10 +14,10 @@ const PORTS: [u16; 3] = [80, 8080, 9090];
 const HEADERS: [&str; 5] = ["end-user", "x-group", "cookie", "host", ":method"];
 const PARAMETERS: [&str; 2] = ["user", "User"];
 
-/// How many requests each case has.
+/// The number of requests of each case.
 pub(crate) const REQUESTS: usize = 256;
 
-/// A document, its rules as the scan has them, and requests.
+/// A configuration, its rules for the scan, and requests.
 #[derive(Clone)]
 pub(crate) struct Case {
     pub(crate) document: Value,
@@ -25,7 +25,7 @@ pub(crate) struct Case {
     pub(crate) requests: Vec<Plain>,
 }
 
-/// A regex with a value that it takes.
+/// A regex with a value that it matches.
 const REGEXES: [(&str, &str); 9] = [
     ("^(.*?;)?(user=jason)(;.*)?$", "a=b;user=jason;c=d"),
     ("^(.*?;)?(user=eve)(;.*)?$", "user=eve"),
@@ -48,7 +48,7 @@ fn path() -> impl Strategy<Value = &'static str> + Clone {
 
 /// A `StringMatch` over some texts; Envoy's prefixes outside `uri` are not empty.
 fn string_match(text: impl Strategy<Value = &'static str> + Clone + 'static) -> BoxedStrategy<Value> {
-    // One text more often than the others, instead of those that are refused: of many cases there would be too many.
+    // Replaces rejected texts by one text, because filtering would reject too many cases.
     let not_empty = text.clone().prop_map(|text| if text.is_empty() { "j" } else { text });
     prop_oneof![
         4 => text.prop_map(|text| json!({"exact": text})),
@@ -77,7 +77,7 @@ fn condition() -> impl Strategy<Value = (&'static str, Value)> {
     ]
 }
 
-/// What narrows or changes the meaning of conditions, mostly nothing.
+/// A selector or flag that changes the conditions. Usually none.
 fn modifier() -> impl Strategy<Value = Option<(&'static str, Value)>> {
     prop_oneof![
         8 => Just(None),
@@ -124,7 +124,7 @@ fn document() -> impl Strategy<Value = Value> {
     })
 }
 
-/// How a request comes from an entry of the rules.
+/// How a request is derived from an entry.
 #[derive(Debug, Clone)]
 struct Recipe {
     entry: Index,
@@ -156,7 +156,7 @@ impl fmt::Debug for Case {
 }
 
 impl Recipe {
-    /// A request that satisfies an entry more or less, with something of another one, and changed a little.
+    /// A request that nearly satisfies an entry, with parts of another one, and with small changes.
     fn request(&self, rules: &Rules) -> Plain {
         let entries = rules.entries(self.host, self.port).unwrap_or_default();
         let mut request = Plain {
@@ -178,7 +178,7 @@ impl Recipe {
     }
 }
 
-/// A value that satisfies a match, if it is one of those above.
+/// A value that satisfies one of the matches above.
 fn sample(wanted: &Value) -> String {
     let kind = |name| wanted[name].as_str();
     let of_regex = |pattern| REGEXES.iter().find(|(known, _)| *known == pattern).map(|(_, value)| *value);

@@ -1,11 +1,11 @@
-//! The rules of a document tried one by one, written anew from Istio's description of them: it shares no code with the crate.
+//! Tries rules one by one. It is written from Istio's reference, and shares no code with the crate.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-/// A request, as plain as can be.
+/// A simple request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plain {
     pub(crate) method: String,
@@ -29,7 +29,7 @@ pub(crate) struct Entry {
     pub(crate) matcher: Value,
 }
 
-/// The entries that requests are tried against, by host and port.
+/// The entries in order, by host and port.
 pub(crate) struct Rules(HashMap<(String, u16), Vec<Entry>>);
 
 impl Rules {
@@ -39,7 +39,7 @@ impl Rules {
         Self(found.collect())
     }
 
-    /// The entries in order; `None` where nothing takes the host on the port.
+    /// The entries in order. `None` if no object has the host on the port.
     pub(crate) fn entries(&self, host: &str, port: u16) -> Option<&[Entry]> {
         self.0.get(&(host.to_owned(), port)).map(Vec::as_slice)
     }
@@ -58,16 +58,15 @@ fn entries(document: &Value, host: &str, port: u16) -> Option<Vec<Entry>> {
         return taking.into_iter().find(counts_on);
     }
     let merged: Vec<Entry> = taking.into_iter().flatten().collect();
-    let (last, first): (Vec<Entry>, Vec<Entry>) =
-        merged.into_iter().partition(|entry| takes_everything(&entry.matcher));
+    let (last, first): (Vec<Entry>, Vec<Entry>) = merged.into_iter().partition(|entry| is_catch_all(&entry.matcher));
     Some([first, last].concat()).filter(counts_on)
 }
 
-/// Nothing after an entry that takes everything on every port can be reached.
+/// Nothing after a catch-all for every port is used.
 fn up_to_catch_all(entries: impl Iterator<Item = Entry>) -> Vec<Entry> {
     let mut reached = Vec::new();
     for entry in entries {
-        let ends = takes_everything(&entry.matcher) && entry.matcher["port"].is_null();
+        let ends = is_catch_all(&entry.matcher) && entry.matcher["port"].is_null();
         reached.push(entry);
         if ends {
             break;
@@ -88,8 +87,8 @@ fn list<'v>(value: &'v Value, key: &str) -> impl Iterator<Item = &'v Value> {
     value[key].as_array().into_iter().flatten()
 }
 
-/// Catch-all entries go to the end at a gateway: those on any path, without any condition but a port.
-fn takes_everything(matcher: &Value) -> bool {
+/// An entry for any path whose only condition is a port. At a gateway it goes to the end.
+fn is_catch_all(matcher: &Value) -> bool {
     let conditions: Vec<&String> = matcher.as_object().unwrap().keys().collect();
     let beside = conditions.iter().all(|key| ["name", "uri", "port", "ignoreUriCase"].contains(&key.as_str()));
     let uri = &matcher["uri"];
@@ -149,7 +148,7 @@ fn lower(wanted: &Value) -> Value {
         .unwrap_or_default()
 }
 
-/// An empty pseudo-header is one that the request does not have.
+/// An empty pseudo-header counts as absent.
 fn lines(request: &Plain, name: &str) -> Vec<String> {
     let there = |value: &str| if value.is_empty() { vec![] } else { vec![value.to_owned()] };
     match name {
@@ -173,11 +172,11 @@ fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
 }
 
 thread_local! {
-    /// Compiled once, since there are many requests.
+    /// Compiled once, because there are many requests.
     static REGEXES: RefCell<HashMap<String, regex_lite::Regex>> = RefCell::default();
 }
 
-/// A condition that is not there holds.
+/// A missing condition holds.
 fn text_fits(wanted: &Value, value: &str) -> bool {
     let kind = |name| wanted[name].as_str();
     match (kind("exact"), kind("prefix"), kind("regex")) {

@@ -1,4 +1,4 @@
-//! What can go wrong in a host call.
+//! Errors of host calls.
 
 use std::fmt;
 
@@ -14,18 +14,18 @@ pub struct HostError {
 /// How a host call failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// The host returned another status than Ok.
+    /// The host returned a status other than Ok.
     Status(Status),
-    /// The host returned Ok and bytes that are not what the call promises.
+    /// The host returned Ok and bytes with an unexpected format.
     Malformed,
 }
 
-/// `proxy_result_t` of the proxy-wasm ABI, without Ok.
+/// `proxy_result_t` of the proxy-wasm ABI, except Ok.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// 1
     NotFound,
-    /// 2: also what Envoy answers for a header map that is not there in this phase.
+    /// 2: Envoy also returns it for a header map that does not exist in this phase.
     BadArgument,
     /// 3
     SerializationFailure,
@@ -88,7 +88,7 @@ pub(super) const fn check(call: &'static str, code: u32) -> Result<(), HostError
     }
 }
 
-/// Turns the host's "there is none" into `None`.
+/// Converts the status for a missing value into `None`.
 pub(super) fn optional<T>(result: Result<T, HostError>) -> Result<Option<T>, HostError> {
     match result {
         Ok(value) => Ok(Some(value)),

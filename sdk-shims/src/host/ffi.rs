@@ -1,4 +1,4 @@
-//! The imports, and the one way to take over memory that the host hands out.
+//! The imports, and the function that takes over memory from the host.
 
 use std::ptr;
 
@@ -80,7 +80,7 @@ unsafe extern "C" {
     pub(super) fn proxy_record_metric(metric_id: u32, value: u64) -> u32;
 }
 
-/// Runs a call that returns memory and takes that memory over. Ok with a null pointer is an empty value.
+/// Runs a call that returns memory, and takes over that memory. Ok with a null pointer is an empty value.
 pub(super) fn returned(
     call: &'static str,
     import: impl FnOnce(*mut *mut u8, *mut usize) -> u32,

@@ -3,19 +3,19 @@
 use super::error::{self, HostError};
 use super::ffi;
 
-/// `proxy_metric_type_t`: what a metric does with numbers.
+/// `proxy_metric_type_t`: the kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum MetricKind {
-    /// Adds them up, over all VMs of the host.
+    /// Sums the numbers of all VMs of the host.
     Counter = 0,
-    /// Shows the last one that any VM has recorded.
+    /// Shows the last number of any VM.
     Gauge = 1,
-    /// Shows how they are distributed.
+    /// Shows the distribution of the numbers.
     Histogram = 2,
 }
 
-/// A series that the host's statistics show, `wasmcustom.` before its name in Envoy. It lives as long as the host.
+/// A series of the host's statistics. Envoy's name for it starts with `wasmcustom.`. It exists until the host ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Metric(u32);
 
@@ -23,7 +23,7 @@ impl Metric {
     /// Defines the series in this VM.
     ///
     /// # Errors
-    /// If the host refuses.
+    /// If the host call fails.
     pub fn define(kind: MetricKind, name: &str) -> Result<Self, HostError> {
         let mut id = 0;
         // SAFETY: the name is valid for reads of its length, `id` for a write, during the call.
@@ -32,22 +32,22 @@ impl Metric {
         Ok(Self(id))
     }
 
-    /// Its number in this VM.
+    /// The id of the series in this VM.
     #[must_use]
     pub const fn id(self) -> u32 {
         self.0
     }
 
-    /// The series of a number that [`id`](Self::id) gave. Another number is an error of the host's when it is used.
+    /// The series with an id from [`id`](Self::id). The host returns an error when any other id is used.
     #[must_use]
     pub const fn from_id(id: u32) -> Self {
         Self(id)
     }
 
-    /// Counts one. For counters and gauges.
+    /// Adds one. For counters and gauges.
     ///
     /// # Errors
-    /// If the host refuses.
+    /// If the host call fails.
     pub fn increment(self) -> Result<(), HostError> {
         // SAFETY: the call takes no pointer.
         let status = unsafe { ffi::proxy_increment_metric(self.0, 1) };
@@ -57,7 +57,7 @@ impl Metric {
     /// Records a number. For gauges and histograms.
     ///
     /// # Errors
-    /// If the host refuses.
+    /// If the host call fails.
     pub fn record(self, number: u64) -> Result<(), HostError> {
         // SAFETY: the call takes no pointer.
         let status = unsafe { ffi::proxy_record_metric(self.0, number) };

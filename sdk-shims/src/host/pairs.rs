@@ -1,24 +1,25 @@
-//! The ABI's buffer of name-value pairs: header maps, and lists and structs among the properties.
+//! The ABI's buffer of name-value pairs: header maps, and properties that are lists or structs.
 //!
-//! All numbers are 32-bit little-endian: the count; for each pair the sizes of name and value; then, in the same order,
-//! each name and each value followed by a NUL that the sizes do not count. No bytes at all are an empty map.
+//! All numbers are 32-bit little-endian. First the number of pairs, then the sizes of the name and the value of each
+//! pair. Then, in the same order, each name and each value, with a NUL after it that the sizes do not include. An empty
+//! buffer is an empty map.
 
 use std::{fmt, slice};
 
 const COUNT_SIZE: usize = 4;
 const SIZES_SIZE: usize = 8;
-/// Bytes of a pair that its sizes do not count.
+/// The two NULs of a pair.
 const NULS: u64 = 2;
 
-/// Name-value pairs in the host's order, kept in the host's own buffer.
+/// Name-value pairs in the host's order, in the host's own buffer.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Pairs {
     buffer: Vec<u8>,
-    /// Where the sizes end and the first name starts.
+    /// The end of the sizes, where the first name starts.
     names_start: usize,
 }
 
-/// The buffer ends before what it announces.
+/// The buffer is shorter than its sizes say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MalformedPairs;
 
@@ -31,10 +32,10 @@ impl fmt::Display for MalformedPairs {
 impl std::error::Error for MalformedPairs {}
 
 impl Pairs {
-    /// Checks a buffer once; reading from it afterwards copies and allocates nothing.
+    /// Checks a buffer. Later reads copy and allocate nothing.
     ///
     /// # Errors
-    /// If the buffer is shorter than it says.
+    /// If the buffer is shorter than its sizes say.
     pub fn parse(buffer: Vec<u8>) -> Result<Self, MalformedPairs> {
         if buffer.is_empty() {
             return Ok(Self::default());
@@ -49,13 +50,13 @@ impl Pairs {
         if u64::try_from(held).is_ok_and(|held| text <= held) { Ok(pairs) } else { Err(MalformedPairs) }
     }
 
-    /// The sizes of every pair; `None` if the buffer ends before them.
+    /// The sizes of all pairs. `None` if the buffer is too short for them.
     fn sizes(&self) -> Option<&[[u8; SIZES_SIZE]]> {
         let (sizes, _) = self.buffer.get(COUNT_SIZE.min(self.names_start)..self.names_start)?.as_chunks();
         Some(sizes)
     }
 
-    /// Every pair in the host's order; a repeated header is there once for each of its lines.
+    /// Every pair in the host's order. A repeated header has one pair for each value.
     #[must_use]
     pub fn iter(&self) -> Iter<'_> {
         Iter { buffer: &self.buffer, sizes: self.sizes().unwrap_or_default().iter(), start: self.names_start }
@@ -79,19 +80,19 @@ impl<'a> IntoIterator for &'a Pairs {
     }
 }
 
-/// The pairs of a [`Pairs`], borrowed.
+/// An iterator over [`Pairs`].
 #[derive(Debug, Clone)]
 pub struct Iter<'a> {
     buffer: &'a [u8],
     sizes: slice::Iter<'a, [u8; SIZES_SIZE]>,
-    /// Where the next name starts.
+    /// The start of the next name.
     start: usize,
 }
 
 impl<'a> Iterator for Iter<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
-    /// Some ten instructions a pair: what [`Pairs::parse`] has checked is not checked again.
+    /// Costs about ten instructions for each pair, because [`Pairs::parse`] has checked the buffer.
     fn next(&mut self) -> Option<Self::Item> {
         let sizes = Sizes::read(self.sizes.next()?);
         let name_end = self.start.wrapping_add(index(sizes.name));
@@ -106,7 +107,7 @@ impl<'a> Iterator for Iter<'a> {
     }
 }
 
-/// How long a name and its value are.
+/// The lengths of a name and its value.
 struct Sizes {
     name: u32,
     value: u32,
@@ -117,18 +118,18 @@ impl Sizes {
         Self { name: u32::from_le_bytes([n0, n1, n2, n3]), value: u32::from_le_bytes([v0, v1, v2, v3]) }
     }
 
-    /// What the pair takes up.
+    /// The bytes of the pair.
     fn sum(&self) -> u64 {
         u64::from(self.name).wrapping_add(self.value.into()).wrapping_add(NULS)
     }
 }
 
-/// A number of 32 bits as one of this machine; one that is too large for it is beyond every buffer.
+/// Converts a 32-bit number. One that does not fit is larger than every buffer.
 fn index(number: impl TryInto<usize>) -> usize {
     number.try_into().unwrap_or(usize::MAX)
 }
 
-/// The buffer of these pairs. A count or a size beyond 32 bits is cut to what the format can say.
+/// Encodes pairs. A count or a size above 32 bits is cut to 32 bits.
 pub fn encode_pairs<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) -> Vec<u8> {
     let size = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
     let count = u32::try_from(pairs.clone().count()).unwrap_or(u32::MAX);
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_the_host_writes() {
+    fn parses_the_hosts_format() {
         let pair = |name: &[u8], value: &[u8]| (name.to_vec(), value.to_vec());
         for (row, buffer, expected) in [
             ("no bytes", &b""[..], Some(vec![])),
@@ -176,14 +177,14 @@ mod tests {
     }
 
     #[test]
-    fn refuses_every_prefix() {
+    fn rejects_every_prefix() {
         for end in 1..TWO.len() {
             assert_eq!(parsed(&TWO[..end]), None, "{end} bytes");
         }
     }
 
     #[test]
-    fn writes_what_the_host_reads() {
+    fn encodes_the_hosts_format() {
         let pairs: [(&[u8], &[u8]); 2] = [(b"a", b"b"), (b"c", b"")];
         assert_eq!(encode_pairs(pairs.into_iter()), TWO);
         assert_eq!(encode_pairs([].into_iter()), b"\0\0\0\0");

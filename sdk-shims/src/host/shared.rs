@@ -3,19 +3,19 @@
 use super::error::{self, Failure, HostError, Status};
 use super::ffi;
 
-/// A shared value as it was read.
+/// A shared value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shared {
     /// The value.
     pub value: Vec<u8>,
-    /// Which state of the value this is, for [`set_shared_data`]; never 0.
+    /// The number of the value's state, for [`set_shared_data`]. Never 0.
     pub cas: u32,
 }
 
-/// The value of a key; `None` where nobody has set it.
+/// The value of a key. `None` if it was never set.
 ///
 /// # Errors
-/// If the host refuses.
+/// If the host call fails.
 pub fn shared_data(key: &str) -> Result<Option<Shared>, HostError> {
     let mut cas = 0;
     let value = ffi::returned("proxy_get_shared_data", |data, size| {
@@ -25,10 +25,10 @@ pub fn shared_data(key: &str) -> Result<Option<Shared>, HostError> {
     Ok(error::optional(value)?.map(|value| Shared { value, cas }))
 }
 
-/// Sets the value of a key if it is still in the state `cas`; in any state if that is 0. False if somebody was faster.
+/// Sets the value of a key if its state is still `cas`, or in any state if `cas` is 0. False if another VM was faster.
 ///
 /// # Errors
-/// If the host refuses for another reason.
+/// If the host fails for another reason.
 pub fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<bool, HostError> {
     // SAFETY: both pointers are valid for reads of the length beside them during the call.
     let status = unsafe { ffi::proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas) };

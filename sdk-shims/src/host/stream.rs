@@ -1,31 +1,31 @@
-//! The stream as a whole: answered here, put in force from elsewhere, continued.
+//! Local replies, the current stream, and paused requests.
 
 use super::error::{self, HostError};
 use super::ffi;
 use super::pairs::encode_pairs;
 
-/// No gRPC status of our own: the host maps the HTTP status for gRPC clients.
+/// No gRPC status. The host maps the HTTP status for gRPC clients.
 const NO_GRPC_STATUS: i32 = -1;
 /// `proxy_stream_type_t`: the request.
 const HTTP_REQUEST: u32 = 0;
 
-/// An answer by the proxy itself.
+/// A local reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalResponse<'a> {
     /// HTTP status.
     pub status: u16,
-    /// What a gRPC client gets as its status; without one the host maps the HTTP status. Other clients never see it.
+    /// The gRPC status, which only gRPC clients get. Without one the host maps the HTTP status.
     pub grpc_status: Option<u8>,
-    /// What access logs show as `%RESPONSE_CODE_DETAILS%`.
+    /// The details for `%RESPONSE_CODE_DETAILS%` in access logs.
     pub details: &'a str,
-    /// The body; a gRPC client gets it as its message.
+    /// The body. A gRPC client gets it as its message.
     pub body: &'a [u8],
 }
 
-/// Answers the request here, with more headers than those that the host adds to every answer.
+/// Sends a local reply, with headers in addition to those that the host adds to every reply.
 ///
 /// # Errors
-/// If the host refuses; the request then goes on as if nothing was asked.
+/// If the host fails. The request then goes on.
 pub fn send_local_response<'a>(
     response: LocalResponse<'_>,
     headers: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
@@ -48,20 +48,20 @@ pub fn send_local_response<'a>(
     error::check("proxy_send_local_response", status)
 }
 
-/// Puts a context in force: the calls that follow, until the running callback returns, act on its stream.
+/// Selects a context. The next calls act on its stream, until the running callback returns.
 ///
 /// # Errors
-/// If the host refuses: [`Status::BadArgument`](super::Status::BadArgument) for a stream that has ended.
+/// If the host fails, with [`Status::BadArgument`](super::Status::BadArgument) for a stream that has ended.
 pub fn set_effective_context(context_id: u32) -> Result<(), HostError> {
     // SAFETY: the call takes no pointer.
     let status = unsafe { ffi::proxy_set_effective_context(context_id) };
     error::check("proxy_set_effective_context", status)
 }
 
-/// Lets a paused request go on when the running callback has returned. Its headers are out of reach at once.
+/// Resumes a paused request after the running callback returns. Its headers cannot be read or written from now on.
 ///
 /// # Errors
-/// If the host refuses.
+/// If the host call fails.
 pub fn resume_request() -> Result<(), HostError> {
     // SAFETY: the call takes no pointer.
     let status = unsafe { ffi::proxy_continue_stream(HTTP_REQUEST) };

@@ -1,10 +1,10 @@
-//! Envoy's side of the callbacks: the SDK's exports, each called with its context in force.
+//! Envoy's side of the callbacks: calls the SDK's exports, each with its context as the current one.
 
 use proxy_wasm::types::Action;
 
 use super::state::with_host;
 
-/// The functions that the SDK exports. It does not name them for Rust.
+/// The functions that the SDK exports. They have no Rust names in the SDK.
 mod exports {
     use proxy_wasm::types::Action;
 
@@ -66,7 +66,7 @@ pub(super) fn done(context: u32) {
     in_context(context, || exports::proxy_on_done(context));
 }
 
-/// Memory of the VM for what the host hands out.
+/// Allocates memory of the VM for the host's results.
 pub(super) fn allocate(size: usize) -> *mut u8 {
     exports::proxy_on_memory_allocate(size)
 }

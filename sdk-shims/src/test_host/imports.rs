@@ -1,4 +1,4 @@
-//! The imports that are emulated.
+//! The emulated imports.
 
 use std::slice;
 
@@ -14,8 +14,8 @@ const INTERNAL_FAILURE: u32 = 10;
 const PLUGIN_CONFIGURATION: u32 = 7;
 const HTTP_REQUEST: u32 = 0;
 
-/// Counts the call and, unless the test wants it to fail, carries it out. The SDK's contexts may outlive the host where a
-/// test fails: then there is nobody left to call.
+/// Counts the call, and carries it out unless it must fail. After a failed test the SDK's contexts may outlive the
+/// host, and then the call does nothing.
 fn call(name: &'static str, act: impl FnOnce(&mut Host) -> u32) -> u32 {
     let status = state::try_with_host(|host| {
         let count = host.calls.entry(name).or_default();
@@ -25,7 +25,8 @@ fn call(name: &'static str, act: impl FnOnce(&mut Host) -> u32) -> u32 {
     status.unwrap_or(INTERNAL_FAILURE)
 }
 
-/// The same for a call that returns bytes. The VM allocates for them, so the host must not be borrowed meanwhile.
+/// The same for a call that returns bytes. The VM allocates memory for them, so the host must not be borrowed
+/// meanwhile.
 fn returning(
     name: &'static str,
     data: *mut *mut u8,
@@ -54,7 +55,7 @@ fn returning(
     status
 }
 
-/// The bytes that an argument points at.
+/// The bytes of an argument.
 ///
 /// # Safety
 /// `data` is null or valid for reads of `size` bytes.
@@ -66,7 +67,7 @@ unsafe fn bytes(data: *const u8, size: usize) -> Vec<u8> {
     unsafe { slice::from_raw_parts(data, size) }.to_vec()
 }
 
-/// The header name that an argument points at; Envoy keeps names in lower case.
+/// A header name argument. Envoy keeps names in lower case.
 ///
 /// # Safety
 /// `data` is null or valid for reads of `size` bytes.

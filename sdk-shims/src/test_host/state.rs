@@ -1,30 +1,30 @@
-//! What the emulated host knows, one for each thread, and what its header maps do.
+//! The state of the emulated host, one for each thread, and its header maps.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-/// A header line: name and value.
+/// A header value with its name.
 pub type Header = (Vec<u8>, Vec<u8>);
 
-/// What `proxy_send_local_response` was called with.
+/// The arguments of `proxy_send_local_response`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalResponse {
     /// HTTP status.
     pub status: u32,
     /// Response-code details.
     pub details: String,
-    /// Headers besides those that the host adds.
+    /// Headers in addition to those that the host adds.
     pub headers: Vec<Header>,
     /// The body.
     pub body: Vec<u8>,
-    /// The gRPC status; -1 leaves it to the host.
+    /// The gRPC status. -1 if the host chooses it.
     pub grpc_status: i32,
 }
 
 /// One line of the proxy's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
-    /// The level's number in the ABI: 0 is trace, 5 critical.
+    /// The level as in the ABI: 0 is trace, 5 is critical.
     pub level: u32,
     /// The message.
     pub text: String,
@@ -36,7 +36,7 @@ pub(super) struct Metric {
     pub(super) value: u64,
 }
 
-/// A root context's tick, in nanoseconds of the time that has passed. A period of 0 is one that has ended.
+/// The tick of a root context, in nanoseconds of elapsed time. A period of 0 means that it is stopped.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timer {
     pub(super) period: u64,
@@ -48,7 +48,7 @@ pub(super) struct StreamState {
     pub(super) root: u32,
     pub(super) paused: bool,
     pub(super) resumed_at: Option<u64>,
-    /// Envoy lets go of the request's headers when a stream is continued, until the log phase.
+    /// Whether the stream was resumed. Envoy then has no request headers until the log phase.
     pub(super) request_is_gone: bool,
     pub(super) answered_at: Option<u64>,
     pub(super) answer_is_due: bool,
@@ -64,14 +64,14 @@ pub(super) struct StreamState {
 pub(super) struct Host {
     pub(super) running: bool,
     pub(super) last_context: u32,
-    /// The context whose callback runs, or that the plugin has put in force; 0 between callbacks.
+    /// The current context: the one whose callback runs, or which the plugin has selected. 0 between callbacks.
     pub(super) current: u32,
     pub(super) configurations: BTreeMap<u32, Vec<u8>>,
     pub(super) streams: BTreeMap<u32, StreamState>,
     pub(super) properties: BTreeMap<Vec<u8>, Vec<u8>>,
     /// The wall clock.
     pub(super) now: u64,
-    /// The time that has passed, whatever the wall clock says: timers go by it.
+    /// The elapsed time, which timers use. It does not depend on the wall clock.
     pub(super) passed: u64,
     pub(super) timers: BTreeMap<u32, Timer>,
     pub(super) resumed: Vec<u32>,
@@ -82,7 +82,7 @@ pub(super) struct Host {
     pub(super) pairs_answer: Option<Vec<u8>>,
     /// Shared data by key: the value, and the number of its state.
     pub(super) shared: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
-    /// What another VM sets just before this one does.
+    /// The value that another VM sets just before this one.
     pub(super) set_between: Option<Vec<u8>>,
 }
 
@@ -94,7 +94,7 @@ pub(super) fn with_host<T>(act: impl FnOnce(&mut Host) -> T) -> T {
     HOST.with_borrow_mut(act)
 }
 
-/// `None` where the thread is about to end.
+/// `None` if the thread is about to end.
 pub(super) fn try_with_host<T>(act: impl FnOnce(&mut Host) -> T) -> Option<T> {
     HOST.try_with(|host| act(&mut host.borrow_mut())).ok()
 }
@@ -117,7 +117,7 @@ impl Host {
         self.streams.get_mut(&self.current)
     }
 
-    /// The root context of the context in force.
+    /// The root context of the current context.
     pub(super) fn root(&self) -> u32 {
         self.streams.get(&self.current).map_or(self.current, |stream| stream.root)
     }
@@ -127,14 +127,14 @@ impl Host {
         self.timers.insert(self.root(), timer);
     }
 
-    /// Lets time pass until `passed`, if it has not.
+    /// Lets time pass until `passed`.
     pub(super) fn pass_until(&mut self, passed: u64) {
         let by = passed.saturating_sub(self.passed);
         self.passed = self.passed.saturating_add(by);
         self.now = self.now.saturating_add(by);
     }
 
-    /// Lets time pass until the next tick that is due by `end`: whose it is, or `None`.
+    /// Lets time pass until the next tick before `end`. Returns its root context, or `None`.
     pub(super) fn next_tick(&mut self, end: u64) -> Option<u32> {
         let alive = |root: &u32| self.configurations.contains_key(root);
         let running = self.timers.iter().filter(|(root, timer)| timer.period > 0 && timer.next <= end && alive(root));
@@ -144,14 +144,14 @@ impl Host {
         Some(root)
     }
 
-    /// Envoy arms a timer again when its callback has returned, whatever that has done to it.
-    pub(super) fn rearm(&mut self, root: u32) {
+    /// Restarts a timer after its callback returns, as Envoy does.
+    pub(super) fn restart_timer(&mut self, root: u32) {
         if let Some(timer) = self.timers.get_mut(&root) {
             timer.next = self.passed.saturating_add(timer.period);
         }
     }
 
-    /// The streams with a local response that the client has not got yet.
+    /// The streams with a local reply that is not sent yet.
     pub(super) fn take_answers_due(&mut self) -> Vec<u32> {
         let due = self.streams.iter_mut().map(|(id, stream)| (*id, std::mem::take(&mut stream.answer_is_due)));
         due.filter(|(_, due)| *due).map(|(id, _)| id).collect()
@@ -167,7 +167,7 @@ impl Host {
         of_stream.or_else(|| self.properties.get(path)).cloned()
     }
 
-    /// The header map of a type, if the current stream has it in this phase.
+    /// The header map of this type. `None` if the current stream does not have it in this phase.
     pub(super) fn map(&mut self, map_type: u32) -> Option<&mut Vec<Header>> {
         let stream = self.stream()?;
         match map_type {
@@ -177,8 +177,7 @@ impl Host {
         }
     }
 
-    /// Changes a header map as [`map`](Self::map) finds it; false if there is none. Envoy clears its route cache at every
-    /// write of a request header.
+    /// Changes a header map. False if there is none. Every write of a request header clears Envoy's route cache.
     pub(super) fn write(&mut self, map_type: u32, change: impl FnOnce(&mut Vec<Header>)) -> bool {
         let Some(map) = self.map(map_type) else {
             return false;
@@ -191,7 +190,7 @@ impl Host {
     }
 }
 
-/// Makes `value` the only line of a header, where its first line stood.
+/// Makes `value` the only value of a header, at the position of its first value.
 pub(super) fn replace(map: &mut Vec<Header>, name: &[u8], value: &[u8]) {
     let mut value = Some(value.to_vec());
     map.retain_mut(|(key, line)| key.as_slice() != name || value.take().map(|value| *line = value).is_some());

@@ -1,8 +1,8 @@
-//! The imports that the SDK links and nothing here calls: they answer that they are not there.
+//! The imports that the SDK links and nothing here calls. They return the status `Unimplemented`.
 
 const UNIMPLEMENTED: u32 = 12;
 
-/// Defines imports by their names. What they are passed is not looked at.
+/// Defines imports by their names. Arguments are ignored.
 macro_rules! unimplemented_imports {
     ($($name:ident)*) => {
         $(

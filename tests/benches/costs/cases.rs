@@ -112,7 +112,7 @@ pub(crate) fn all(folder: &Path, effort: &Effort, failover: Failover) -> Vec<Row
     rows
 }
 
-/// The filter with a document, and everything else as little as it can be.
+/// The filter with a configuration, and nothing else.
 pub(crate) fn filter(name: &str, document: &Value, served_by: &'static str) -> Row {
     row(name, [inline_filter(&binaries::wasm(), document)], steered().into(), served_by)
 }
@@ -141,7 +141,7 @@ impl Row {
         Self { others: others.to_vec(), ..self }
     }
 
-    /// Asks what the case does not ask over and over.
+    /// Adds requests that are sent once, in addition to the measured one.
     pub(crate) fn check(&self, bench: &mut Bench) {
         for (name, value, served_by) in &self.others {
             let get = Request::new("reviews", "/reviews/1").header(name, value);
@@ -228,7 +228,7 @@ fn with_retries(failover: Failover) -> Vec<Value> {
     vec![route, native]
 }
 
-/// By the header that the Lua script puts right.
+/// By the header that the Lua script corrects.
 fn by_version() -> Vec<Value> {
     let route = |version: &str| {
         json!({

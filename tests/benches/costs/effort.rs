@@ -1,4 +1,4 @@
-//! How much of everything.
+//! The size of a benchmark.
 
 use std::{env, time::Duration};
 
@@ -8,7 +8,7 @@ const ROUNDS: u64 = 24;
 const SLICE_MILLIS: u64 = 1_000;
 const RELOADS: u64 = 300;
 
-/// How much of everything.
+/// The size of a benchmark.
 #[derive(Debug)]
 pub(crate) struct Effort {
     /// Whether only answers are checked.

@@ -1,4 +1,4 @@
-//! What the filter costs beside what else could do its work, in one stock Envoy on this machine; see `docs/benchmarks`.
+//! Measures the cost of the filter and of its alternatives in one stock Envoy on this machine; see `docs/benchmarks`.
 //!
 //! `ROUNDS`, `SLICE_MS` and `RELOADS` make it shorter or longer. Every answer is asserted. As an argument, `short` asserts that alone,
 //! with fewer rules where many are meant, and writes nothing; `pages` writes the pages again from the results that are kept.
@@ -22,7 +22,7 @@ use effort::Effort;
 use fastrand::Rng;
 use tokio::runtime::Builder;
 
-/// A hang must not go on for ever.
+/// The time limit for a benchmark that hangs.
 const LONGEST: Duration = Duration::from_secs(7_200);
 
 /// What a request costs and waits.

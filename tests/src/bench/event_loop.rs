@@ -1,4 +1,4 @@
-//! The clients and the upstreams of a proxy in one thread: no switch between threads comes between a request and its answer, and a
+//! The clients and the upstreams of a proxy in one thread. No thread switch delays a response, and a
 //! request that is due is sent within microseconds.
 
 use std::{
@@ -27,7 +27,7 @@ use crate::{client::Request, wait::PATIENCE};
 const EVENTS: usize = 64;
 /// Larger than any request or answer.
 const BUFFER: usize = 128 * 1024;
-/// How long a thread that does not spin sleeps between its turns.
+/// How long a thread that does not spin sleeps between two rounds.
 const NAP: Duration = Duration::from_micros(100);
 /// How many failures are described.
 const MAX_DESCRIBED: usize = 10;
@@ -46,12 +46,12 @@ pub enum Pace {
     },
 }
 
-/// What came of requests.
+/// The results of requests.
 #[derive(Debug, Default)]
 pub struct Traffic {
-    /// Those that were answered as they must be.
+    /// Requests with the right response.
     pub requests: u64,
-    /// The others.
+    /// Failed requests.
     pub failed: u64,
     /// Descriptions of the first of those.
     pub failures: Vec<String>,
@@ -67,7 +67,7 @@ pub struct Clients {
     served_by: Vec<u8>,
 }
 
-/// See the module.
+/// The clients and upstreams of one thread.
 #[derive(Debug)]
 pub struct EventLoop {
     epoll: OwnedFd,
@@ -206,7 +206,7 @@ impl EventLoop {
         }
     }
 
-    /// Waits for events, at most so long, and handles them: what became of clients.
+    /// Waits for events, up to a limit, and handles them. Returns the progress of clients.
     fn turn(&mut self, patience: Duration) -> Vec<(usize, Progress)> {
         let mut events: Vec<Event> = Vec::with_capacity(EVENTS);
         let timeout = Timespec::try_from(patience).expect("a short time");

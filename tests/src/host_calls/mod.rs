@@ -27,9 +27,9 @@ pub enum Callback {
 /// A host call and the callback that makes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostCall {
-    /// Where.
+    /// The callback.
     pub during: Callback,
-    /// What.
+    /// The call.
     #[serde(flatten)]
     pub call: Call,
 }

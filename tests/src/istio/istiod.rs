@@ -13,7 +13,7 @@ use crate::{
     ports,
 };
 
-/// Istio's own namespace, whose objects are for all.
+/// Istio's root namespace. Its objects apply to all namespaces.
 pub const ROOT_NAMESPACE: &str = "istio-system";
 
 /// Without certificates, injection and ambient; otherwise as it comes. It believes proxies on loopback who they say they are, since

@@ -27,7 +27,7 @@ pub fn namespace(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 }
 
-/// Plain text for the whole mesh: here nobody makes certificates.
+/// Turns mTLS off for the whole mesh, because there are no certificates.
 #[must_use]
 pub fn no_mtls() -> Value {
     object(

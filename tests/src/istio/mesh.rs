@@ -1,4 +1,4 @@
-//! A control plane with a registry, and what is asked of it.
+//! A control plane with a registry.
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -18,7 +18,7 @@ use crate::{
 /// The name of the image with the filter.
 pub const IMAGE: &str = "canary-filter:0.2.0";
 
-/// One control plane, for many claims: each has namespaces and proxies of its own.
+/// One control plane for many claims. Each claim has its own namespaces and proxies.
 #[derive(Debug)]
 pub struct Mesh {
     /// The programs.
@@ -31,7 +31,7 @@ pub struct Mesh {
     pub istiod: Istiod,
     /// Where the image with the filter is, as [`IMAGE`].
     pub registry: Registry,
-    /// Held by the one claim whose proxy has the label of Istio's ingress gateway: what is for one of them is for all.
+    /// Locked by a claim whose proxy has the label of Istio's ingress gateway, because all such proxies get the same configuration.
     pub ingress: Mutex<()>,
     /// Their folder; last, as it is removed when they are gone.
     _folder: TempDir,

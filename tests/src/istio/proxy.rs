@@ -26,7 +26,7 @@ use crate::{
 
 /// Where a gateway listens, on its own address.
 pub const GATEWAY_PORT: u16 = 8080;
-/// Another one, for the same rules another way.
+/// Another port of the gateway, for the same rules by another manifest.
 pub const SECOND_GATEWAY_PORT: u16 = 8081;
 
 /// The agent keeps modules there, and takes no other folder; every proxy gets one of its own, [`OWN_MODULES`] in its own folder.
@@ -40,7 +40,7 @@ const WITH_OWN_MODULES: &str =
 pub enum Kind {
     /// A gateway of Istio or of the Gateway API.
     Gateway,
-    /// A sidecar whose client says itself which requests go through it.
+    /// A sidecar. Its client sends requests to it directly.
     Sidecar,
 }
 
@@ -96,7 +96,7 @@ impl Proxy {
         Self::start_in(mesh, &mesh.istiod, new_folder(), address, who).await
     }
 
-    /// Ends it and starts it anew, as the kubelet does with a container: the files of its Pod are still there.
+    /// Restarts it, as the kubelet does with a container. The files of its Pod stay.
     ///
     /// # Panics
     /// If it does not start.
@@ -179,7 +179,7 @@ impl Proxy {
         client::ask(self.port(port), Protocol::Http1, request).await
     }
 
-    /// Sends it until the answer is as it should be, so at one of the worker threads; what cannot be sent or answered yet is sent again.
+    /// Sends it until the answer is right at one worker thread. Failed requests are repeated.
     ///
     /// # Panics
     /// After [`wait::PATIENCE`].
@@ -187,7 +187,7 @@ impl Proxy {
         wait::until(what, async || self.ask(port, request).await.filter(|answer| is_right(answer))).await;
     }
 
-    /// Sends it until the answers are as they should be at every worker thread.
+    /// Sends it until the answers are right at every worker thread.
     ///
     /// # Panics
     /// After [`wait::PATIENCE`].
@@ -224,7 +224,7 @@ fn write_template(tools: &Tools, target: &Path) {
     fs::write(target, template.replace("{{ .wildcard }}", "{{ .localhost }}")).expect("write a template");
 }
 
-/// Who a proxy is to istiod, in place of a certificate: what a gateway before istiod would say.
+/// The identity of a proxy for istiod, in place of a certificate, as a gateway before istiod would send it.
 fn identity(who: &Identity<'_>) -> String {
     format!("URI=spiffe://cluster.local/ns/{}/sa/{}", who.namespace, who.name)
 }

@@ -16,7 +16,7 @@ use crate::{child, wait};
 
 const LOG_LINES_SHOWN: usize = 30;
 
-/// A server as a child process, with a log. It is killed when this is dropped, and by the kernel when the thread that started it ends in
+/// A server as a child process, with a log. It is killed when this is dropped, and by the kernel when its starting thread ends in
 /// any other way; if the test panics, the end of its log is printed.
 #[derive(Debug)]
 pub struct Server {

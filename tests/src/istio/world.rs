@@ -1,4 +1,4 @@
-//! A namespace of a mesh with a service and the proxy that its clients ask.
+//! A namespace of a mesh with a service and the proxy of its clients.
 
 use serde_json::{Value, json};
 
@@ -12,14 +12,12 @@ use crate::{
         proxy::{GATEWAY_PORT, Identity, Kind, Proxy, SECOND_GATEWAY_PORT},
         service::Service,
     },
-    upstream::TEST_ID,
+    upstream::{TEST_ID, VERSION_HEADER},
     wait,
 };
 
 /// The name of the service.
 pub const SERVICE: &str = "reviews";
-/// The header in which the filter names the version.
-pub const VERSION_HEADER: &str = "x-canary-version";
 /// The name of the proxy's workload and of its Gateway.
 pub const PROXY: &str = "front";
 
@@ -46,7 +44,7 @@ impl Manifest {
     }
 }
 
-/// The service, the proxy, and rules for them. Everything ends when this is dropped, but for what the API server keeps.
+/// The service, the proxy, and their rules. Everything ends when this is dropped, except objects in the API server.
 #[derive(Debug)]
 pub struct World<'m> {
     /// The control plane.
@@ -118,7 +116,7 @@ impl<'m> World<'m> {
         Self { mesh, namespace: namespace.to_owned(), kind, service, proxy, image: mesh.image() }
     }
 
-    /// The port of the proxy that clients ask.
+    /// The port of the proxy for clients.
     #[must_use]
     pub fn port(&self) -> u16 {
         match self.kind {
@@ -164,7 +162,7 @@ impl<'m> World<'m> {
         })
     }
 
-    /// The document of a manifest's mode with these rules, and v1 after v2 where that cannot serve.
+    /// The configuration in a manifest's mode with these rules, and a fallback from v2 to v1.
     #[must_use]
     pub fn falling_back(&self, manifest: Manifest, http: &Value) -> Value {
         let mode = if manifest == Manifest::EnvoyFilter { "cluster" } else { "version" };
@@ -209,7 +207,7 @@ impl<'m> World<'m> {
         render(manifest.name(), document, &all)
     }
 
-    /// Applies what carries out a document without the filter, and then the manifest that brings it. In mode version those are the
+    /// Applies the native rules of a configuration, and then the manifest with the filter. In mode version the native rules are the
     /// rendered VirtualServices; in mode cluster one that sends everything to the last version.
     ///
     /// # Panics
@@ -232,7 +230,7 @@ impl<'m> World<'m> {
         self.mesh.apply_text(&self.plugin(manifest, document, flags));
     }
 
-    /// Waits until requests like this are sent to a version, and told so by the filter.
+    /// Waits until requests like this go to a version, and the upstream gets the filter's version header.
     ///
     /// # Panics
     /// After [`wait::PATIENCE`].

@@ -12,9 +12,9 @@ use std::{
 use crate::{binaries, wait::PATIENCE};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Between two looks at what runs.
+/// The time between two polls of the processes.
 const PAUSE: Duration = Duration::from_millis(5);
-/// What the `make` that runs the tests tells its children; a reader's shell has none of it.
+/// Variables that `make` sets for the tests. A reader's shell does not have them.
 const VARIABLES_OF_MAKE: [&str; 4] = ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"];
 /// How the names of those begin that `cargo test` sets; build scripts that look at them would run, and crates be built, anew.
 const VARIABLES_OF_CARGO: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];
@@ -74,7 +74,7 @@ impl Process {
         let mut seen = self.output.iter().any(|line| found(line));
         while !seen {
             let Some(line) = self.next_line(silence) else {
-                panic!("{} ended without {what}\n{}", self.command, self.told())
+                panic!("{} ended without {what}\n{}", self.command, self.output_so_far())
             };
             seen = found(line);
         }
@@ -118,12 +118,12 @@ impl Process {
             Ok(line) => Some(self.output.push_mut(line)),
             Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) => {
-                panic!("{} has said nothing more for {silence:?}\n{}", self.command, self.told())
+                panic!("{} has said nothing more for {silence:?}\n{}", self.command, self.output_so_far())
             }
         }
     }
 
-    fn told(&self) -> String {
+    fn output_so_far(&self) -> String {
         format!("--- its output\n{}\n---", self.output.join("\n"))
     }
 

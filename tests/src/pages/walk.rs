@@ -1,12 +1,12 @@
-//! Commands of a text, carried out.
+//! Runs the commands of a page.
 
 use std::time::Instant;
 
 use super::{document::Step, pattern, process::Process};
 use crate::wait::PATIENCE;
 
-/// Runs what stands for a step's command here. One that asks what others bring about is run until it has the output that is shown:
-/// a change is in force within a second, not at once.
+/// Runs a step's command, or its replacement. A command that shows the effect of earlier ones is repeated until its output is right,
+/// because a change takes up to a second.
 ///
 /// # Panics
 /// If its output is another one.

@@ -27,18 +27,18 @@ const HTPASSWD: &str = "canary:$2y$04$1NyfX8Fmj4n1iS1JHMw77uvP7Uc5roPBMp8ZDWIITt
 /// What the registry calls what the password is for: an address, as Istio's agent takes no other name. Nobody asks there.
 const REALM: &str = "https://registry.example.com/";
 
-/// How a registry is set up; by default everybody may do everything, by plain HTTP.
+/// The settings of a registry. By default it needs no credentials, and uses plain HTTP.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Whether only [`USER`] is let in.
+    /// Whether only [`USER`] has access.
     pub asks_who_it_is: bool,
-    /// Who gives the tokens without which nobody is let in; the registry takes any token.
+    /// The token service that access requires. The registry accepts any token.
     pub token_realm: Option<String>,
     /// The files of a certificate and of its key, in PEM, for HTTPS.
     pub certificate: Option<(PathBuf, PathBuf)>,
 }
 
-/// A registry with a storage of its own. It is killed when this is dropped, and the storage is gone.
+/// A registry with its own storage. It is killed and its storage is removed when this is dropped.
 #[derive(Debug)]
 pub struct Registry {
     process: Child,
@@ -47,7 +47,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// One for everybody.
+    /// A registry without credentials.
     ///
     /// # Panics
     /// If it does not start, or there is no docker-registry.
@@ -73,13 +73,13 @@ impl Registry {
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}: run `make test-registry`", binary.display()));
         let mut lines = BufReader::new(process.stderr.take().expect("its log")).lines().map_while(Result::ok);
-        let mut told = Vec::new();
+        let mut output = Vec::new();
         let address = lines.by_ref().find_map(|line| {
             let address = listens_on(&line);
-            told.push(line);
+            output.push(line);
             address
         });
-        let address = address.unwrap_or_else(|| panic!("docker-registry does not start:\n{}", told.join("\n")));
+        let address = address.unwrap_or_else(|| panic!("docker-registry does not start:\n{}", output.join("\n")));
         thread::spawn(move || lines.for_each(drop));
         let login = if options.asks_who_it_is { credentials(address, PASSWORD) } else { json!({}) };
         fs::write(folder.path().join("config.json"), login.to_string()).expect("write credentials");

@@ -1,4 +1,4 @@
-//! The three jobs that are measured against their floors: modules that make the same host calls and nothing else.
+//! The three jobs that are measured against their floors. A floor is a module that only makes the same host calls.
 
 use serde_json::{Value, json};
 

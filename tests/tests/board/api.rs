@@ -1,4 +1,4 @@
-//! What the board says as data.
+//! The board's API.
 
 use e2e::{
     binaries::EnvoyBinary,

@@ -30,7 +30,7 @@ use tokio::{
 const LONGEST: Duration = Duration::from_secs(180);
 const HOST: &str = "reviews.default.svc.cluster.local";
 
-/// Reviews by weight, unless a client names its version; v1 stands in for versions that cannot serve.
+/// Reviews by weight, unless a client names its version. v1 replaces versions that cannot serve.
 fn document(v1: u64, v2: u64) -> Value {
     let to =
         |subset: &str, weight: u64| json!({"destination": {"host": "reviews", "subset": subset}, "weight": weight});
@@ -58,7 +58,7 @@ fn reviews() -> Request {
     Request::new("reviews", "/")
 }
 
-/// What the board says of the last minute, once it is as wanted.
+/// The board's data of the last minute. Waits until it satisfies a condition.
 async fn state(board: &Server, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let get = Request::new("localhost", "/api/state?window=60");
     wait::until(what, async || {

@@ -1,4 +1,4 @@
-//! What people see, in Chromium.
+//! The board's page in Chromium.
 
 use std::{path::Path, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The picture of the board in the documents: a minute of a canary's life.
+//! Takes the picture of the board for the documentation: one minute of a canary.
 
 use std::{
     env, fs,
@@ -29,7 +29,7 @@ pub(crate) fn wanted() -> Option<PathBuf> {
     env::var_os("BOARD_PICTURE").filter(|file| !file.is_empty()).map(PathBuf::from)
 }
 
-/// Jason gets v2, everybody else by weight.
+/// Jason gets v2. Other users get versions by weight.
 fn rules(v1: u64, v2: u64) -> Value {
     let mut document = document(v1, v2);
     let jason = json!({"name": "jason", "match": [{"headers": {"end-user": {"exact": "jason"}}}],

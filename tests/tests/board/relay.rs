@@ -1,4 +1,4 @@
-//! A port that stays while what is behind it comes and goes.
+//! A port that stays while the server behind it comes and goes.
 
 use std::{
     net::SocketAddr,

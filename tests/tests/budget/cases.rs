@@ -14,7 +14,7 @@ pub(crate) struct Case {
     pub(crate) has_floor: bool,
 }
 
-/// What a browser behind a gateway sends, beside the pseudo-headers.
+/// The headers of a browser behind a gateway, without the pseudo-headers.
 const USUAL: [(&str, &str); 6] = [
     ("user-agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/130.0.0.0 Safari/537.36"),
     ("accept", "*/*"),

@@ -1,4 +1,4 @@
-//! A host of the .wasm that costs nothing itself: what it is asked for is made beforehand.
+//! A host of the .wasm without cost of its own: its results are prepared beforehand.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ struct Host {
     now: u64,
     /// What the last request's version header was made.
     version: Option<String>,
-    /// Whether the filter let the last request go on at once.
+    /// Whether the last request went on without a delay.
     goes_on: bool,
 }
 
@@ -98,7 +98,7 @@ impl Vm {
         Ok(most - self.store.get_fuel().expect("fuel"))
     }
 
-    /// Whether the filter let the last request go on at once, and did not answer or delay it.
+    /// Whether the filter forwarded the last request without a delay.
     pub(crate) fn goes_on(&self) -> bool {
         self.store.data().goes_on
     }

@@ -71,7 +71,7 @@ pub(crate) async fn each_fires(project: &Project) {
     assert_eq!(made, shipped, "every alert that is shipped has been made to fire");
 }
 
-/// Gives Envoy a configuration that the filter refuses, past `canaryctl deliver`, which would not.
+/// Pushes a configuration that the filter rejects, without `canaryctl deliver`, which would reject it, too.
 async fn refuse(project: &Project) {
     let file = project.path("xds/ecds.json");
     let good = fs::read_to_string(&file).expect("the filter's configuration");

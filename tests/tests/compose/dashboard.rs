@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::{project::Project, traffic::Traffic};
 
 const DASHBOARD: &str = "compose/grafana/dashboards/canary.json";
-/// What a dashboard for a canary is there for.
+/// The questions that a dashboard for a canary answers.
 const PANELS: [&str; 5] = ["Share", "Errors", "Latency", "Reasons", "Fallbacks"];
 
 /// Titles and expressions, with Grafana's variables replaced as Grafana does.
@@ -33,7 +33,7 @@ pub(crate) async fn every_query_has_an_answer(project: &Project) {
     for panel in PANELS {
         assert!(queries.iter().any(|(title, _)| title.starts_with(panel)), "a panel {panel}");
     }
-    // Ejections and refusals are there from what was done for the alerts.
+    // The tests of alerts have caused ejections and rejected configurations.
     project.take(&Project::shipped_rules()).await;
     let traffic = Traffic::start(project.listener, &Request::new("reviews:9080", "/reviews/0"), 2);
     for (title, query) in queries {

@@ -10,7 +10,7 @@ use crate::{
     traffic::{Traffic, served_by},
 };
 
-/// The shipped rules with these reviews for everybody.
+/// The shipped rules with these reviews for all users.
 pub(crate) fn everybody_gets(subset: &str) -> Value {
     let mut document = Project::shipped_rules();
     let services = document["virtualServices"].as_array_mut().expect("VirtualServices");

@@ -83,7 +83,7 @@ fn check_answer(row: &Row, answer: &Answer, name: &str) {
     let untouched = row.expect.get("untouched") == Some(&json!(true));
     let served_by = match row.text("service") {
         _ if untouched => Some(("native", "default")),
-        // A server that was too late, or failed too often, is not heard.
+        // The response of a server that is too late, or fails too often, is not used.
         Some(service) if reply.is_none() && (answer.status < 500 || !echo.is_null()) => {
             Some((service, row.text("version").unwrap_or("default")))
         }

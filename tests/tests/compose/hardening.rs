@@ -1,4 +1,4 @@
-//! What the containers may do, and who reaches them.
+//! The permissions of the containers, and their reachable ports.
 
 use std::{fs, time::Duration};
 

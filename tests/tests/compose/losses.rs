@@ -13,7 +13,7 @@ use crate::{
 const STEP: u64 = 200;
 const CLIENTS: usize = 4;
 
-/// Jason's reviews by v2, everybody else's by v1. Unless versions are ejected, nothing but Envoy's failover helps where v2 is gone.
+/// Jason's reviews are from v2, all others from v1. Without ejection only Envoy's failover helps if v2 is gone.
 pub(crate) fn jasons_get_v2(ejects: bool) -> Value {
     let mut document = everybody_gets("v1");
     let services = document["virtualServices"].as_array_mut().expect("VirtualServices");
@@ -41,7 +41,7 @@ fn lost(counts: &Counts) -> u64 {
     counts.iter().filter(|(outcome, _)| !outcome.starts_with("reviews/v")).map(|(_, count)| count).sum()
 }
 
-/// The outcomes of Jason's and of everybody else's requests while v2 goes by this docker command and comes again.
+/// The outcomes of Jason's and of other requests while this docker command removes v2 and another one restarts it.
 async fn v2_goes_by(project: &Project, verb: &str, ejects: bool) -> [Counts; 2] {
     project.take(&jasons_get_v2(ejects)).await;
     wait::until("v2", async || (served_by(&project.send(&jason()).await) == "reviews/v2").then_some(())).await;
@@ -59,22 +59,22 @@ async fn v2_goes_by(project: &Project, verb: &str, ejects: bool) -> [Counts; 2] 
 pub(crate) async fn a_canary_that_stops_costs_no_request(project: &Project) {
     let [canary, others] = v2_goes_by(project, "stop", false).await;
     assert_eq!((lost(&canary), lost(&others)), (0, 0), "{canary:?} {others:?}");
-    assert!(canary.contains_key("reviews/v1"), "v1 stood in: {canary:?}");
+    assert!(canary.contains_key("reviews/v1"), "v1 has served: {canary:?}");
     assert_eq!(others.keys().collect::<Vec<_>>(), ["reviews/v1"], "{others:?}");
 }
 
-/// Requests that are on their way to it are sent again, and those that come after it are not sent to it.
+/// Requests in flight to it are retried, and later ones are not sent to it.
 pub(crate) async fn a_canary_that_dies_costs_no_get(project: &Project) {
     for ejects in [true, false] {
         let [canary, others] = v2_goes_by(project, "kill", ejects).await;
         println!("killed, with ejections: {ejects}: {canary:?}; the others: {others:?}");
         assert_eq!((lost(&canary), lost(&others)), (0, 0), "{canary:?} {others:?}");
-        assert!(canary.contains_key("reviews/v1"), "v1 stood in: {canary:?}");
+        assert!(canary.contains_key("reviews/v1"), "v1 has served: {canary:?}");
         assert_eq!(others.keys().collect::<Vec<_>>(), ["reviews/v1"], "{others:?}");
     }
 }
 
-/// The control arm: nothing stands in for v2.
+/// The control: no version replaces v2.
 pub(crate) async fn a_canary_that_dies_costs_gets_without_an_order(project: &Project) {
     let mut document = jasons_get_v2(false);
     document["policies"].as_array_mut().expect("policies").remove(0);
@@ -88,7 +88,7 @@ pub(crate) async fn a_canary_that_dies_costs_gets_without_an_order(project: &Pro
     canary.again("reviews/v2").await;
     let counts = canary.stop().await;
     println!("killed, without an order: {counts:?}");
-    assert!(lost(&counts) > 0, "the control arm loses nothing: {counts:?}");
+    assert!(lost(&counts) > 0, "the control loses nothing: {counts:?}");
 }
 
 pub(crate) async fn what_brings_the_rules_may_go(project: &Project) {

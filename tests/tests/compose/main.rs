@@ -88,7 +88,7 @@ fn main() -> ExitCode {
     let runtime = Runtime::new().expect("a tokio runtime");
     let conclusion = libtest_mimic::run(&arguments, trials(runtime.handle(), &project));
     if conclusion.has_failed() {
-        eprintln!("{}", project.told());
+        eprintln!("{}", project.recent_logs());
     }
     let left = project.down();
     if !left.is_empty() {

@@ -21,7 +21,7 @@ async fn counted(project: &Project, metric: &str) -> BTreeMap<String, u64> {
 pub(crate) async fn are_what_the_containers_recorded(project: &Project) {
     project.take(&Project::shipped_rules()).await;
     // What came before has to have arrived: a scrape later than the last request.
-    settle(project).await;
+    wait_for_scrape(project).await;
     let before = counted(project, "canary_requests_total").await;
     let reviews = Request::new("reviews:9080", PATH);
     for (request, requests) in [(&reviews, REQUESTS), (&reviews.clone().header("end-user", "jason"), REQUESTS / 5)] {
@@ -50,7 +50,7 @@ pub(crate) async fn are_what_the_containers_recorded(project: &Project) {
 }
 
 /// Waits until Prometheus has asked Envoy once more from now on, and Envoy has flushed what it counts.
-async fn settle(project: &Project) {
+async fn wait_for_scrape(project: &Project) {
     let scrapes = async || {
         let found = project.query("sum(timestamp(up))").await;
         found.first().map(|(_, time)| *time).unwrap_or_default()

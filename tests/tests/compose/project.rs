@@ -18,7 +18,7 @@ use e2e::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The rules that a reader begins with.
+/// The rules that a reader starts with.
 pub(crate) const RULES: &str = "compose/rules";
 /// Where the shipped Prometheus configuration and rules are.
 pub(crate) const PROMETHEUS: &str = "compose/prometheus";
@@ -69,7 +69,7 @@ impl Project {
         project.open_folder("xds");
         let begin = Instant::now();
         let upped = project.compose(&["up", "-d"]);
-        assert!(upped.status.success(), "up: {}\n{}", told(&upped), project.told());
+        assert!(upped.status.success(), "up: {}\n{}", output_text(&upped), project.recent_logs());
         project.start = begin.elapsed();
         project
     }
@@ -135,7 +135,7 @@ impl Project {
         // In the order in which it was written: both streams into one pipe.
         let command = format!("exec docker logs {} 2>&1", self.container(service));
         let output = Command::new("sh").args(["-c", &command]).output().expect("run docker logs");
-        assert!(output.status.success(), "{command}: {}", told(&output));
+        assert!(output.status.success(), "{command}: {}", output_text(&output));
         lines(&output.stdout)
     }
 
@@ -204,16 +204,16 @@ impl Project {
         samples.iter().map(|sample| (sample["metric"].clone(), value(sample).expect("a number"))).collect()
     }
 
-    /// What the containers have written last, for somebody who looks for a reason.
-    pub(crate) fn told(&self) -> String {
-        told(&self.compose(&["logs", "--tail=15"]))
+    /// The last log lines of the containers, to find the cause of a failure.
+    pub(crate) fn recent_logs(&self) -> String {
+        output_text(&self.compose(&["logs", "--tail=15"]))
     }
 
     /// Takes everything down, and gives what is left of it: containers, networks and volumes.
     pub(crate) fn down(&self) -> Vec<String> {
         let downed = self.compose(&["down", "--volumes", "--remove-orphans", "--timeout=5"]);
         if !downed.status.success() {
-            eprintln!("down: {}", told(&downed));
+            eprintln!("down: {}", output_text(&downed));
         }
         self.left()
     }
@@ -257,11 +257,11 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
 /// The output of a docker command.
 pub(crate) fn docker(arguments: &[&str]) -> Vec<u8> {
     let output = run(arguments);
-    assert!(output.status.success(), "docker {}: {}", arguments.join(" "), told(&output));
+    assert!(output.status.success(), "docker {}: {}", arguments.join(" "), output_text(&output));
     output.stdout
 }
 
-fn told(output: &Output) -> String {
+fn output_text(output: &Output) -> String {
     [&output.stdout, &output.stderr].map(|part| String::from_utf8_lossy(part)).concat()
 }
 

@@ -1,4 +1,4 @@
-//! Requests over and over, while something happens to the containers.
+//! Load while containers are changed.
 
 use std::{
     collections::BTreeMap,

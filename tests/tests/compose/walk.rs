@@ -1,4 +1,4 @@
-//! The quickstart with Docker, carried out.
+//! Runs the quickstart with Docker.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! What a rule does beyond picking a version: one row for each action, as clients and upstreams see it.
+//! The actions of rules, as clients and upstreams see them: one row for each.
 
 use std::time::{Duration, Instant};
 
@@ -14,17 +14,17 @@ use crate::{
     steering::{PROTOCOLS, TEST_ID},
 };
 
-/// Names of headers and what their lines must be; none for a header that must not be there.
+/// Names of headers and their expected values. No values if the header must be absent.
 type Headers = &'static [(&'static str, &'static [&'static str])];
 
-/// A request, and what must come of it.
+/// A request and its expected result.
 struct Row {
     name: &'static str,
     request: Request,
     status: u16,
     body: Option<&'static str>,
     answer: Headers,
-    /// The requests that v1 and v2 get, in all.
+    /// The number of requests that v1 and v2 get.
     tries: usize,
     path: Option<&'static str>,
     authority: Option<&'static str>,
@@ -37,7 +37,7 @@ impl Row {
         Self { name, request, status: 200, body: None, answer: &[], tries: 1, path: None, authority: None, got: &[] }
     }
 
-    /// A request that the proxy answers itself.
+    /// A request with a local reply.
     fn local(name: &'static str, request: Request, status: u16) -> Self {
         Self { status, tries: 0, ..Self::new(name, request) }
     }
@@ -280,9 +280,9 @@ fn timeout_rules() -> Value {
 
 pub(crate) async fn timeouts(subject: &Subject) {
     const LIMIT: Duration = Duration::from_millis(400);
-    // Before the upstream answers; how long before is a matter of how busy the machine is.
+    // Before the upstream answers. The time depends on the load of the machine.
     const LATE: Duration = Duration::from_secs(4);
-    // Envoy sets its timers by the time at which its event loop woke up, so they may ring a little early.
+    // Envoy's timers start at the time when its event loop woke up, so they may fire a little early.
     const EARLY: Duration = Duration::from_millis(20);
     let shop = |path: &str| Request::new("timeout.example", path);
     let canary = subject.shared().await;

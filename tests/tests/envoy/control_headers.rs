@@ -1,4 +1,4 @@
-//! Control headers are the filter's word, never the client's. The listener's first route would obey all of them.
+//! The filter removes clients' control headers. The listener's first route would obey all of them.
 
 use e2e::{
     canary::{UPSTREAMS, cluster_name},
@@ -47,7 +47,7 @@ pub(crate) async fn a_client_cannot_steer_by_them(subject: &Subject) {
             sent.push(check(format!("{protocol:?} all of them to {host}"), all).await);
         }
     }
-    // At the end, for Envoy does not wait for mirrors.
+    // At the end, because Envoy does not wait for mirrors.
     for (id, served_by) in sent {
         for other in UPSTREAMS.iter().filter(|other| **other != served_by) {
             assert_eq!(canary.upstream(other).recorded(&id).len(), 0, "{id}: copies at {other}");

@@ -78,7 +78,7 @@ pub(crate) async fn the_circuit_breaks(subject: &Subject) {
     }
     let answers = clients.join_all().await;
     let served = answers.iter().filter(|(_, status)| *status == 200).count();
-    // One on the connection, one that waits for it; the worker threads count a little behind each other.
+    // One on the connection, and one that waits for it. The counts of the worker threads differ for a moment.
     assert!((1..=4).contains(&served), "{served} of {REQUESTS} at once were served: {answers:?}");
     for (id, _) in answers.iter().filter(|(_, status)| *status != 200) {
         let entry = canary.access_log(id).await;

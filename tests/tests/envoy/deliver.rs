@@ -1,4 +1,4 @@
-//! `canaryctl deliver`: rules and upstreams of an Envoy that somebody else has started.
+//! `canaryctl deliver`: rules and upstreams of an Envoy that it has not started.
 
 use std::{
     fs,
@@ -27,7 +27,7 @@ impl Drop for Deliver {
     }
 }
 
-/// Jason gets this version, and v1 where it is not ready; everybody else gets v1.
+/// Jason gets this version, and v1 if it is not ready. Other users get v1.
 fn rules(jasons: &str) -> Value {
     let to = |subset: &str| json!([{"destination": {"host": "reviews", "subset": subset}}]);
     json!({
@@ -65,7 +65,7 @@ pub(crate) async fn brings_rules_and_who_is_ready(subject: &Subject) {
         .stdout(Stdio::null())
         .spawn();
     let _deliver = Deliver(deliver.expect("start canaryctl deliver"));
-    // It answers here once the files are there.
+    // It answers here when the files exist.
     wait::until("the files", async || client::Connection::open(here, Protocol::Http1).await.ok()).await;
     let _envoy = Envoy::start(&subject.binary, folder.path(), &folder.path().join("bootstrap.json")).await;
 

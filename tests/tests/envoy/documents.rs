@@ -10,10 +10,10 @@ pub(crate) const NINETY_TEN: &str = "ninety-ten.example";
 pub(crate) const THREE_VERSIONS: &str = "three-versions.example";
 /// Host with a rule for `/reviews` only.
 pub(crate) const REVIEWS_ONLY: &str = "reviews-only.example";
-/// Host that no VirtualService takes.
+/// A host without a VirtualService.
 pub(crate) const UNKNOWN: &str = "unknown.example";
 
-/// For every claim that leaves the configuration alone: the hosts above, and those of other modules.
+/// The shared configuration: the hosts above, and those of other modules.
 pub(crate) fn shared() -> Value {
     let mut hosts = bookinfo();
     hosts.extend(actions::hosts());
@@ -43,7 +43,7 @@ fn bookinfo() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Every request for `reviews` to one version.
+/// All requests for `reviews` go to one version.
 pub(crate) fn all_to(subset: &str) -> Value {
     document(&[("reviews", json!([{"route": to(subset)}]))])
 }

@@ -34,10 +34,10 @@ pub(crate) async fn answer_as_their_tables_say(subject: &Subject, group: &str) {
 }
 
 async fn check_example(canary: &Canary, example: &Example) {
-    // A draw cannot be pinned in a running proxy; the row with the shares is about all of them.
+    // Draws cannot be set in a running proxy. The row with shares covers them.
     let rows: Vec<_> = example.rows.iter().filter(|row| row.question.draws.is_none()).collect();
     assert!(!rows.is_empty(), "{}: no request without draws", example.name);
-    // Who calls, and by which gateway, is a matter of the proxy: it is configured for each caller.
+    // The caller and the gateway are settings of the proxy, which is configured for each caller.
     let mut callers: Vec<Value> = rows.iter().map(|row| row.seen_by(example)).collect();
     callers.sort_by_key(Value::to_string);
     callers.dedup();
@@ -112,7 +112,7 @@ fn check_reply(answer: &Answer, reply: &Value, id: &str) {
     }
 }
 
-/// What the upstream got; a failure of its own once for each try.
+/// Checks what the upstream got. It gets a request that it fails once for each try.
 fn check_requests(served_by: &Upstream, row: &Row, answer: &Answer, id: &str) {
     if answer.status < 500 {
         assert_eq!(answer.served_by, served_by.name(), "{id}");

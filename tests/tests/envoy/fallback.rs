@@ -1,4 +1,4 @@
-//! A cluster that is not there or has no endpoint: what the filter learns by itself, and failover clusters beside it.
+//! A missing or empty cluster: recorded outages, and failover clusters.
 
 use e2e::{
     bootstrap::{Surroundings, empty_cluster},
@@ -12,12 +12,12 @@ use crate::{Subject, documents::all_to, drills::with_fallback};
 const REQUESTS: u64 = 500;
 const CONNECTIONS: u64 = 4;
 
-/// What comes of requests for v2, with v1 after it.
+/// The expected results of requests for v2, with a fallback to v1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expected {
     /// This version serves all of them.
     All(&'static str),
-    /// The first of every worker fail, and then one or a few after each time of passing over; this version serves the others.
+    /// The first requests of each worker fail, and one or a few after each outage expires. This version serves the others.
     FewLost(&'static str),
 }
 

@@ -22,10 +22,10 @@ const ACTIVE: &str = "http.canary.downstream_rq_active";
 const ECDS_TAKEN: &str = "extension_config_discovery.http_filter.canary.update_success";
 const DELAYS_SKIPPED: &str = "wasmcustom.canary_delays_skipped_total";
 
-/// Envoy sets its timers by the time at which its event loop woke up, so they may ring a little early, in milliseconds.
+/// Envoy's timers start at the time when its event loop woke up, so they may fire early by this number of milliseconds.
 const EARLY: u64 = 20;
 
-/// Asserts that requests went on after their delay: half of them at most 5 % late, or 100 ms, and each as [`assert_went_on`] says.
+/// Asserts that requests went on after their delay: half of them at most 5 % or 100 ms late, and each as in [`assert_went_on`].
 fn assert_on_time(entries: &[Value], millis: u64, what: &str) {
     let mut took: Vec<_> = entries.iter().map(|entry| assert_went_on(entry, millis, what)).collect();
     took.sort_unstable();
@@ -48,7 +48,7 @@ pub(crate) fn assert_went_on(entry: &Value, millis: u64, what: &str) -> u64 {
     took
 }
 
-/// What a busy machine may add to what a client sees.
+/// The delay that a busy machine may add for a client.
 const PATIENT: Duration = Duration::from_millis(500);
 
 /// Asserts that a client waited for a delay, and not much longer.
@@ -152,7 +152,7 @@ pub(crate) async fn surplus_delays_are_skipped_and_counted(subject: &Subject) {
     const REQUESTS: usize = 30;
     let document = faults(json!([delayed("/", "1s")]), LIMIT);
     let canary = Canary::start(&subject.binary, Delivery::Ecds, &document, &UPSTREAMS).await;
-    // The limit is one of each worker thread; a connection is the business of one of them.
+    // The limit applies to each worker thread. A connection belongs to one of them.
     let answers = burst(canary.address, Protocol::Http2, &shop("/"), REQUESTS).await;
     assert!(answers.iter().all(|(_, answer)| answer.status == 200), "{answers:?}");
     let late = answers.iter().filter(|(took, _)| *took >= Duration::from_millis(990)).count();
@@ -179,7 +179,7 @@ pub(crate) async fn a_new_configuration_ends_old_delays_on_time(subject: &Subjec
             canary.envoy.wait_for_stat(ECDS_TAKEN, taken + number as u64 + 1).await;
         }
         assert_eq!(canary.envoy.stat(ACTIVE).await, REQUESTS as u64, "the configuration was replaced in time");
-        // The new one is in force for others meanwhile.
+        // Meanwhile other requests use the new one.
         let answer = client::send(canary.address, Protocol::Http1, &shop("/")).await;
         assert_eq!((answer.status, answer.served_by.as_str()), (200, "v3"), "during the old delays");
     });
@@ -198,7 +198,7 @@ fn document_to(subset: &str) -> Value {
 pub(crate) async fn clients_that_go_leave_nothing_behind(subject: &Subject) {
     const BATCH: usize = 500;
     const BATCHES: usize = 10;
-    /// What the process may have grown by, over 4,000 requests: 2 KiB for each, less than a stream takes.
+    /// The allowed growth of the process for 4,000 requests: 2 KiB for each, less than a stream needs.
     const GROWTH_KIB: u64 = 8 * 1024;
     let document = faults(json!([delayed("/late", "30s"), {"route": to("v1")}]), 1_000_000);
     let canary = Canary::start(&subject.binary, Delivery::Ecds, &document, &UPSTREAMS).await;
@@ -224,7 +224,7 @@ pub(crate) async fn clients_that_go_leave_nothing_behind(subject: &Subject) {
     assert_eq!((answer.status, answer.served_by.as_str()), (200, "v1"), "the proxy serves on");
 }
 
-/// So many requests that wait for the end of their delay. They are given up when this is dropped.
+/// Requests that wait for the end of their delay. They are cancelled when this is dropped.
 async fn pending(canary: &Canary, protocol: Protocol, count: usize) -> JoinSet<()> {
     const STREAMS: usize = 100;
     let mut clients = JoinSet::new();

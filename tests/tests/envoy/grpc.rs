@@ -1,4 +1,4 @@
-//! What gRPC clients see of faults and retries.
+//! Faults and retries as gRPC clients see them.
 
 use e2e::{
     canary::Canary,

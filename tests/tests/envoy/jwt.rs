@@ -19,7 +19,7 @@ use crate::{
 const KEY: &[u8] = b"a key of this test, as long as a hash";
 const ISSUER: &str = "issuer.example";
 
-/// Envoy's JWT filter as istiod configures it: a missing token is no error, an invalid one is.
+/// Envoy's JWT filter as istiod configures it: a missing token is accepted, and an invalid one is rejected.
 fn jwt_filter() -> Value {
     let keys = json!({"keys": [{"kty": "oct", "alg": "HS256", "k": BASE64.encode(KEY)}]}).to_string();
     json!({
@@ -71,7 +71,7 @@ fn rules() -> Value {
 pub(crate) async fn claims_pick_the_version(subject: &Subject) {
     let surroundings = Surroundings { before: vec![jwt_filter()], ..Surroundings::default() };
     let mut document = document(&[("shop.example", rules())]);
-    // Istio has claims for gateways only.
+    // Istio supports claims only at gateways.
     document["virtualServices"][0]["spec"]["gateways"] = json!(["public"]);
     document["proxy"]["gateways"] = json!(["public"]);
     let backends = UPSTREAMS.map(Backend::of);

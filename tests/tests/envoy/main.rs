@@ -1,4 +1,4 @@
-//! What clients and upstreams of a stock Envoy with the filter see, for each Envoy version.
+//! Requests and responses of a stock Envoy with the filter, as clients and upstreams see them, for each Envoy version.
 //!
 //! Names are `<Envoy version>::<module>::<claim>`. Each module is one subject, with its claims as tables where there
 //! are several.
@@ -44,22 +44,22 @@ use tokio::{
 struct Subject {
     binary: EnvoyBinary,
     shared: OnceCell<Canary>,
-    /// Long claims are made at full length, and the longest at all, of the last version only, unless `LONG` is set.
+    /// Whether it is the last version. Unless `LONG` is set, long claims run at full length, and the longest at all, only on this one.
     is_last: bool,
 }
 
 impl Subject {
-    /// How much of something that takes long.
+    /// The length of a long test on this version.
     fn share_of(&self, full: u64) -> u64 {
         if self.is_last { full } else { scale::pick(full / 10, full) }
     }
 
-    /// The kind of failover clusters that `canaryctl run` takes for it.
+    /// The kind of failover clusters that `canaryctl run` uses for it.
     fn failover(&self) -> Failover {
         Failover::newest(&self.binary.version)
     }
 
-    /// Every kind that it can have.
+    /// Every kind that it supports.
     fn all_failover(&self) -> &'static [Failover] {
         Failover::of_version(&self.binary.version)
     }

@@ -1,4 +1,4 @@
-//! What Envoy shows of the filter: metrics by host, version and reason, and the fields of the access log.
+//! The filter's metrics by host, version and reason, and its fields in the access log.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ use crate::{
 const REVIEWS: (&str, &str) = ("host", "reviews.default.svc.cluster.local");
 const REQUESTS: u64 = 1_000;
 const CONNECTIONS: u64 = 8;
-/// The most series that one worker names.
+/// The most series of one worker.
 const MOST: usize = 1_024;
 
 /// Sends requests on several connections, so that both workers have some.
@@ -29,13 +29,13 @@ async fn serve(canary: &Canary, get: Request, requests: u64) {
     assert_eq!(outcome.failures, [""; 0]);
 }
 
-/// Waits until so many requests have come to their end, as far as metrics say: histograms are brought up to date every
+/// Waits until the metrics have this number of finished requests. Histograms are updated every
 /// few seconds.
 async fn counted(canary: &Canary, requests: u64) -> Samples {
     Samples::with(&canary.envoy, "canary_request_duration_milliseconds_count", &[], requests).await
 }
 
-/// Of each version: requests, responses and durations are as many as its upstream got.
+/// Asserts for each version that requests, responses and durations are as many as its upstream got.
 fn assert_as_recorded(canary: &Canary, samples: &Samples) {
     for upstream in canary.upstreams().filter(|upstream| upstream.name() != NATIVE) {
         let of = |name: &str, label: Option<(&str, &str)>| {
@@ -159,7 +159,7 @@ pub(crate) async fn series_are_bounded(subject: &Subject) {
         .filter(|sample| !sample.name.ends_with("_bucket") && !sample.name.ends_with("_sum"))
         .map(|sample| (&sample.name, &sample.labels))
         .collect();
-    // One connection, so one worker; beside it the main thread has taken the document.
+    // One connection, so one worker. The main thread has also loaded the configuration.
     assert!((MOST..MOST + 10).contains(&series.len()), "{} series", series.len());
     assert!(
         samples.sum("canary_requests_total", &[("host", "overflow"), ("version", "overflow"), ("reason", "rule")])

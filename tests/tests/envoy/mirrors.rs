@@ -62,14 +62,14 @@ pub(crate) async fn gets_its_share(subject: &Subject) {
         let outcome = Load::start(canary.address, Protocol::Http2, &Request::new(host, "/"), CONNECTIONS, REQUESTS);
         let outcome = outcome.finish().await;
         assert_eq!((outcome.failures.len(), outcome.served("v1")), (0, REQUESTS), "{host}");
-        let copies = settled(&canary, "v2").await - before;
+        let copies = requests_when_idle(&canary, "v2").await - before;
         before += copies;
         assert!(agrees(copies, REQUESTS, share, ALPHA), "{host}: {copies} of {REQUESTS} for a share of {share}");
     }
 }
 
-/// How many requests an upstream got, once its cluster has none under way and none waits.
-async fn settled(canary: &Canary, upstream: &str) -> u64 {
+/// The number of requests that an upstream got, after its cluster has none in flight or pending.
+async fn requests_when_idle(canary: &Canary, upstream: &str) -> u64 {
     let cluster = cluster_name(upstream);
     let total = format!("cluster.{cluster}.upstream_rq_total");
     let completed = format!("cluster.{cluster}.upstream_rq_completed");
@@ -108,13 +108,13 @@ pub(crate) async fn goes_to_each_of_three(subject: &Subject) {
     }
 }
 
-/// What an upstream got of a request, once it is as much as it must be.
+/// The copies of a request that an upstream got. Waits until there are `count`.
 async fn recorded(canary: &Canary, upstream: &str, id: &str, count: usize) -> Vec<Recorded> {
     wait::until(&format!("{id}: {count} request(s) at {upstream}"), async || {
         Some(canary.upstream(upstream).recorded(id)).filter(|requests| requests.len() >= count)
     })
     .await;
-    settled(canary, upstream).await;
+    requests_when_idle(canary, upstream).await;
     let requests = canary.upstream(upstream).recorded(id);
     assert_eq!(requests.len(), count, "{id}: requests at {upstream}");
     requests
@@ -168,7 +168,7 @@ pub(crate) async fn that_hangs_slows_nobody(subject: &Subject) {
     wait::until("every copy hangs", async || (canary.envoy.stat(&active).await == ROUNDS * REQUESTS).then_some(()))
         .await;
     println!("{}: p99 with a mirror that hangs, and without: {rounds:?}", subject.binary.version);
-    // A request that waited for its mirror would never end, and a mirror that slows others does so in every round, a busy machine in some.
+    // A request that waits for its mirror would never end. A slow mirror affects every round, and a busy machine only some.
     let is_alike = |(mirrored, plain): &(Duration, Duration)| *mirrored < *plain * 2 + Duration::from_millis(5);
     assert!(rounds.iter().any(is_alike), "p99 with a mirror that hangs, and without: {rounds:?}");
 }

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use crate::{Subject, documents::all_to};
 
 const CONNECTIONS: u64 = 3;
-/// More than any load here gets to send; it bounds a test that has lost its way.
+/// More than any load here sends. It limits a test that hangs.
 const MOST: u64 = 500_000;
-/// Requests that show a configuration to be in force.
+/// The requests after which a configuration is in force.
 const ENOUGH: u64 = 200;
 
 const ECDS_TAKEN: &str = "extension_config_discovery.http_filter.canary.update_success";
@@ -22,7 +22,7 @@ const LDS_TAKEN: &str = "listener_manager.lds.update_success";
 const LDS_REFUSED: &str = "listener_manager.lds.update_rejected";
 const LDS_DRAINING: &str = "listener_manager.total_filter_chains_draining";
 
-/// Documents that must be refused, each for a reason of its own.
+/// Configurations that must be rejected, each for a different reason.
 fn bad_documents() -> [(&'static str, Value); 4] {
     let mut unknown_field = all_to("v3");
     unknown_field["virtualServicez"] = json!([]);
@@ -58,7 +58,7 @@ impl Clients {
 
     /// Asserts that from now on only this version serves.
     async fn assert_only(&self, version: &str, why: &str) {
-        // What is under way may still be answered by the version before.
+        // The previous version may still answer requests in flight.
         for load in &self.0 {
             load.go_on_for(2 * CONNECTIONS).await;
         }
@@ -117,7 +117,7 @@ pub(crate) async fn by_lds(subject: &Subject) {
     canary.configure(&all_to("v2"));
     canary.envoy.wait_for_stat(LDS_TAKEN, taken + 1).await;
     clients.until_served_by("v2").await;
-    // Connections of before keep the filter of before until they have drained.
+    // Old connections keep the old filter until they drain.
     wait::until("old filter chains are gone", async || (canary.envoy.stat(LDS_DRAINING).await == 0).then_some(()))
         .await;
     clients.assert_only("v2", "after a good configuration").await;

@@ -1,4 +1,4 @@
-//! Which version answers, and what it is asked.
+//! The version that answers, and the request that it gets.
 
 use e2e::{
     canary::{Canary, cluster_name},
@@ -12,7 +12,7 @@ use crate::{Subject, documents};
 
 pub(crate) const PROTOCOLS: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
 
-/// Sends a request and gives what the upstream got; asserts which one that was, and that no other got anything.
+/// Sends a request and returns what the upstream got. Asserts that this upstream got it and no other did.
 pub(crate) async fn delivered(
     canary: &Canary,
     protocol: Protocol,
@@ -27,7 +27,7 @@ pub(crate) async fn delivered(
     recorded.remove(0)
 }
 
-/// The header lines of the filter that an upstream got.
+/// The filter's headers that an upstream got.
 pub(crate) fn control_headers(recorded: &Recorded) -> Vec<(String, String)> {
     let control = recorded.headers.iter().filter(|(name, _)| name.starts_with("x-canary-"));
     control.map(|(name, value)| (name.clone(), String::from_utf8_lossy(value).into_owned())).collect()

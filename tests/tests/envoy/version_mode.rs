@@ -1,4 +1,4 @@
-//! `mode: version`: the filter picks the version, native routes do the rest, and nothing happens twice.
+//! `mode: version`: the filter picks the version, native routes do the rest, and no action is applied twice.
 
 use e2e::{
     bootstrap::{Surroundings, native_route},
@@ -17,7 +17,7 @@ use crate::{
 
 const REQUESTS: u64 = 1000;
 
-/// The rules as the filter and whoever wrote the native routes know them.
+/// The rules for the filter, and for the native routes.
 fn rules() -> Value {
     let mut decorated = json!({
         "match": [{"uri": {"prefix": "/a/"}}],
@@ -40,7 +40,7 @@ fn rules() -> Value {
     ])
 }
 
-/// The same as Envoy routes: each keeps the rule's own match and adds that of the version.
+/// The same rules as Envoy routes. Each has the rule's own match and a match of the version.
 fn routes() -> Vec<Value> {
     let version = |version: &str| json!([{"name": "x-canary-version", "string_match": {"exact": version}}]);
     let add = json!([{"header": {"key": "x-add", "value": "once"}, "append_action": "APPEND_IF_EXISTS_OR_ADD"}]);

@@ -51,7 +51,7 @@ pub(crate) async fn takes_delays_and_rewrites(subject: &Subject) {
 pub(crate) async fn closed_by_the_server_ejects_nobody(subject: &Subject) {
     const ID: &str = "closed by the server";
     const CLOSED: usize = 5;
-    // Several times what workers take to tell each other what they know.
+    // Several times the period of the exchange between workers.
     const EXCHANGE: Duration = Duration::from_millis(500);
     let mut document = all_to("v2");
     let accrual = json!({"consecutiveFailures": 1, "ejection": "60s"});

@@ -1,4 +1,4 @@
-//! The Helm chart: what it renders is recorded, is what `canaryctl` makes of the same rules, passes `istioctl`, and works.
+//! The Helm chart: its output is recorded, equals that of `canaryctl` for the same rules, passes `istioctl`, and works.
 
 use std::{
     env,
@@ -44,7 +44,7 @@ pub(crate) fn values(example: &str) -> String {
     chart().join("examples").join(format!("{example}.yaml")).display().to_string()
 }
 
-/// `helm` with a home of its own.
+/// `helm` with its own home folder.
 pub(crate) fn helm(tools: &Tools, arguments: &[&str]) -> Result<String, String> {
     let home = tempfile::tempdir().expect("a temporary folder");
     let folders = ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"].map(|folder| (folder, home.path()));
@@ -118,7 +118,7 @@ impl Rendered {
     }
 }
 
-/// What a plugin says of its module.
+/// The module fields of a plugin.
 fn module(plugin: &Value) -> &Value {
     plugin["spec"].get("wasm").unwrap_or(&plugin["spec"])
 }
@@ -135,9 +135,9 @@ pub(crate) async fn renders_what_is_recorded(mesh: &Mesh) {
         }
         let recorded = fs::read_to_string(&recorded).unwrap_or_default();
         for (number, (rendered, recorded)) in (1..).zip(rendered.lines().zip(recorded.lines())) {
-            assert_eq!(rendered, recorded, "golden/{example}.yaml:{number}; RECORD=1 writes it anew");
+            assert_eq!(rendered, recorded, "golden/{example}.yaml:{number}; RECORD=1 records it again");
         }
-        assert_eq!(rendered, recorded, "golden/{example}.yaml; RECORD=1 writes it anew");
+        assert_eq!(rendered, recorded, "golden/{example}.yaml; RECORD=1 records it again");
     }
     let shipped = fs::read_dir(chart().join("examples")).expect("examples").count();
     assert_eq!(shipped, EXAMPLES.len(), "an example that nobody renders");
@@ -164,7 +164,7 @@ const REVISIONS: &str = r#"versions=[
 const NO_REVISIONS: &str =
     r#"versions=[{"name":"v1","labels":{"a":"1"}},{"name":"v2","labels":{"a":"2"}},{"name":"v3","labels":{"a":"3"}}]"#;
 
-/// The rules are written once: what the chart makes of them is what `canaryctl` makes of its document.
+/// The chart and `canaryctl` render the same from the same rules.
 pub(crate) async fn agrees_with_canaryctl(mesh: &Mesh) {
     let whole = EXAMPLES.map(|example| (example, &[][..]));
     let with_more = [
@@ -309,8 +309,8 @@ pub(crate) fn install(mesh: &Mesh, release: &str, namespace: &str, values: &Valu
     fs::write(&file, values.to_string()).expect("write values");
     let [file, kubeconfig] = [file.as_path(), mesh.api.kubeconfig()].map(|path| path.display().to_string());
     let release = ["upgrade", "--install", release, ".", "--namespace", namespace];
-    let told = helm(&mesh.tools, &[&release[..], &["--values", &file, "--kubeconfig", &kubeconfig]].concat());
-    told.unwrap_or_else(|error| panic!("{error}"))
+    let notes = helm(&mesh.tools, &[&release[..], &["--values", &file, "--kubeconfig", &kubeconfig]].concat());
+    notes.unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub(crate) async fn works_at_a_gateway(mesh: &Mesh) {
@@ -341,9 +341,9 @@ async fn works(mesh: &Mesh, namespace: &str, kind: Kind) {
     }
     // The chart brings its own.
     mesh.delete(&world.namespace, "destinationrule", &world.service.name);
-    let told = install(mesh, RELEASE, &world.namespace, &values);
-    assert!(told.contains("has the versions v1, v2, v3; v1 is the default"), "the notes: {told}");
-    assert!(told.contains("With `wanted: VERSION` it names one"), "the notes: {told}");
+    let notes = install(mesh, RELEASE, &world.namespace, &values);
+    assert!(notes.contains("has the versions v1, v2, v3; v1 is the default"), "the notes: {notes}");
+    assert!(notes.contains("With `wanted: VERSION` it names one"), "the notes: {notes}");
     let request = || world.request("/");
     let is_v2 = |answer: &Answer| answer.status == 200 && answer.served_by == "v2";
     world.proxy.until(world.port(), "v2 is picked", &request().header("wanted", "v2"), is_v2).await;
@@ -356,7 +356,7 @@ async fn works(mesh: &Mesh, namespace: &str, kind: Kind) {
         let answer = world.send(&request().header(header, value)).await;
         assert_eq!((answer.status, answer.served_by.as_str()), (200, version), "{name}");
     }
-    // v3 has no endpoint: v1 serves, which no request has to find out, and is told so. Also jason's rule has a route for it.
+    // v3 has no endpoint: v1 serves from the first request on, and gets its name. Also jason's rule has a route for it.
     for (name, request) in [
         ("everybody", request().header("wanted", "v3")),
         ("jason", request().header("wanted", "v3").header("end-user", "jason")),
@@ -373,7 +373,7 @@ async fn works(mesh: &Mesh, namespace: &str, kind: Kind) {
     world.proxy.envoy.assert_no_crash();
 }
 
-/// Another service's release at the same gateway: neither takes the other's word from a request.
+/// Another service's release at the same gateway. Neither removes the other's header from a request.
 async fn beside_another_release(mesh: &Mesh, world: &World<'_>, mut values: Value) {
     let ratings = Service::start(&world.namespace, "ratings", &["v1", "v2"]).await;
     mesh.apply(&ratings.entry(&["v1", "v2"]));
@@ -420,9 +420,9 @@ pub(crate) async fn upgrades_lose_nothing(mesh: &Mesh) {
         "plugin": {"url": mesh.image(), "namespace": world.namespace, "selector": {"app": PROXY}},
     });
     let upgrade = async |values: &Value| {
-        let before = starting::news(&world.proxy).await;
+        let before = starting::update_count(&world.proxy).await;
         install(mesh, RELEASE, &world.namespace, values);
-        wait::until("the document", async || (starting::news(&world.proxy).await > before).then_some(())).await;
+        wait::until("the document", async || (starting::update_count(&world.proxy).await > before).then_some(())).await;
     };
     let clients = Clients::start(&world, async || {
         mesh.delete(&world.namespace, "destinationrule", &world.service.name);
@@ -442,12 +442,12 @@ pub(crate) async fn upgrades_lose_nothing(mesh: &Mesh) {
     upgrade(&values).await;
     clients.until_served("v2").await;
 
-    // Another image is the Deployment's alone: nothing for the proxies.
-    let before = starting::news(&world.proxy).await;
+    // Another image changes only the Deployment. The proxies get nothing.
+    let before = starting::update_count(&world.proxy).await;
     values["versions"][1]["tag"] = json!("2.0.1");
     install(mesh, RELEASE, &world.namespace, &values);
     clients.go_on().await;
-    assert_eq!(starting::news(&world.proxy).await, before, "another image is another document");
+    assert_eq!(starting::update_count(&world.proxy).await, before, "another image is another document");
 
     values["weights"] = json!({"v1": 100});
     upgrade(&values).await;

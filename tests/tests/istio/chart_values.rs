@@ -1,13 +1,13 @@
-//! What the Helm chart takes and refuses, and what it makes of names.
+//! Valid and rejected values of the Helm chart, and its names.
 
 use e2e::istio::{manifests, mesh::Mesh};
 use serde_json::{Value, json};
 
 use crate::chart::{NAMESPACE, helm, install, objects, template, values};
 
-/// Values that are wrong are told with their places, before anything is rendered.
+/// Wrong values are errors with their paths, before anything is rendered.
 pub(crate) async fn refuses_wrong_values(mesh: &Mesh) {
-    for (name, flag, value, told) in [
+    for (name, flag, value, message) in [
         ("an unknown value", "--set", "version=v1", "additional properties 'version' not allowed"),
         ("no versions", "--set-json", "versions=[]", "at '/versions': minItems: got 0, want 1"),
         (
@@ -212,7 +212,7 @@ pub(crate) async fn refuses_wrong_values(mesh: &Mesh) {
     ] {
         match template(&mesh.tools, NAMESPACE, &["--values", &values("minimal"), flag, value]) {
             Ok(_) => panic!("{name}: {value} is taken"),
-            Err(error) => assert!(error.contains(told), "{name}: {error}"),
+            Err(error) => assert!(error.contains(message), "{name}: {error}"),
         }
     }
 }
@@ -307,7 +307,7 @@ pub(crate) async fn labels_a_build_of_a_version(mesh: &Mesh) {
     }
 }
 
-/// Release, namespace, versions and what else has a name may look like a number or a truth value.
+/// Release, namespace, versions and other names may look like numbers or booleans.
 pub(crate) async fn takes_names_that_yaml_reads_otherwise(mesh: &Mesh) {
     let namespace = "123";
     mesh.apply(&manifests::namespace(namespace));
@@ -326,13 +326,15 @@ pub(crate) async fn takes_names_that_yaml_reads_otherwise(mesh: &Mesh) {
             "service": {"name": service},
             "plugin": {"url": mesh.image(), "pullSecret": "123", "selector": {"app": "0x1"}},
         });
-        let told = install(mesh, release, namespace, &values);
-        assert!(told.contains("has the versions 1, 1e3, true; 1 is the default"), "{release}: {told}");
+        let message = install(mesh, release, namespace, &values);
+        assert!(message.contains("has the versions 1, 1e3, true; 1 is the default"), "{release}: {message}");
     }
-    for (release, told) in [("123", r#"makes it "123", which is no name of a Service"#), ("a.b", r#"makes it "a.b""#)] {
+    for (release, message) in
+        [("123", r#"makes it "123", which is no name of a Service"#), ("a.b", r#"makes it "a.b""#)]
+    {
         let refused = helm(&mesh.tools, &["template", release, ".", "--values", &values("minimal")]);
         let error = refused.expect_err(release);
-        assert!(error.contains("service.name: ") && error.contains(told), "{release}: {error}");
+        assert!(error.contains("service.name: ") && error.contains(message), "{release}: {error}");
     }
 }
 
@@ -350,7 +352,7 @@ pub(crate) async fn leaves_replicas_to_an_autoscaler(mesh: &Mesh) {
     }
 }
 
-/// What stays when a version goes is what it was.
+/// The rest does not change when a version is removed.
 pub(crate) async fn renames_none_when_one_goes(mesh: &Mesh) {
     let all = [("v1", "v1.0.1"), ("v2", "v1.0.2"), ("v3", "v1.0.3")];
     let rendered = |versions: &[(&str, &str)]| {

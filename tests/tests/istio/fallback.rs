@@ -8,11 +8,11 @@ use e2e::{
         mesh::Mesh,
         proxy,
         service::Service,
-        world::{Manifest, SERVICE, VERSION_HEADER, World},
+        world::{Manifest, SERVICE, World},
     },
-    load::{ANSWERED_BY, Kind, Load, Outcome},
+    load::{ANSWERED_BY, CheckedKind, Kind, Load, Outcome},
     prometheus::Samples,
-    upstream::{ECHO, ECHOED},
+    upstream::{ECHO, ECHOED, VERSION_HEADER},
 };
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ const CONNECTIONS: u64 = 4;
 /// A port at which nothing listens.
 const REFUSING: u16 = 1;
 
-/// What is wrong with v2.
+/// The fault of v2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lack {
     /// No DestinationRule names it.
@@ -97,9 +97,9 @@ async fn check(mesh: &Mesh, (namespace, kind, manifest, failover, protocol, lack
 
     let row = format!("{namespace}: {manifest:?}, {failover}");
     for (name, kind) in kinds(&world) {
-        let native = load(&world, &kind).await;
+        let native = load(&world, (&kind).into()).await;
         eprintln!("{row}, {name}: {REQUESTS} requests, natively {} failed", native.failures.len());
-        assert_eq!(native.failures.len() as u64, REQUESTS, "{row}, {name}: the control arm loses less");
+        assert_eq!(native.failures.len() as u64, REQUESTS, "{row}, {name}: the control loses less");
     }
 
     world.deploy_with(manifest, &world.falling_back(manifest, &rules), &["--failover", failover]);
@@ -111,7 +111,7 @@ async fn check(mesh: &Mesh, (namespace, kind, manifest, failover, protocol, lack
     let reports: &[&str] = if manifest == Manifest::EnvoyFilter { &[ANSWERED_BY, ECHOED] } else { &[ECHOED] };
     let mut served = 0;
     for (name, kind) in kinds(&world) {
-        let outcome = load(&world, &kind.reporting(reports)).await;
+        let outcome = load(&world, kind.reporting(reports)).await;
         assert!(outcome.failures.is_empty(), "{row}, {name}: {:?}", outcome.failures.first());
         assert_eq!(outcome.served("v1"), REQUESTS, "{row}, {name}");
         served += REQUESTS;
@@ -125,7 +125,7 @@ async fn check(mesh: &Mesh, (namespace, kind, manifest, failover, protocol, lack
     world.proxy.envoy.assert_no_crash();
 }
 
-/// v2 refuses: calls get the version that has answered in the header in which clients name one, other requests keep theirs.
+/// v2 refuses connections. The version header of calls has the version that answered. Other requests keep their header.
 pub(crate) async fn version_headers_are_those_of_their_protocol(mesh: &Mesh) {
     const HEADER: &str = "grpcsvc";
     for (namespace, manifest) in
@@ -173,7 +173,7 @@ async fn counts(world: &World<'_>) -> (u64, u64) {
     (of_v1, samples.sum("canary_fallbacks_total", &[("from", "v2"), ("to", "v1")]))
 }
 
-async fn load(world: &World<'_>, kind: &Kind) -> Outcome {
+async fn load(world: &World<'_>, kind: CheckedKind) -> Outcome {
     Load::of(world.proxy.port(world.port()), kind, CONNECTIONS, REQUESTS).finish().await
 }
 
@@ -187,7 +187,7 @@ fn rules(world: &World<'_>, manifest: Manifest) -> Value {
     }
     json!([
         {"name": "v1", "match": [{"uri": {"exact": "/v1"}}], "route": world.to("v1")},
-        // Natively a version is reached by rules that name it, if only with a weight of 0.
+        // Natively only rules that name a version can reach it, even with a weight of 0.
         {"name": "v2", "route": split},
     ])
 }

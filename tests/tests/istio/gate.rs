@@ -1,4 +1,4 @@
-//! A way to the registry that can be shut.
+//! A relay to the registry that can be closed.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -20,7 +20,7 @@ pub(crate) struct Gate {
 }
 
 enum State {
-    /// Held by nobody who listens, so that clients are refused.
+    /// Bound but not listening, so that clients are refused.
     Shut(TcpSocket),
     Open(JoinHandle<()>),
     /// Between the two.
@@ -28,14 +28,14 @@ enum State {
 }
 
 impl Gate {
-    /// One that is shut.
+    /// A closed gate.
     pub(crate) fn new(registry: SocketAddr) -> Self {
         let socket = bound((Ipv4Addr::LOCALHOST, 0).into());
         let address = socket.local_addr().expect("its address");
         Self { address, registry, state: Mutex::new(State::Shut(socket)) }
     }
 
-    /// Opens it unless it is.
+    /// Opens it, unless it is open.
     pub(crate) async fn open(&self) {
         let mut state = self.state.lock().await;
         *state = match std::mem::replace(&mut *state, State::Turning) {
@@ -63,7 +63,7 @@ impl Drop for Gate {
     }
 }
 
-/// A socket with an address, where nobody listens.
+/// A bound socket that does not listen.
 fn bound(address: SocketAddr) -> TcpSocket {
     let socket = TcpSocket::new_v4().expect("a socket");
     // Connections that have ended keep their address for a while.

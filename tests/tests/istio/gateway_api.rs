@@ -7,10 +7,10 @@ use e2e::{
         mesh::Mesh,
         proxy::{Identity, Kind, Proxy},
         service::Service,
-        world::{VERSION_HEADER, render},
+        world::render,
     },
     ports,
-    upstream::TEST_ID,
+    upstream::{TEST_ID, VERSION_HEADER},
     wait,
 };
 use serde_json::{Value, json};

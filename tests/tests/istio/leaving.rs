@@ -1,4 +1,4 @@
-//! The way out of mode version: one's own VirtualService takes the place of the rendered one again, under load.
+//! Leaving mode version under load: the user's own VirtualService replaces the rendered one.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use e2e::{
     istio::{
         mesh::Mesh,
         proxy::Kind,
-        world::{Manifest, VERSION_HEADER, World},
+        world::{Manifest, World},
     },
     load::{Kind as Traffic, Load},
-    upstream::TEST_ID,
+    upstream::{TEST_ID, VERSION_HEADER},
 };
 use serde_json::{Value, json};
 
@@ -23,16 +23,16 @@ const ID: &str = "leaving";
 /// In the order that the chapter tells: the plugin first.
 pub(crate) async fn mode_version_loses_nothing(mesh: &Mesh) {
     let wrong = leave(mesh, "leaving", &[Step::Plugin, Step::Routes]).await;
-    assert_eq!(wrong, 0, "requests whose upstream was told another version");
+    assert_eq!(wrong, 0, "requests whose upstream got the name of another version");
 }
 
-/// The routes first: nothing fails, but they no longer follow what the filter picks.
+/// The routes first: no request fails, but the routes no longer follow the filter.
 pub(crate) async fn mode_version_the_wrong_way_round_tells_upstreams_a_wrong_version(mesh: &Mesh) {
     let wrong = leave(mesh, "leaving-wrong", &[Step::Routes, Step::Plugin]).await;
     assert!(wrong > 0, "the order makes no difference, so the chapter need not tell one");
 }
 
-/// What is taken back.
+/// The objects that are removed.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     /// The WasmPlugin and its EnvoyFilter.
@@ -41,7 +41,7 @@ enum Step {
     Routes,
 }
 
-/// How many upstreams were told another version than they are.
+/// The number of upstreams that got another version's name.
 async fn leave(mesh: &Mesh, namespace: &str, steps: &[Step]) -> usize {
     let world = World::start(mesh, namespace, Kind::Gateway, &["v1", "v2"]).await;
     let _log = world.proxy.envoy.show_log_on_panic();
@@ -68,15 +68,19 @@ async fn leave(mesh: &Mesh, namespace: &str, steps: &[Step]) -> usize {
         load.go_on_for(ENOUGH).await;
     }
     let outcome = load.stop().await;
-    let told_wrongly = world.service.versions().iter().flat_map(|version| {
-        let told = version.recorded(ID).into_iter().flat_map(|request| request.texts(VERSION_HEADER));
-        told.filter(|told| told != version.name()).collect::<Vec<_>>()
+    let named_wrongly = world.service.versions().iter().flat_map(|version| {
+        let named = version.recorded(ID).into_iter().flat_map(|request| request.texts(VERSION_HEADER));
+        named.filter(|named| named != version.name()).collect::<Vec<_>>()
     });
-    let told_wrongly = told_wrongly.count();
-    eprintln!("{steps:?}: {} requests, {} failed, {told_wrongly} told wrongly", outcome.all(), outcome.failures.len());
+    let named_wrongly = named_wrongly.count();
+    eprintln!(
+        "{steps:?}: {} requests, {} failed, {named_wrongly} named wrongly",
+        outcome.all(),
+        outcome.failures.len()
+    );
     assert!(outcome.failures.is_empty(), "{steps:?}: {:?}", outcome.failures.first());
     world.proxy.envoy.assert_no_crash();
-    told_wrongly
+    named_wrongly
 }
 
 /// v2 for jason, and half of the others.

@@ -1,4 +1,4 @@
-//! What becomes of requests under way while the plugin comes to another configuration, another image, or its end.
+//! Requests in flight while the plugin gets another configuration or image, or is deleted.
 
 use std::{fs, time::Duration};
 
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 const TAG: &str = "0.2.0";
 const CONNECTIONS: u64 = 4;
 const PAUSE: Duration = Duration::from_millis(2);
-/// Requests that show something to be in force.
+/// The requests after which a change is in force.
 const ENOUGH: u64 = 200;
 
 pub(crate) async fn of_a_wasmplugin_at_a_gateway(mesh: &Mesh) {
@@ -116,7 +116,7 @@ impl<'m> Course<'m> {
         self.tell(what, &before);
     }
 
-    /// It gets a configuration that the filter refuses: what was in force serves on.
+    /// It gets a configuration that the filter rejects. The previous one stays in force.
     async fn broken(&self) {
         let (before, refusals) = (self.load.so_far(), self.refusals());
         let manifest = self.manifest("v1").replace("virtualServices", "virtualServicez");
@@ -128,9 +128,9 @@ impl<'m> Course<'m> {
         self.tell("broken", &before);
     }
 
-    /// Istio exports no statistic of them unless it is told to.
+    /// Istio does not export these statistics by default.
     fn refusals(&self) -> usize {
-        self.world.proxy.envoy.log().matches("configuration refused").count()
+        self.world.proxy.envoy.log().matches("configuration rejected").count()
     }
 
     /// Another tag with another module, and the first one again; another version serves, to tell when it is in force.

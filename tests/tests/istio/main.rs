@@ -30,7 +30,7 @@ use tokio::{
     time::timeout,
 };
 
-/// Longer than any of them takes on a busy machine.
+/// Longer than any trial takes on a busy machine.
 const LONGEST: Duration = Duration::from_secs(600);
 
 macro_rules! trials {

@@ -13,7 +13,7 @@ use e2e::{
 
 /// The image that whoever follows the texts puts another one for.
 pub(crate) const IMAGE: &str = "oci://registry.example.com/canary-filter:0.2.0";
-/// What every EnvoyFilter is told.
+/// The message of `istioctl` for every EnvoyFilter.
 const OF_EVERY_ENVOY_FILTER: &str = "EnvoyFilter exposes internal implementation details";
 /// What the others refer to.
 const SURROUNDINGS: &str = "bookinfo.yaml";

@@ -6,10 +6,10 @@ use e2e::{
     istio::{
         mesh::Mesh,
         proxy::Kind,
-        world::{Manifest, VERSION_HEADER, World, render},
+        world::{Manifest, World, render},
     },
     registry::{self, Options, PASSWORD, Registry},
-    upstream::TEST_ID,
+    upstream::{TEST_ID, VERSION_HEADER},
 };
 use serde_json::{Value, json};
 
@@ -39,10 +39,10 @@ pub(crate) async fn opens_a_registry_with_a_password(mesh: &Mesh) {
         let is_native = |answer: &Answer| answer.status == 200;
         world.proxy.until(world.port(), &format!("{what}, FAIL_OPEN"), &world.request("/"), is_native).await;
         let answer = world.send(&world.request("/").header(TEST_ID, &what)).await;
-        let told = world.service.version(&answer.served_by).recorded(&what);
-        assert!(told[0].texts(VERSION_HEADER).is_empty(), "{what}: the filter is there: {told:?}");
+        let recorded = world.service.version(&answer.served_by).recorded(&what);
+        assert!(recorded[0].texts(VERSION_HEADER).is_empty(), "{what}: the filter is there: {recorded:?}");
 
-        // Nobody touches the plugin.
+        // The plugin is not changed.
         mesh.apply(&secret(&registry, PASSWORD));
         world.until_picked("v2", &world.request("/").header("end-user", "jason")).await;
         mesh.delete_text(&plugin("FAIL_OPEN"));

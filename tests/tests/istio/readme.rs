@@ -1,4 +1,4 @@
-//! The page that brings the filter to Istio, carried out.
+//! Runs the commands of the page that installs the filter in Istio.
 
 use std::fs;
 
@@ -39,7 +39,7 @@ pub(crate) async fn every_command_has_the_output_that_is_shown(mesh: &Mesh) {
     reader.gateway.envoy.assert_no_crash();
 }
 
-/// Somebody with Bookinfo's reviews, an ingress gateway and the page.
+/// A reader of the page, with Bookinfo's reviews and an ingress gateway.
 struct Reader<'m> {
     mesh: &'m Mesh,
     gateway: Proxy,
@@ -128,7 +128,7 @@ fn service(versions: &[Server]) -> Vec<Value> {
     ]
 }
 
-/// Nobody runs it here; it is there to be patched.
+/// No process runs it. It exists to be patched.
 fn deployment() -> Value {
     let labels = json!({"istio": "ingressgateway"});
     let container = json!({"name": "istio-proxy", "image": "istio/proxyv2"});

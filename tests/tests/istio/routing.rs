@@ -1,4 +1,4 @@
-//! What rules do, the same in every kind of proxy and by every manifest: who serves, how often, what fails and what is copied.
+//! The actions of rules in every kind of proxy and with every manifest: versions, shares, faults and mirrors.
 
 use std::time::{Duration, Instant};
 
@@ -7,11 +7,11 @@ use e2e::{
     istio::{
         mesh::Mesh,
         proxy::Kind,
-        world::{Manifest, VERSION_HEADER, World},
+        world::{Manifest, World},
     },
     load::Load,
     proportion::{ALPHA, agrees},
-    upstream::TEST_ID,
+    upstream::{TEST_ID, VERSION_HEADER},
     wait,
 };
 use serde_json::{Value, json};
@@ -91,13 +91,13 @@ async fn by_header(world: &World<'_>) {
     for (name, header, value, version) in [
         ("jason", "end-user", "jason", "v2"),
         ("luffy", "end-user", "luffy", "v1"),
-        ("who would steer", VERSION_HEADER, "v3", "v1"),
+        ("a client that tries to steer", VERSION_HEADER, "v3", "v1"),
     ] {
         let answer = world.send(&world.request("/").header(header, value).header(TEST_ID, name)).await;
         assert_eq!((answer.status, answer.served_by.as_str()), (200, version), "{name}: {answer:?}");
         let recorded = world.service.version(version).recorded(name);
         assert_eq!(recorded.len(), 1, "{name}");
-        assert_eq!(recorded[0].texts(VERSION_HEADER), [version], "{name}: the upstream is told its version");
+        assert_eq!(recorded[0].texts(VERSION_HEADER), [version], "{name}: the upstream gets the name of its version");
     }
 }
 

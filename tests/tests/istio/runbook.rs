@@ -1,5 +1,5 @@
-//! `docs/make-before-break.md`: its commands as they stand there lose no request, the wrong order loses some natively, and what the
-//! filter makes of the wrong order.
+//! `docs/make-before-break.md`: its commands lose no request. The wrong order loses some natively, and few or none with the
+//! filter.
 
 use std::{
     fs,
@@ -23,7 +23,7 @@ use e2e::{
 };
 use serde_json::json;
 
-use crate::starting::news;
+use crate::starting::update_count;
 
 const DOCUMENT: &str = "docs/make-before-break.md";
 /// The steps of the document, that of the beginning included.
@@ -41,17 +41,17 @@ const PROTOCOLS: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
 pub(crate) async fn loses_nothing(mesh: &Mesh) {
     let world = start(mesh, "shop").await;
     let _log = world.proxy.envoy.show_log_on_panic();
-    let desk = Desk::of(&world);
+    let session = Session::of(&world);
     let text = fs::read_to_string(binaries::workspace().join(DOCUMENT)).expect("the runbook");
     let blocks = blocks(&text);
     assert_eq!(blocks.len(), BLOCKS, "{DOCUMENT}: {blocks:#?}");
     let traffic = Clients::start(&world, async || {
         mesh.apply(&world.service.entry(&["v1"]));
-        desk.run(&blocks[0]);
+        session.run(&blocks[0]);
     })
     .await;
     for (step, block) in blocks.iter().enumerate().skip(1) {
-        desk.run(block);
+        session.run(block);
         match step {
             ROUTED => traffic.until_served("v2").await,
             UNROUTED => traffic.until_gone("v2").await,
@@ -68,10 +68,7 @@ pub(crate) async fn loses_nothing(mesh: &Mesh) {
 pub(crate) async fn in_the_wrong_order_loses_requests(mesh: &Mesh) {
     for (protocol, outcome) in backwards(mesh, "wrong-native", None).await {
         print("wrong order, natively", protocol, &outcome);
-        assert!(
-            !outcome.failures.is_empty(),
-            "{protocol:?}: the control arm loses nothing, so the runbook proves nothing"
-        );
+        assert!(!outcome.failures.is_empty(), "{protocol:?}: the control loses nothing, so the runbook proves nothing");
     }
 }
 
@@ -90,10 +87,10 @@ async fn backwards_loses_nothing(mesh: &Mesh, namespace: &str, manifest: Manifes
     }
 }
 
-pub(crate) fn print(arm: &str, protocol: Protocol, outcome: &Outcome) {
+pub(crate) fn print(label: &str, protocol: Protocol, outcome: &Outcome) {
     let failed = outcome.failures.len();
     eprintln!(
-        "{arm}, {protocol:?}: {} requests, {failed} failed {:?}, {:?}",
+        "{label}, {protocol:?}: {} requests, {failed} failed {:?}, {:?}",
         outcome.all(),
         outcome.refused,
         outcome.served_by
@@ -116,11 +113,11 @@ fn blocks(text: &str) -> Vec<String> {
 }
 
 /// Where the document's commands are typed.
-struct Desk {
+struct Session {
     folder: tempfile::TempDir,
 }
 
-impl Desk {
+impl Session {
     fn of(world: &World<'_>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let write = |name: &str, text: String| fs::write(folder.path().join(name), text).expect("write a file");
@@ -178,7 +175,7 @@ fn script(folder: &Path, name: &str, text: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("an executable");
 }
 
-/// What asks the gateway all the while.
+/// The load on the gateway.
 pub(crate) struct Clients(Vec<(Protocol, Load)>);
 
 impl Clients {
@@ -232,7 +229,7 @@ pub(crate) fn cluster(world: &World<'_>, version: &str) -> String {
     format!("outbound|{}|{version}|{}", world.service.port, world.service.host())
 }
 
-/// v2 comes and goes the wrong way round: the route first and last, the endpoints last and first.
+/// v2 is added and removed in the wrong order: the route is added first and removed last.
 async fn backwards(mesh: &Mesh, namespace: &str, manifest: Option<Manifest>) -> Vec<(Protocol, Outcome)> {
     let world = start(mesh, namespace).await;
     let _log = world.proxy.envoy.show_log_on_panic();
@@ -276,7 +273,7 @@ async fn route(world: &World<'_>, manifest: Option<Manifest>, shares: &[(&str, u
         let what = format!("{shares:?} in the routes");
         return world.proxy.until_configured(&what, |dump| dump.contains(&cluster(world, "v2")) == named).await;
     };
-    let before = news(&world.proxy).await;
+    let before = update_count(&world.proxy).await;
     world.deploy(manifest, &world.falling_back(manifest, &rules));
-    wait::until("another configuration", async || (news(&world.proxy).await > before).then_some(())).await;
+    wait::until("another configuration", async || (update_count(&world.proxy).await > before).then_some(())).await;
 }

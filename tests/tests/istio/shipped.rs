@@ -1,4 +1,4 @@
-//! The manifests of `envoy-configs/istio` as they are shipped, but for the place of the image: each steers the proxies that it is for.
+//! The manifests of `envoy-configs/istio` as shipped, except for the image URL: each steers the proxies that it selects.
 
 use std::{fs, net::SocketAddr};
 
@@ -10,10 +10,9 @@ use e2e::{
         mesh::Mesh,
         proxy::{GATEWAY_PORT, Identity, Kind, Proxy},
         service::Service,
-        world::VERSION_HEADER,
     },
     ports,
-    upstream::{TEST_ID, Upstream},
+    upstream::{TEST_ID, Upstream, VERSION_HEADER},
     wait,
 };
 use serde_json::{Value, json};
@@ -177,7 +176,7 @@ impl Stage<'_> {
         let jason = || self.request(file).header("end-user", "jason");
         wait::until_steady(&format!("{file} picks v2"), async || {
             let answer = client::ask(self.address, Protocol::Http1, &jason()).await?;
-            (self.told(file, &answer)? == "v2").then_some(())
+            (self.upstream_version(file, &answer)? == "v2").then_some(())
         })
         .await;
         let answer = self.send(&jason()).await;
@@ -216,13 +215,17 @@ impl Stage<'_> {
         }
     }
 
-    /// The same users have v3, by whichever manifest, and the upstream is told the version that it is.
+    /// The same users have v3 with every manifest, and the upstream gets the name of its version.
     async fn users(&self, file: &str) {
         let mut of_v3 = Vec::new();
         for user in 0..USERS {
             let answer = self.send(&self.request(file).header("x-user-id", format!("user-{user}"))).await;
             assert_eq!(answer.status, 200, "{file}: user-{user}: {answer:?}");
-            assert_eq!(self.told(file, &answer).as_deref(), Some(answer.served_by.as_str()), "{file}: user-{user}");
+            assert_eq!(
+                self.upstream_version(file, &answer).as_deref(),
+                Some(answer.served_by.as_str()),
+                "{file}: user-{user}"
+            );
             match answer.served_by.as_str() {
                 "v3" => of_v3.push(user),
                 version => assert_eq!(version, "v1", "{file}: user-{user}"),
@@ -239,8 +242,8 @@ impl Stage<'_> {
         client::send(self.address, Protocol::Http1, request).await
     }
 
-    /// The version that the upstream of the last answer was told to be.
-    fn told(&self, file: &str, answer: &Answer) -> Option<String> {
+    /// The version header that the upstream of the last response got.
+    fn upstream_version(&self, file: &str, answer: &Answer) -> Option<String> {
         let upstream = self.versions.iter().find(|version| version.name() == answer.served_by)?;
         upstream.recorded(file).last()?.texts(VERSION_HEADER).first().cloned()
     }

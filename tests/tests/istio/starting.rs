@@ -1,4 +1,4 @@
-//! What a gateway does that starts, starts anew or runs while it cannot have the filter, until that is repaired.
+//! A gateway that starts, restarts or runs while it cannot load the filter, until the cause is repaired.
 
 use std::{
     fmt,
@@ -13,18 +13,19 @@ use e2e::{
         mesh::Mesh,
         proxy::{GATEWAY_PORT, Identity, Kind, Proxy},
         service::Service,
-        world::{Manifest, PROXY, SERVICE, VERSION_HEADER, World, render},
+        world::{Manifest, PROXY, SERVICE, World, render},
     },
     load::{Kind as Traffic, Load, Outcome},
     ports,
     registry::raw,
+    upstream::VERSION_HEADER,
     wait,
 };
 use serde_json::{Value, json};
 
 use crate::gate::Gate;
 
-/// Requests that show what is done to all.
+/// The number of requests for each check.
 const REQUESTS: u64 = 100;
 const CONNECTIONS: u64 = 2;
 const PAUSE: Duration = Duration::from_millis(10);
@@ -34,10 +35,10 @@ const MODULE: &str = "canary-filter:0.2.0";
 const CONFIGURATION: &str = "/spec/configPatches/0/patch/value/typed_config/config/configuration/value";
 const DISCOVERY: &str = "/spec/configPatches/1/patch/value/config_discovery";
 
-/// What is wrong.
+/// The fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bad {
-    /// The filter refuses its document.
+    /// The filter rejects its configuration.
     Document,
     /// The registry does not answer.
     Registry,
@@ -45,11 +46,11 @@ enum Bad {
     Tag,
     /// The image has another digest.
     Digest,
-    /// What the image holds is no module.
+    /// The image has no wasm module.
     Module,
 }
 
-/// What happens to every request.
+/// The result of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Does {
     /// The filter decides.
@@ -85,12 +86,12 @@ impl Does {
     }
 }
 
-/// A strategy, and what it makes of what is wrong: where a gateway starts, and where it had the filter before.
+/// A failure strategy, and its results for each fault: at a gateway that starts, and at one that had the filter before.
 type Row = (&'static str, Does, Does);
 
 use Does::{Bypass, Refuse, Steer};
 
-// FAIL_OPEN is last, as its net stays. All manifests become the same filter, and the agent asks for FAIL_OPEN only: what differs
+// FAIL_OPEN is last, because its fallback filter stays. All manifests become the same filter, and the agent asks for FAIL_OPEN only: what differs
 // is measured with a WasmPlugin, and the others where their own fields count.
 pub(crate) async fn with_a_document_that_is_refused(mesh: &Mesh) {
     check(
@@ -98,7 +99,7 @@ pub(crate) async fn with_a_document_that_is_refused(mesh: &Mesh) {
         "start-doc-wp",
         Manifest::WasmPlugin,
         Bad::Document,
-        Net::Rendered,
+        FallbackFilter::Rendered,
         &[("FAIL_CLOSE", Refuse(500), Steer), ("FAIL_RELOAD", Refuse(500), Steer), ("FAIL_OPEN", Bypass, Steer)],
     )
     .await;
@@ -109,13 +110,14 @@ pub(crate) async fn with_a_document_that_other_manifests_bring(mesh: &Mesh) {
         ("start-doc-te", Manifest::TrafficExtension, [("FAIL_OPEN", Bypass, Steer)].as_slice()),
         ("start-doc-ef", Manifest::EnvoyFilter, &[("FAIL_RELOAD", Refuse(500), Steer), ("FAIL_OPEN", Bypass, Steer)]),
     ] {
-        check(mesh, namespace, manifest, Bad::Document, Net::Rendered, rows).await;
+        check(mesh, namespace, manifest, Bad::Document, FallbackFilter::Rendered, rows).await;
     }
 }
 
 pub(crate) async fn with_a_document_that_is_refused_and_no_net(mesh: &Mesh) {
     for (namespace, manifest) in [("start-net-wp", Manifest::WasmPlugin), ("start-net-ef", Manifest::EnvoyFilter)] {
-        check(mesh, namespace, manifest, Bad::Document, Net::Without, &[("FAIL_OPEN", Refuse(500), Steer)]).await;
+        check(mesh, namespace, manifest, Bad::Document, FallbackFilter::Without, &[("FAIL_OPEN", Refuse(500), Steer)])
+            .await;
     }
 }
 
@@ -127,7 +129,7 @@ pub(crate) async fn with_no_registry(mesh: &Mesh) {
         ("start-reg-wp", Manifest::WasmPlugin, [CLOSE, RELOAD, OPEN].as_slice()),
         ("start-reg-ef", Manifest::EnvoyFilter, &[OPEN]),
     ] {
-        check(mesh, namespace, manifest, Bad::Registry, Net::Rendered, rows).await;
+        check(mesh, namespace, manifest, Bad::Registry, FallbackFilter::Rendered, rows).await;
     }
 }
 
@@ -141,20 +143,27 @@ pub(crate) async fn with_an_image_that_cannot_be_had(mesh: &Mesh) {
         ("start-digest-wp", Manifest::WasmPlugin, Bad::Digest, &[OPEN]),
         ("start-module-te", Manifest::TrafficExtension, Bad::Module, &[CLOSE]),
     ] {
-        check(mesh, namespace, manifest, bad, Net::Rendered, rows).await;
+        check(mesh, namespace, manifest, bad, FallbackFilter::Rendered, rows).await;
     }
 }
 
 /// Whether Envoy has a filter to go on with where it has none from Istio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Net {
+enum FallbackFilter {
     /// As `canaryctl render` says, which is with FAIL_OPEN only.
     Rendered,
     Without,
 }
 
-async fn check(mesh: &Mesh, namespace: &str, manifest: Manifest, bad: Bad, net: Net, rows: &[Row]) {
-    let scene = Scene::start(mesh, namespace, manifest, bad, net).await;
+async fn check(
+    mesh: &Mesh,
+    namespace: &str,
+    manifest: Manifest,
+    bad: Bad,
+    fallback_filter: FallbackFilter,
+    rows: &[Row],
+) {
+    let scene = Scene::start(mesh, namespace, manifest, bad, fallback_filter).await;
     let mut measured = Vec::new();
     for (strategy, _, _) in rows {
         measured.push(scene.measure(strategy).await);
@@ -168,7 +177,7 @@ pub(crate) async fn after_a_failure_of_the_filter(mesh: &Mesh) {
     let file = folder.path().join("plugin.wasm");
     std::fs::write(&file, wat::parse_str(FAILS).expect("a module")).expect("write a module");
     mesh.registry.push(&file, "fails:0.2.0");
-    let scene = Scene::start(mesh, "start-fails", Manifest::WasmPlugin, Bad::Document, Net::Rendered).await;
+    let scene = Scene::start(mesh, "start-fails", Manifest::WasmPlugin, Bad::Document, FallbackFilter::Rendered).await;
     let (address, url) = (scene.world.proxy.port(GATEWAY_PORT), mesh.registry.url("fails:0.2.0"));
     let mut fatal = scene.request.clone();
     for number in 0..50 {
@@ -215,13 +224,19 @@ struct Scene<'m> {
     world: World<'m>,
     manifest: Manifest,
     bad: Bad,
-    net: Net,
+    fallback_filter: FallbackFilter,
     gate: Gate,
     request: Request,
 }
 
 impl<'m> Scene<'m> {
-    async fn start(mesh: &'m Mesh, namespace: &str, manifest: Manifest, bad: Bad, net: Net) -> Self {
+    async fn start(
+        mesh: &'m Mesh,
+        namespace: &str,
+        manifest: Manifest,
+        bad: Bad,
+        fallback_filter: FallbackFilter,
+    ) -> Self {
         let service = Service::start(namespace, SERVICE, &["v1", "v2", "v3"]).await;
         // One worker: each has a VM of its own, which fails by itself.
         let configuration =
@@ -240,10 +255,10 @@ impl<'m> Scene<'m> {
         let request = world.request("/").header(VERSION_HEADER, "v3").header("x-canary-cluster", v3);
         let gate = Gate::new(mesh.registry.address());
         gate.open().await;
-        Self { world, manifest, bad, net, gate, request }
+        Self { world, manifest, bad, fallback_filter, gate, request }
     }
 
-    /// Everything to v2, which is natively for v1.
+    /// All requests go to v2. Natively they go to v1.
     fn document(&self) -> Value {
         let mode = if self.manifest == Manifest::EnvoyFilter { "cluster" } else { "version" };
         let mut document = self.world.document(mode, &json!([{"route": self.world.to("v2")}]));
@@ -258,7 +273,7 @@ impl<'m> Scene<'m> {
         all.extend(flags);
         let text = render(self.manifest.name(), document, &all);
         let mut objects: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
-        if self.net == Net::Without {
+        if self.fallback_filter == FallbackFilter::Without {
             objects.truncate(1);
             objects[0]
                 .pointer_mut(DISCOVERY)
@@ -307,7 +322,7 @@ impl<'m> Scene<'m> {
                 }
                 objects
             }
-            // Another document, so that a gateway that runs has news, too.
+            // Another configuration, so that a running gateway gets an update, too.
             Bad::Registry => {
                 document["virtualServices"][0]["spec"]["http"][0]["name"] = json!("renamed");
                 self.render(&document, strategy, &self.url(), &[])
@@ -326,7 +341,8 @@ impl<'m> Scene<'m> {
     }
 
     async fn measure(&self, strategy: &'static str) -> Row {
-        let row = format!("{:?} | {:?}, net {:?} | {strategy}", self.manifest, self.bad, self.net);
+        let row =
+            format!("{:?} | {:?}, fallback filter {:?} | {strategy}", self.manifest, self.bad, self.fallback_filter);
         let mesh = self.world.mesh;
         let running = self.world.proxy.port(GATEWAY_PORT);
         self.deploy(strategy, &self.good(strategy)).await;
@@ -352,7 +368,7 @@ impl<'m> Scene<'m> {
 
         self.gate.open().await;
         let alone = Does::now(&row, late.port(GATEWAY_PORT), &self.request).await;
-        assert_eq!(alone, starts, "{row}: nothing is repaired yet that a proxy is told of");
+        assert_eq!(alone, starts, "{row}: no repair yet is visible to a proxy");
         self.apply(&self.repaired(strategy));
         let (begin, repaired) = (Instant::now(), self.load(late.port(GATEWAY_PORT)));
         repaired.until(&format!("{row}: repaired"), |outcome| outcome.served("v2") > 0).await;
@@ -360,7 +376,7 @@ impl<'m> Scene<'m> {
         let (repaired, outcome) = (repaired.stop().await, load.stop().await);
 
         if self.bad == Bad::Registry {
-            // What was repaired by the registry alone is news no more.
+            // After a repair of the registry alone there is no further update.
             self.deploy(strategy, &self.good(strategy)).await;
         }
         self.break_it(strategy).await;
@@ -382,8 +398,8 @@ impl<'m> Scene<'m> {
     async fn deploy(&self, strategy: &str, objects: &[Value]) {
         self.apply_news(objects).await;
         let proxy = &self.world.proxy;
-        if strategy == "FAIL_OPEN" && self.net == Net::Rendered {
-            proxy.until_configured("the net", |dump| dump.contains("default_config")).await;
+        if strategy == "FAIL_OPEN" && self.fallback_filter == FallbackFilter::Rendered {
+            proxy.until_configured("the fallback filter", |dump| dump.contains("default_config")).await;
         }
         let what = format!("{strategy} steers in {}", self.world.namespace);
         proxy.until(GATEWAY_PORT, &what, &self.request, |answer| answer.served_by == "v2").await;
@@ -396,12 +412,12 @@ impl<'m> Scene<'m> {
         self.apply_news(&self.bad(strategy)).await;
     }
 
-    /// Applies what the gateway that runs has not yet, and waits until it has heard of it.
+    /// Applies a new object, and waits until the running gateway has got it.
     async fn apply_news(&self, objects: &[Value]) {
-        let before = news(&self.world.proxy).await;
+        let before = update_count(&self.world.proxy).await;
         self.apply(objects);
-        let what = format!("news in {}", self.world.namespace);
-        wait::until(&what, async || (news(&self.world.proxy).await > before).then_some(())).await;
+        let what = format!("an update in {}", self.world.namespace);
+        wait::until(&what, async || (update_count(&self.world.proxy).await > before).then_some(())).await;
     }
 
     fn load(&self, address: SocketAddr) -> Load {
@@ -422,8 +438,8 @@ fn counts(outcome: &Outcome) -> String {
     format!("{} requests: {:?} {:?}", outcome.all(), outcome.served_by, outcome.refused)
 }
 
-/// How often the filter has been taken or refused.
-pub(crate) async fn news(proxy: &Proxy) -> u64 {
+/// The number of accepted and rejected updates of the filter.
+pub(crate) async fn update_count(proxy: &Proxy) -> u64 {
     let stats = proxy.envoy.admin("/stats?filter=^extension_config_discovery.*config_(reload|fail)$").await;
     stats.lines().filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
 }

@@ -1,4 +1,4 @@
-//! What the pages say to put into `envoy-configs/bootstrap.yaml`, put in and run.
+//! Runs the changes of `envoy-configs/bootstrap.yaml` that the pages describe.
 
 use std::{fs, os::unix::fs::symlink};
 
@@ -19,12 +19,12 @@ const ENDPOINT_PORT: &str = "/load_assignment/endpoints/0/lb_endpoints/0/endpoin
 /// The version of the request that is sent: Jason's.
 const VERSION: &str = "v2";
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Debug)]
 struct Outcome {
     answer: Answer,
-    /// What the upstreams that got it were told of their version.
-    told: Vec<String>,
+    /// The version headers that its upstreams got.
+    version_headers: Vec<String>,
 }
 
 /// Routes follow what the filter says.
@@ -37,7 +37,7 @@ pub(crate) fn routes_steer(block: &Value) {
 }
 
 /// A version's clusters and the retries of the steered routes: the first request for it is served, also where
-/// it refuses, is empty or is not there, and the upstream is told which version it is.
+/// it refuses, is empty or is not there, and the upstream gets the name of its version.
 pub(crate) fn a_version_fails_over(block: &Value) {
     type Change = fn(&mut Value);
     let rows: [(&str, Change, &str); 4] = [
@@ -61,7 +61,7 @@ pub(crate) fn a_version_fails_over(block: &Value) {
             change(own.expect("the version's own cluster"));
         });
         assert_eq!((outcome.answer.status, outcome.answer.served_by.as_str()), (200, served_by), "{row}: {outcome:?}");
-        assert_eq!(outcome.told, [served_by], "{row}");
+        assert_eq!(outcome.version_headers, [served_by], "{row}");
     }
 }
 
@@ -122,9 +122,9 @@ fn ask(change: impl FnOnce(&mut Value)) -> Outcome {
         let envoy = Envoy::start(&binary, folder.path(), &file).await;
         let get = Request::new("reviews", "/").header("end-user", "jason");
         let answer = client::send(envoy.listener("http").await, Protocol::Http1, &get).await;
-        let told =
+        let version_headers =
             upstreams.iter().flat_map(|upstream| upstream.kept()).flat_map(|request| request.texts("x-canary-version"));
-        Outcome { answer, told: told.collect() }
+        Outcome { answer, version_headers: version_headers.collect() }
     })
 }
 

@@ -1,4 +1,4 @@
-//! The documentation, carried out: its commands are run, its configurations checked, its links followed.
+//! The documentation: its commands are run, its configurations are checked, and its links are followed.
 
 mod by_hand;
 mod changes;
@@ -196,7 +196,7 @@ fn what_is_pointed_at_exists() {
     assert!(links > 0, "no link found");
 }
 
-/// Words that a reader who is no native speaker stumbles over, or that the field has another word for.
+/// Words that are difficult for non-native speakers, or for which the field has another word.
 #[test]
 fn the_words_are_plain() {
     const WORDS: [&str; 8] = ["told", "wish", "wishes", "settle", "settles", "ladder", "stand in", "stands in"];

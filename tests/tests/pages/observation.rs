@@ -5,15 +5,15 @@ use std::fs;
 use e2e::bootstrap;
 use serde_json::Value;
 
-/// The names of labels that an Istio proxy is told are those of the shipped `stats_config`.
+/// The names of labels of an Istio proxy are those of the shipped `stats_config`.
 pub(crate) fn an_annotation_names_the_labels(pod: &Value) {
     let annotation = pod.pointer("/metadata/annotations/proxy.istio.io~1config").and_then(Value::as_str);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("proxy.yaml");
     fs::write(&file, annotation.expect("a proxy's configuration")).expect("a file");
     let labels = names(&bootstrap::statistics()["stats_tags"], "tag_name");
-    let told = crate::read_yaml(&file)["extraStatTags"].clone();
-    assert_eq!(told, Value::from(labels));
+    let tags = crate::read_yaml(&file)["extraStatTags"].clone();
+    assert_eq!(tags, Value::from(labels));
 }
 
 /// The tags have the names of the shipped ones, and one of them has filter state for the header.

@@ -38,7 +38,7 @@ struct Reader {
     started: usize,
 }
 
-/// Carries out the commands of a page. Gives how often it says `make run`.
+/// Runs the commands of a page. Returns the number of `make run` commands.
 pub(crate) fn carry_out(page: &Page) -> usize {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut reader = Reader { folder, running: None, started: 0 };
@@ -96,7 +96,7 @@ impl Reader {
         self.running.as_mut().unwrap_or_else(|| panic!("{}: nothing runs yet", page.file))
     }
 
-    /// Ends what runs, as Ctrl-C does.
+    /// Ends the running command, as Ctrl-C does.
     fn stop(&mut self) {
         if let Some(running) = self.running.take() {
             let ended = running.make.terminate();

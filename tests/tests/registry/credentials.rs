@@ -1,4 +1,4 @@
-//! Who may push and pull.
+//! Credentials for push and pull.
 
 use std::{
     env,
@@ -40,8 +40,8 @@ pub(crate) fn are_those_of_docker() {
                 Some(expected) => {
                     outcome.has_failed_with(&row, expected);
                     outcome.has_failed_with(&row, &format!("`docker login {address}`"));
-                    assert!(!outcome.told.contains("trying again"), "{row}: {outcome:?}");
-                    assert!(!outcome.told.contains("let me pass"), "{row} tells the password: {outcome:?}");
+                    assert!(!outcome.stderr.contains("trying again"), "{row}: {outcome:?}");
+                    assert!(!outcome.stderr.contains("let me pass"), "{row} tells the password: {outcome:?}");
                 }
             }
         }
@@ -55,9 +55,9 @@ pub(crate) fn come_from_a_helper() {
     let registry = locked();
     let image = image(registry.address(), ":1");
     let address = registry.address().to_string();
-    let told = json!({"ServerURL": address, "Username": USER, "Secret": PASSWORD});
+    let message = json!({"ServerURL": address, "Username": USER, "Secret": PASSWORD});
     for (row, script, expected) in [
-        ("knows", format!("test \"$host\" = {address} && echo '{told}'"), None),
+        ("knows", format!("test \"$host\" = {address} && echo '{message}'"), None),
         (
             "does not know",
             "echo 'credentials not found in native keychain'; exit 1".to_owned(),
@@ -77,7 +77,9 @@ pub(crate) fn come_from_a_helper() {
             let outcome = tool.with("PATH", &before_path(&folder)).push(&image, &[]);
             match expected {
                 None => assert!(outcome.succeeded, "{row}: {outcome:?}"),
-                Some(expected) => assert!(!outcome.succeeded && outcome.told.contains(expected), "{row}: {outcome:?}"),
+                Some(expected) => {
+                    assert!(!outcome.succeeded && outcome.stderr.contains(expected), "{row}: {outcome:?}")
+                }
             }
         }
     }
@@ -110,8 +112,8 @@ pub(crate) fn from_a_helper_that_fails_tell_no_secret() {
         let outcome = tool.with("PATH", &before_path(&folder)).push(&image, &[]);
         let expected = expected.replace("127.0.0.1:PORT", &registry.address().to_string());
         outcome.has_failed_with(row, &expected);
-        assert!(!outcome.told.contains("s3cret"), "{row} tells the secret: {outcome:?}");
-        assert!(outcome.told.len() < 1000, "{row}: {} bytes", outcome.told.len());
+        assert!(!outcome.stderr.contains("s3cret"), "{row} tells the secret: {outcome:?}");
+        assert!(outcome.stderr.len() < 1000, "{row}: {} bytes", outcome.stderr.len());
     }
 }
 
@@ -137,8 +139,8 @@ pub(crate) fn are_warned_of_where_they_go_in_clear() {
         let image = format!("oci://{host}/canary-filter:1");
         for (operation, outcome) in [("push", tool.push(&image, &[])), ("pull", tool.pull(&image))] {
             assert_eq!(outcome.succeeded, is_let_in, "{row}, {operation}: {outcome:?}");
-            assert_eq!(outcome.told.contains(&warning), expected, "{row}, {operation}: {outcome:?}");
-            assert!(!outcome.told.contains(PASSWORD), "{row}, {operation}: {outcome:?}");
+            assert_eq!(outcome.stderr.contains(&warning), expected, "{row}, {operation}: {outcome:?}");
+            assert!(!outcome.stderr.contains(PASSWORD), "{row}, {operation}: {outcome:?}");
         }
     }
 }
@@ -180,7 +182,7 @@ fn sends_to(seller: SocketAddr) -> Registry {
     Registry::start_with(&Options { token_realm: realm, ..Options::default() })
 }
 
-/// What its failures mean is not that somebody's password is wrong.
+/// Its failures are not reported as a wrong password.
 pub(crate) fn wait_for_who_sells_tokens() {
     const DENIED: &str = r#"{"errors": [{"code": "DENIED", "message": "requested access is denied"}]}"#;
     for (row, first, tries, expected) in [
@@ -201,7 +203,7 @@ pub(crate) fn wait_for_who_sells_tokens() {
         let registry = sends_to(seller);
         let tool = Tool::new().logged_in(registry.address(), PASSWORD);
         let outcome = tool.push(&image(registry.address(), ":1"), &[]);
-        assert_eq!(outcome.told.matches("trying again").count(), tries, "{row}: {outcome:?}");
+        assert_eq!(outcome.stderr.matches("trying again").count(), tries, "{row}: {outcome:?}");
         match expected {
             None => assert!(outcome.succeeded, "{row}: {outcome:?}"),
             Some("refuses the user") => {
@@ -216,7 +218,7 @@ pub(crate) fn wait_for_who_sells_tokens() {
     }
 }
 
-/// A token that has expired is not a password that is wrong, even where nobody sells another at once.
+/// An expired token is not reported as a wrong password, even if the token service does not give another at once.
 pub(crate) fn buy_another_token() {
     // Between the two dots is `{"exp":1}`.
     const EXPIRED: (&str, &str) = ("200 OK", r#"{"token": "a.eyJleHAiOjF9.b"}"#);
@@ -228,7 +230,7 @@ pub(crate) fn buy_another_token() {
     assert_eq!(tool.push(&image, &[]).digest(), tool.pull(&image).digest());
 }
 
-/// By a proxy, so that the seller is far away.
+/// With a proxy, so that the token service has another host.
 pub(crate) fn are_warned_of_where_a_token_is_bought_in_clear() {
     let (seller, _scopes) = sell_tokens(&[]);
     let proxy = PathBuf::from(format!("http://{seller}"));
@@ -242,7 +244,7 @@ pub(crate) fn are_warned_of_where_a_token_is_bought_in_clear() {
         let pushed = tool.push(&image(registry.address(), ":1"), &[]);
         let warning = format!("warning: {} wants its password at {realm}: it goes over", registry.address());
         assert!(pushed.succeeded, "{row}: {pushed:?}");
-        assert_eq!(pushed.told.contains(&warning), is_far, "{row}: {pushed:?}");
+        assert_eq!(pushed.stderr.contains(&warning), is_far, "{row}: {pushed:?}");
     }
 }
 

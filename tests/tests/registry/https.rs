@@ -55,7 +55,7 @@ pub(crate) fn is_spoken_to_those_who_are_trusted() {
         match expected {
             Some(expected) => {
                 pushed.has_failed_with(row, expected);
-                assert!(!pushed.told.contains("trying again"), "{row}: {pushed:?}");
+                assert!(!pushed.stderr.contains("trying again"), "{row}: {pushed:?}");
             }
             None => {
                 let pulled = tool.run(&["pull", &image]);
@@ -79,7 +79,7 @@ pub(crate) fn and_http_are_told_apart() {
         for command in [&["push", file, &image][..], &["pull", &image]] {
             let outcome = tool.run(&[command, flags].concat());
             outcome.has_failed_with(row, &format!("{registry} {expected}"));
-            assert!(!outcome.told.contains("trying again"), "{row}: {outcome:?}");
+            assert!(!outcome.stderr.contains("trying again"), "{row}: {outcome:?}");
         }
     }
 }

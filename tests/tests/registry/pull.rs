@@ -32,7 +32,7 @@ pub(crate) fn what_was_tampered_with_is_refused() {
         let image = image(registry.address(), ":1");
         let pushed = tool.push(&image, &[]);
         let layer =
-            pushed.told.lines().find_map(|line| line.strip_prefix("  layer ")?.split_once(": ")).expect("a layer").0;
+            pushed.stderr.lines().find_map(|line| line.strip_prefix("  layer ")?.split_once(": ")).expect("a layer").0;
         let digest = [layer, pushed.digest()][part];
         let file = registry.blob(digest);
         let mut content = fs::read(&file).expect("what the registry keeps");
@@ -42,7 +42,7 @@ pub(crate) fn what_was_tampered_with_is_refused() {
         fs::write(&file, content).expect("tamper");
         let pulled = tool.pull(&image);
         pulled.has_failed_with(row, "nothing of it is used");
-        assert!(!pulled.told.contains("trying again"), "{row}: {pulled:?}");
+        assert!(!pulled.stderr.contains("trying again"), "{row}: {pulled:?}");
         assert_eq!(tool.pulled(), None, "{row}");
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn an_image_says_what_it_is() {
         format!("\n  url: {image}\n  sha256: {}\n", digest.trim_start_matches("sha256:")),
         format!("the file's own, {own}\n"),
     ] {
-        assert!(pushed.told.contains(&expected), "{expected:?}: {pushed:?}");
+        assert!(pushed.stderr.contains(&expected), "{expected:?}: {pushed:?}");
     }
 }
 
@@ -46,8 +46,8 @@ pub(crate) fn the_same_image_is_not_pushed_again() {
     let image = image(registry.address(), ":1");
     let (first, second) = (tool.push(&image, &[]), tool.push(&image, &[]));
     assert_eq!(first.digest(), second.digest());
-    assert!(first.told.contains("pushing ") && !first.told.contains("already"), "{first:?}");
-    assert!(second.told.contains("nothing is pushed") && !second.told.contains("pushing "), "{second:?}");
+    assert!(first.stderr.contains("pushing ") && !first.stderr.contains("already"), "{first:?}");
+    assert!(second.stderr.contains("nothing is pushed") && !second.stderr.contains("pushing "), "{second:?}");
 }
 
 pub(crate) fn a_tag_that_moves_is_warned_of() {
@@ -55,9 +55,9 @@ pub(crate) fn a_tag_that_moves_is_warned_of() {
     let image = image(registry.address(), ":1");
     let (first, second) = (tool.push(&image, &[]), tool.push(&image, &["--version", "0.0.1"]));
     let warning = format!("warning: the tag has moved from {}:", first.digest());
-    assert!(!first.told.contains("warning") && second.told.contains(&warning), "{second:?}");
+    assert!(!first.stderr.contains("warning") && second.stderr.contains(&warning), "{second:?}");
     // Of the two images, only the notes differ.
-    assert!(second.told.contains("layer sha256:") && second.told.contains(": is there\n"), "{second:?}");
+    assert!(second.stderr.contains("layer sha256:") && second.stderr.contains(": is there\n"), "{second:?}");
     assert_eq!(tool.pull(&image).digest(), second.digest());
     assert_ne!(first.digest(), second.digest());
 }
@@ -83,5 +83,5 @@ pub(crate) fn what_cannot_be_pushed_is_refused() {
         tool.run(&["push", file, image, "--plain-http"]).has_failed_with(row, expected);
     }
     let refused = tool.run(&["push", "text", "oci://127.0.0.1/canary-filter", "--plain-http"]);
-    assert!(!refused.succeeded && refused.told.contains("it has no tag"), "{refused:?}");
+    assert!(!refused.succeeded && refused.stderr.contains("it has no tag"), "{refused:?}");
 }

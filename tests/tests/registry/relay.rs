@@ -22,7 +22,7 @@ pub(crate) enum Cut {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Broken,
-    /// Nothing passes any more, and nobody is told.
+    /// No more data passes, and both sides stay open.
     Still,
 }
 

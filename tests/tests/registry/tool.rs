@@ -22,7 +22,7 @@ pub(crate) struct Tool {
 pub(crate) struct Outcome {
     pub(crate) succeeded: bool,
     pub(crate) output: String,
-    pub(crate) told: String,
+    pub(crate) stderr: String,
 }
 
 impl Tool {
@@ -70,7 +70,7 @@ impl Tool {
         Outcome {
             succeeded: output.status.success(),
             output: String::from_utf8(output.stdout).expect("UTF-8"),
-            told: String::from_utf8(output.stderr).expect("UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("UTF-8"),
         }
     }
 
@@ -103,7 +103,7 @@ impl Outcome {
 
     /// That it failed, said so in one last line, and printed no digest.
     pub(crate) fn has_failed_with(&self, row: &str, expected: &str) {
-        let last = self.told.lines().last().unwrap_or_default();
+        let last = self.stderr.lines().last().unwrap_or_default();
         assert!(!self.succeeded && self.output.is_empty(), "{row}: {self:?}");
         assert!(last.starts_with("error: ") && last.contains(expected), "{row}: {self:?}");
     }

@@ -8,61 +8,61 @@ const VERSION: Label = Label::Open("version");
 const PLUGIN: Label = Label::Open("plugin");
 const REASON: Label = Label::Words("reason");
 
-/// Requests by why their version was picked.
+/// Requests, by the reason why their version was picked.
 pub(crate) const REQUESTS: Metric =
     Metric { kind: MetricKind::Counter, name: "canary_requests_total", labels: &[HOST, VERSION, REASON] };
-/// Responses by class: `2xx`; `none` where the client has not got a status.
+/// Responses by class, such as `2xx`. `none` if the client got no status.
 pub(crate) const RESPONSES: Metric = Metric {
     kind: MetricKind::Counter,
     name: "canary_responses_total",
     labels: &[HOST, VERSION, Label::Words("class")],
 };
-/// From the request's headers to the end of the stream, in milliseconds.
+/// The time from the request's headers to the end of the stream, in milliseconds.
 pub(crate) const DURATION: Metric =
     Metric { kind: MetricKind::Histogram, name: "canary_request_duration_milliseconds", labels: &[HOST, VERSION] };
-/// Injected faults that were carried out.
+/// Injected faults.
 pub(crate) const FAULTS: Metric =
     Metric { kind: MetricKind::Counter, name: "canary_faults_total", labels: &[HOST, VERSION, Label::Words("type")] };
-/// Copies that were asked for, by the cluster that gets them.
+/// Mirrored copies, by cluster.
 pub(crate) const MIRRORS: Metric =
     Metric { kind: MetricKind::Counter, name: "canary_mirrors_total", labels: &[HOST, Label::Open("cluster")] };
-/// Requests whose version gave way to another.
+/// Requests whose version was replaced by a fallback.
 pub(crate) const FALLBACKS: Metric = Metric {
     kind: MetricKind::Counter,
     name: "canary_fallbacks_total",
     labels: &[HOST, Label::Open("from"), Label::Open("to"), REASON],
 };
-/// Versions that failures have ejected, by why.
+/// Ejections of versions, by reason.
 pub(crate) const EJECTIONS: Metric =
     Metric { kind: MetricKind::Counter, name: "canary_ejections_total", labels: &[HOST, VERSION, REASON] };
-/// Ejected versions that their trials have brought back.
+/// Versions that serve again after an ejection and a trial.
 pub(crate) const RECOVERIES: Metric =
     Metric { kind: MetricKind::Counter, name: "canary_recoveries_total", labels: &[HOST, VERSION] };
-/// What became of clients' wishes in control headers.
+/// Control headers by the permission of the client.
 pub(crate) const OVERRIDES: Metric = Metric {
     kind: MetricKind::Counter,
     name: "canary_overrides_total",
     labels: &[Label::Words("type"), Label::Words("result")],
 };
-/// Requests that the candidate document has decided, too.
+/// Requests that the candidate has decided, too.
 pub(crate) const CANDIDATE_COMPARED: Metric =
     Metric { kind: MetricKind::Counter, name: "canary_candidate_compared_total", labels: &[] };
-/// Those that it has decided otherwise.
+/// Requests that the candidate has decided differently.
 pub(crate) const CANDIDATE_DIFFERING: Metric =
     Metric { kind: MetricKind::Counter, name: "canary_candidate_differing_total", labels: &[] };
-/// In what respects; a request may differ in several.
+/// Kinds of differences. A request may have several.
 pub(crate) const CANDIDATE_DIFFERENCES: Metric =
     Metric { kind: MetricKind::Counter, name: "canary_candidate_differences_total", labels: &[Label::Words("type")] };
-/// Requests that passed undelayed because `faults.maxActive` others were being delayed.
+/// Requests that were not delayed, because `faults.maxActive` delays were pending.
 pub(crate) const DELAYS_SKIPPED: Metric =
     Metric { kind: MetricKind::Counter, name: "canary_delays_skipped_total", labels: &[] };
-/// Requests that the host's failures have left to the native routes.
+/// Requests that went to the native routes because a host call failed.
 pub(crate) const DECISION_ERRORS: Metric =
     Metric { kind: MetricKind::Counter, name: "canary_decision_errors_total", labels: &[] };
-/// Which document is in force: [`fingerprint`](canary_routing::fingerprint).
+/// The configuration in force: its [`fingerprint`](canary_routing::fingerprint).
 pub(crate) const CONFIG_VERSION: Metric =
     Metric { kind: MetricKind::Gauge, name: "canary_config_version", labels: &[PLUGIN] };
-/// Documents that came, by whether a VM took them.
+/// Configurations, by whether a VM accepted them.
 pub(crate) const CONFIG_RELOADS: Metric = Metric {
     kind: MetricKind::Counter,
     name: "canary_config_reloads_total",

@@ -1,4 +1,4 @@
-//! The series of the destinations of a table, by number: a request looks up no name.
+//! The metric series of a table's destinations, by number. A request looks up no name.
 
 use std::cell::RefCell;
 
@@ -8,10 +8,10 @@ use super::catalogue::{DURATION, FAULTS, REQUESTS, RESPONSES};
 use super::registry::{Metric, Registry, logged};
 use crate::host::{Host, HostError, MetricId};
 
-/// Stands for no host and no version: where a rule answers by itself.
+/// The label for no host and no version, if a rule answers by a local reply.
 const NONE: &str = "-";
 
-/// A metric of a destination, with the word that its series has beside the destination.
+/// A metric of a destination, with the value of its other label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DestinationMetric {
     Requests(RequestReason),
@@ -20,16 +20,16 @@ pub(crate) enum DestinationMetric {
     Faults(FaultKind),
 }
 
-/// Why a request has its destination, or none.
+/// Why a request has its destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequestReason {
-    /// A rule has picked a version, or answers by itself ([`Reason::Rule`]).
+    /// A rule has picked a version, or has answered by a local reply ([`Reason::Rule`]).
     Picked(Reason),
-    /// No rule takes the request.
+    /// No rule matches the request.
     NoRule,
 }
 
-/// The class of a response's status; `None` where the client has not got one.
+/// The class of a response status. `None` if the client got no status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum ResponseClass {
@@ -41,7 +41,7 @@ pub(crate) enum ResponseClass {
     ServerError,
 }
 
-/// An injected fault that was carried out.
+/// The kind of an injected fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum FaultKind {
@@ -49,16 +49,16 @@ pub(crate) enum FaultKind {
     Abort,
 }
 
-/// How many series a destination may have.
+/// The number of series of a destination.
 const SERIES: usize = 17;
 
-/// The series of one destination, as far as they are defined.
+/// The series of one destination. `None` for those not yet defined.
 type Row = [Option<MetricId>; SERIES];
 
 /// The series of the destinations of one table.
 #[derive(Debug)]
 pub(crate) struct DestinationSeries {
-    /// By destination; the last row is for requests without one.
+    /// Indexed by destination. The last row is for requests without one.
     rows: RefCell<Vec<Option<Box<Row>>>>,
 }
 
@@ -72,7 +72,7 @@ impl DestinationMetric {
         }
     }
 
-    /// The place in a [`Row`].
+    /// The index in a [`Row`].
     const fn index(self) -> usize {
         match self {
             Self::Requests(RequestReason::Picked(reason)) => match reason {
@@ -135,7 +135,7 @@ impl DestinationSeries {
         Self { rows: RefCell::new(rows) }
     }
 
-    /// Counts an injected abort if the decision is one.
+    /// Counts an injected abort, if the decision has one.
     pub(crate) fn count_abort(
         &self,
         host: &impl Host,
@@ -148,7 +148,7 @@ impl DestinationSeries {
         }
     }
 
-    /// Counts one more.
+    /// Adds one to a series.
     pub(crate) fn count(
         &self,
         host: &impl Host,
@@ -160,7 +160,7 @@ impl DestinationSeries {
         logged(metric.metric(), series.and_then(|series| host.increment_metric(series)));
     }
 
-    /// The series of a destination of this table. It is defined when it is first asked for.
+    /// The series of a destination. It is defined on first use.
     pub(super) fn series(
         &self,
         host: &impl Host,

@@ -1,4 +1,4 @@
-//! A request that is counted when it ends.
+//! Counts requests when they end.
 
 use std::borrow::Cow;
 
@@ -10,26 +10,26 @@ use super::destination_series::{DestinationMetric, DestinationSeries, RequestRea
 use super::registry::{Registry, logged};
 use crate::host::{Host, HostError};
 
-/// Stands for the cluster of a port that the document does not name.
+/// The label for the cluster of a port that the configuration does not list.
 const UNKNOWN: &str = "unknown";
-/// In a millisecond.
+/// Nanoseconds in a millisecond.
 const NANOSECONDS: u64 = 1_000_000;
-/// The status that the client has got.
+/// The property with the response status.
 const STATUS: &str = "response\0code";
 
 /// A request that is counted when it ends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MeasuredRequest {
-    /// The destination that was picked, or has answered in its place; `None` where a rule answers, or none takes it.
+    /// The picked destination, or the one that answered instead. `None` if a rule has answered, or no rule matched.
     pub(crate) destination: Option<DestinationId>,
     reason: RequestReason,
-    /// By the steady clock, in nanoseconds, if its response is measured.
+    /// The start by the steady clock, in nanoseconds. `None` if durations are not measured.
     began: Option<u64>,
 }
 
 impl MeasuredRequest {
-    /// Counts what a decision asks for, and begins to measure its request; `None` where the filter leaves it alone, or
-    /// requests are not counted. Costs one reading of the clock where responses are measured.
+    /// Counts the decision and starts the measurement. `None` if the filter leaves the request alone or requests are
+    /// not counted. Costs one clock reading if durations are measured.
     pub(crate) fn begin(
         host: &impl Host,
         registry: &Registry,
@@ -48,7 +48,7 @@ impl MeasuredRequest {
         };
         if let Outcome::Forward(forward) = &decision.outcome {
             for cluster in &forward.mirrors {
-                // A name that is made of the port of a request is a client's to make up.
+                // A client can choose the port in such a name, so it is no label.
                 let known = if let Cow::Borrowed(name) = cluster { name } else { UNKNOWN };
                 registry.count(host, &MIRRORS, &[&forward.destination.host, known]);
             }
@@ -61,8 +61,8 @@ impl MeasuredRequest {
         Some(Self { destination, reason, began })
     }
 
-    /// Counts the request, whose stream is about to end, for the destination that has served it. The status and the duration
-    /// cost a property and a reading of the clock: Envoy's own `request.duration` is a property too, which costs more.
+    /// Counts the request for the destination that served it, before its stream ends. The status costs a property and
+    /// the duration a clock reading. Envoy's own `request.duration` is a property, which costs more.
     pub(crate) fn end(self, host: &impl Host, registry: &Registry, (table, series): (&RouteTable, &DestinationSeries)) {
         let destination = self.destination;
         series.count(host, registry, table, (destination, DestinationMetric::Requests(self.reason)));

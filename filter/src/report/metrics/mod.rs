@@ -1,7 +1,7 @@
-//! The filter's statistics.
+//! The filter's metrics.
 //!
-//! Series are defined when they are first needed, at most [`MAX_SERIES`](registry::MAX_SERIES) in a VM; from then on they are
-//! counted by number. All VMs of a proxy count the same series: workers, and listeners.
+//! A series is defined on first use, at most [`MAX_SERIES`](registry::MAX_SERIES) in a VM, and then counted by its id.
+//! All VMs of a proxy count in the same series: workers, and several listeners.
 
 pub(crate) mod catalogue;
 mod destination_series;

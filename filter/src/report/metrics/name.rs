@@ -1,22 +1,22 @@
-//! How a series is named: `host=.=reviews;.;version=.=v2;.;canary_requests_total`.
+//! Names of series, such as `host=.=reviews;.;version=.=v2;.;canary_requests_total`.
 //!
-//! The labels come first, each as `LABEL=.=VALUE;.;`, as in the statistics that Istio's own wasm filters had: what
-//! `extraStatTags` makes of a label, the regular expression `(host=\.=(.*?);\.;)`, takes them out of the name, and so does
-//! the same expression in Envoy's `stats_tags`. Values are cleaned, so that none can look like the end of one.
+//! The labels come first, each as `LABEL=.=VALUE;.;`, as in the statistics of Istio's own wasm filters. Istio's
+//! `extraStatTags` makes the regex `(host=\.=(.*?);\.;)` of a label, which extracts it from the name. The same regex
+//! works in Envoy's `stats_tags`. Values are cleaned, so that none contains a separator.
 
-/// Longer values are cut: the length of the longest DNS name.
-const LONGEST: usize = 253;
-/// Stands for an empty value.
+/// The most characters of a value: the length of the longest DNS name. Longer values are cut.
+const MAX_VALUE: usize = 253;
+/// The label for an empty value.
 const EMPTY: &str = "-";
 
-/// The name of the series of a metric that has these values for its labels.
+/// The name of a metric's series with these labels.
 pub(super) fn series<'l, 'v>(metric: &str, labels: impl Iterator<Item = (&'l str, &'v str)>) -> String {
     let mut name = String::new();
     for (label, value) in labels {
         name.push_str(label);
         name.push_str("=.=");
         name.push_str(if value.is_empty() { EMPTY } else { "" });
-        name.extend(value.chars().take(LONGEST).map(clean));
+        name.extend(value.chars().take(MAX_VALUE).map(clean));
         name.push_str(";.;");
     }
     name.push_str(metric);
@@ -37,7 +37,7 @@ mod tests {
     #[test]
     fn values_cannot_break_the_encoding() {
         let long = "a".repeat(300);
-        let cut = "a".repeat(LONGEST);
+        let cut = "a".repeat(MAX_VALUE);
         for (row, value, shown) in [
             ("host", "reviews.default.svc.cluster.local", "reviews.default.svc.cluster.local"),
             ("cluster", "outbound|9080|v2|reviews", "outbound|9080|v2|reviews"),

@@ -1,4 +1,4 @@
-//! The series of the VM: each is defined once, and found again without building its name.
+//! The series of the VM. Each is defined once, and found without building its name.
 
 use std::cell::RefCell;
 use std::cmp::Ordering;
@@ -6,31 +6,31 @@ use std::cmp::Ordering;
 use super::name;
 use crate::host::{Host, HostError, MetricId, MetricKind};
 
-/// So many series have values of their own in a VM. All others share, for each metric and each of its words, the series
-/// whose open labels are [`OVERFLOW`].
+/// The most series of a VM with their own label values. Further series share one for each metric and each value of its
+/// fixed labels. Their open labels are [`OVERFLOW`].
 pub(crate) const MAX_SERIES: usize = 1_024;
-/// The value of labels of series beyond [`MAX_SERIES`].
+/// The open labels of series beyond [`MAX_SERIES`].
 pub(super) const OVERFLOW: &str = "overflow";
 
-/// A metric: its series differ in the values of its labels.
+/// A metric. Its series differ in the values of its labels.
 #[derive(Debug)]
 pub(crate) struct Metric {
     pub(crate) kind: MetricKind,
-    /// As Prometheus shows it.
+    /// The name in Prometheus.
     pub(crate) name: &'static str,
     pub(crate) labels: &'static [Label],
 }
 
-/// What a label's values are.
+/// A label, and the kind of its values.
 #[derive(Debug)]
 pub(crate) enum Label {
-    /// Names out of documents: any number of them.
+    /// Names from configurations, of any number.
     Open(&'static str),
-    /// Words of the filter's own: few.
+    /// Fixed words of the filter, which are few.
     Words(&'static str),
 }
 
-/// A series that the host knows.
+/// A series that the host has defined.
 #[derive(Debug)]
 struct Series {
     metric: &'static str,
@@ -43,24 +43,24 @@ struct Series {
 pub(crate) struct Registry(RefCell<Vec<Series>>);
 
 impl Registry {
-    /// Counts one more of the series of a counter that has these values for its labels, and says which series that is; `None`,
-    /// with the reason logged, if the host refuses.
+    /// Adds one to a counter's series with these label values. Returns the series. `None` if the host fails; the error
+    /// is logged.
     pub(crate) fn count(&self, host: &impl Host, metric: &Metric, values: &[&str]) -> Option<MetricId> {
         let counted = self.series(host, metric, values);
         logged(metric, counted.and_then(|series| host.increment_metric(series).map(|()| series)))
     }
 
-    /// Sets the series of a gauge that has these values for its labels.
+    /// Sets a gauge's series with these label values.
     pub(crate) fn set(&self, host: &impl Host, metric: &Metric, values: &[&str], number: u64) {
         logged(metric, self.series(host, metric, values).and_then(|series| host.record_metric(series, number)));
     }
 
-    /// Has a metric without labels shown before it is first counted.
+    /// Defines a metric without labels, so that it is shown before it is first counted.
     pub(crate) fn define(&self, host: &impl Host, metric: &Metric) {
         logged(metric, self.series(host, metric, &[]));
     }
 
-    /// The series of a metric that has these values for its labels, or the one that stands for those beyond [`MAX_SERIES`].
+    /// The series of a metric with these label values, or the shared one beyond [`MAX_SERIES`].
     pub(super) fn series(&self, host: &impl Host, metric: &Metric, values: &[&str]) -> Result<MetricId, HostError> {
         let all = &mut *self.0.borrow_mut();
         match find(all, metric, values) {
@@ -75,12 +75,12 @@ impl Registry {
     }
 }
 
-/// What came of it; an error is logged.
+/// Logs an error.
 pub(super) fn logged<T>(metric: &Metric, result: Result<T, HostError>) -> Option<T> {
-    result.map_err(|error| log::error!("{error}: {} lacks one", metric.name)).ok()
+    result.map_err(|error| log::error!("{error}: {} is not counted", metric.name)).ok()
 }
 
-/// Where it is, or else would have to be.
+/// The index of the series, or the index for its insertion.
 fn find(all: &[Series], metric: &Metric, values: &[&str]) -> Result<MetricId, usize> {
     let place = all.binary_search_by(|series| series.order(metric.name, values))?;
     all.get(place).map(|series| series.id).ok_or(place)

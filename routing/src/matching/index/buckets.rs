@@ -1,12 +1,13 @@
-//! Routes by the hashes of what they demand.
+//! Routes by the hashes of their demands.
 
-use super::demand::Kind;
+use super::demand::DemandKind;
 use crate::fingerprint::{BASIS, fnv1a};
 
-/// A hash that grows byte by byte, so that one pass over a value gives the hashes of all its beginnings (FNV-1a, 64 bits).
-/// ASCII letters count without their case, as rules may ask for paths; the judge of a route knows better.
+/// A hash that grows byte by byte (FNV-1a, 64 bits). One pass over a value gives the hashes of all its prefixes. The
+/// case of ASCII letters is ignored, because rules may ignore the case of paths; the conditions of a route decide
+/// finally.
 ///
-/// It has no secret: what is in the index comes from the configuration, and a client can add nothing to a bucket.
+/// It needs no secret: the index holds texts of the configuration, and a client can add nothing to a bucket.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Hash(u64);
 
@@ -21,40 +22,41 @@ impl Hash {
         Self(bytes.iter().fold(self.0, |hash, byte| fnv1a(hash, byte.to_ascii_lowercase())))
     }
 
-    /// The key of a demand on the field with this number. The mixing makes every bit of the hash count in the upper ones.
-    pub(super) fn key(self, field: u32, kind: Kind) -> u64 {
+    /// The key of a demand on the field with this number. The multiplication spreads every bit of the hash to the upper
+    /// bits.
+    pub(super) fn key(self, field: u32, kind: DemandKind) -> u64 {
         let kind = kind as u64;
         let mixed = (self.0 ^ (u64::from(field) << 2 | kind)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (mixed ^ (mixed >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93)
     }
 }
 
-/// Routes by keys. A route may come up under a key that is not its own, which costs a try.
+/// Routes by keys. A bucket may also return a route of another key, which costs one needless try.
 #[derive(Debug, Default)]
 pub(super) struct Buckets {
-    /// How far a key is shifted to give its bucket.
+    /// The shift from a key to its bucket.
     shift: u32,
-    /// Where each bucket begins among the entries, and where the last one ends.
+    /// The start of each bucket in the entries, and the end of the last one.
     bounds: Box<[u32]>,
-    /// By bucket, then by the order of the routes.
+    /// Sorted by bucket, then by the order of the routes.
     entries: Box<[Entry]>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Entry {
-    /// The key's lower half.
-    print: u32,
+    /// The lower half of the key.
+    fingerprint: u32,
     route: u32,
 }
 
 impl Buckets {
-    /// Takes (key, route) in the order of the routes.
+    /// Takes pairs of key and route, in the order of the routes.
     pub(super) fn new(keyed: &[(u64, u32)]) -> Self {
         let count = keyed.len().next_power_of_two();
         let shift = 64_u32.saturating_sub(count.trailing_zeros());
         let bucket = |key: u64| index(key.checked_shr(shift).unwrap_or(0));
         let mut bounds = vec![0_u32; count.saturating_add(2)];
-        // One further than its own, so that filling the buckets moves each bound to where it belongs.
+        // Each bound is stored one place further. Filling the buckets then moves it to its final value.
         for (key, _) in keyed {
             bounds.get_mut(bucket(*key).saturating_add(2)).into_iter().for_each(|size| *size = size.saturating_add(1));
         }
@@ -65,7 +67,7 @@ impl Buckets {
         let mut entries = vec![Entry::default(); keyed.len()];
         for (key, route) in keyed {
             let Some(next) = bounds.get_mut(bucket(*key).saturating_add(1)) else { continue };
-            let entry = Entry { print: *key as u32, route: *route };
+            let entry = Entry { fingerprint: *key as u32, route: *route };
             entries.get_mut(index(u64::from(*next))).into_iter().for_each(|free| *free = entry);
             *next = next.saturating_add(1);
         }
@@ -73,28 +75,28 @@ impl Buckets {
         Self { shift, bounds: bounds.into(), entries: entries.into() }
     }
 
-    /// The routes under a key that come before `end`, in order.
+    /// The routes of a key before `end`, in order.
     pub(super) fn find(&self, key: u64, end: u32) -> impl Iterator<Item = u32> {
         let bucket = index(key.checked_shr(self.shift).unwrap_or(0));
         let bound = |bucket: usize| self.bounds.get(bucket).map(|bound| index(u64::from(*bound)));
         let range = bound(bucket).zip(bound(bucket.saturating_add(1)));
         let entries = range.and_then(|(start, end)| self.entries.get(start..end)).unwrap_or_default();
         let before = entries.iter().take_while(move |entry| entry.route < end);
-        before.filter(move |entry| entry.print == key as u32).map(|entry| entry.route)
+        before.filter(move |entry| entry.fingerprint == key as u32).map(|entry| entry.route)
     }
 }
 
-/// A position; the counts that it is made of come from memory, so it fits.
+/// Converts a position. It counts entries in memory, so it always fits.
 fn index(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Buckets, Hash, Kind};
+    use super::{Buckets, DemandKind, Hash};
 
     fn key(text: &str) -> u64 {
-        Hash::default().with(text.as_bytes()).key(0, Kind::Whole)
+        Hash::default().with(text.as_bytes()).key(0, DemandKind::Whole)
     }
 
     #[test]
@@ -117,8 +119,8 @@ mod tests {
     fn hashes_beginnings_in_one_pass() {
         let whole = Hash::default().with(b"/Api/v1");
         let steps = Hash::default().with(b"/api").with(b"").with(b"/v1");
-        assert_eq!(whole.key(3, Kind::Start), steps.key(3, Kind::Start), "pieces, and the case of letters");
-        assert_ne!(whole.key(3, Kind::Start), whole.key(3, Kind::Whole), "kinds");
-        assert_ne!(whole.key(3, Kind::Start), whole.key(4, Kind::Start), "fields");
+        assert_eq!(whole.key(3, DemandKind::Start), steps.key(3, DemandKind::Start), "pieces, and the case of letters");
+        assert_ne!(whole.key(3, DemandKind::Start), whole.key(3, DemandKind::Whole), "kinds");
+        assert_ne!(whole.key(3, DemandKind::Start), whole.key(4, DemandKind::Start), "fields");
     }
 }

@@ -1,32 +1,32 @@
-//! Which of many routes may match a request: an index over what they demand.
+//! An index that finds the few of many routes that may match a request.
 //!
-//! A request's values are looked up once for each field that the index knows; what comes back are a few routes, each of which
-//! is judged as if there were no index. So the index may name a route in vain, and must never leave out one that matches:
+//! The values of a request are looked up once for each indexed field. Each route that this finds is then tried by its
+//! conditions. So the index may find a route that does not match, and must never miss one that does:
 //!
-//! - [`demand`] reads off a condition what the values of a field have to be like;
-//! - [`plan`] picks for each route the one demand by which it is to be found, the rarest among all routes;
-//! - [`buckets`] holds the routes by the hash of their demand, in the order of the rules;
-//! - what demands nothing that can be looked up is tried one by one, after everything else.
+//! - [`demand`] extracts from a condition what the values of a field must contain.
+//! - [`plan`] selects for each route one demand, the rarest among all routes.
+//! - [`buckets`] stores the routes by the hash of their demand, in the order of the rules.
+//! - Routes without such a demand are tried one by one after all others.
 
 mod buckets;
 mod demand;
 mod plan;
 
 use super::field::Field;
-use super::view::View;
+use super::view::RequestView;
 use buckets::{Buckets, Hash};
-use demand::Kind;
+use demand::DemandKind;
 
-/// With more fields in the index, the values of a request are fewer: they are looked up instead.
-const MAX_FIELDS_IN_TURN: usize = 8;
+/// With more indexed fields than this, the headers of the request are looked up among the fields instead.
+const MAX_FIELDS_ONE_BY_ONE: usize = 8;
 
-/// An index over routes, which it knows by their positions.
+/// An index over routes. Routes are numbered by position.
 #[derive(Debug)]
 pub(super) struct Index {
-    /// By field, ascending.
+    /// Sorted by field.
     lookups: Box<[Lookup]>,
     buckets: Buckets,
-    /// Routes that cannot be looked up, in order.
+    /// Routes without a demand, in order.
     rest: Box<[u32]>,
 }
 
@@ -36,19 +36,19 @@ struct Lookup {
     field: Field,
     /// The field's number in the keys of the buckets.
     number: u32,
-    /// Length of the longest value that a route demands as a whole; longer ones need no look.
+    /// The length of the longest value that a route demands as a whole. Longer values are not looked up.
     longest_whole: Option<usize>,
     /// The same for elements between semicolons.
     longest_element: Option<usize>,
-    /// Lengths of the beginnings that routes demand, ascending.
+    /// The lengths of the demanded prefixes, ascending.
     starts: Vec<usize>,
 }
 
 impl Index {
-    /// The first position of a route that matches. Of each group of routes that a value leads to, in order, only those
-    /// before the best match so far are tried, so the groups need not be merged. A route may be tried again: `is_match` is
-    /// to remember.
-    pub(super) fn first(&self, view: &View<'_>, mut is_match: impl FnMut(u32) -> bool) -> Option<u32> {
+    /// The position of the first route that matches. A value leads to a group of routes in order. Only those before the
+    /// best match so far are tried, so the groups need no merge. A route may be tried again; `is_match` must remember
+    /// its result.
+    pub(super) fn first(&self, view: &RequestView<'_>, mut is_match: impl FnMut(u32) -> bool) -> Option<u32> {
         let mut best = u32::MAX;
         let mut look_up = |lookup: &Lookup, value: &[u8]| {
             lookup.for_each_key(value, |key| {
@@ -56,19 +56,19 @@ impl Index {
             });
             best == 0
         };
-        if self.lookups.len() <= MAX_FIELDS_IN_TURN {
+        if self.lookups.len() <= MAX_FIELDS_ONE_BY_ONE {
             for lookup in &self.lookups {
                 view.any(lookup.field, |value| look_up(lookup, value));
             }
         } else {
-            self.look_up_what_is_there(view, &mut look_up);
+            self.look_up_present_fields(view, &mut look_up);
         }
         let rest = self.rest.iter().copied().take_while(|route| *route < best).find(|route| is_match(*route));
         rest.or((best != u32::MAX).then_some(best))
     }
 
     /// Looks up the fields that the request has.
-    fn look_up_what_is_there(&self, view: &View<'_>, look_up: &mut impl FnMut(&Lookup, &[u8]) -> bool) {
+    fn look_up_present_fields(&self, view: &RequestView<'_>, look_up: &mut impl FnMut(&Lookup, &[u8]) -> bool) {
         let mut in_field = |lookup: &Lookup| {
             view.any(lookup.field, |value| look_up(lookup, value));
         };
@@ -92,12 +92,12 @@ impl Lookup {
         Self { field, number, longest_whole: None, longest_element: None, starts: Vec::new() }
     }
 
-    /// Makes room for a demand.
-    fn expect(&mut self, kind: Kind, length: usize) {
+    /// Adds the length of a demand.
+    fn add_length(&mut self, kind: DemandKind, length: usize) {
         match kind {
-            Kind::Whole => self.longest_whole = self.longest_whole.max(Some(length)),
-            Kind::Element => self.longest_element = self.longest_element.max(Some(length)),
-            Kind::Start => {
+            DemandKind::Whole => self.longest_whole = self.longest_whole.max(Some(length)),
+            DemandKind::Element => self.longest_element = self.longest_element.max(Some(length)),
+            DemandKind::Start => {
                 if let Err(position) = self.starts.binary_search(&length) {
                     self.starts.insert(position, length);
                 }
@@ -105,21 +105,21 @@ impl Lookup {
         }
     }
 
-    /// The keys of every demand that a value may satisfy.
+    /// Calls `look_up` with the key of every demand that the value may meet.
     fn for_each_key(&self, value: &[u8], mut look_up: impl FnMut(u64)) {
         let fits = |longest: Option<usize>, value: &[u8]| longest.is_some_and(|longest| value.len() <= longest);
         if fits(self.longest_whole, value) {
-            look_up(Hash::default().with(value).key(self.number, Kind::Whole));
+            look_up(Hash::default().with(value).key(self.number, DemandKind::Whole));
         }
         let (mut hash, mut done) = (Hash::default(), 0);
         for length in &self.starts {
             let Some(more) = value.get(done..*length) else { break };
             (hash, done) = (hash.with(more), *length);
-            look_up(hash.key(self.number, Kind::Start));
+            look_up(hash.key(self.number, DemandKind::Start));
         }
         if self.longest_element.is_some() {
             let elements = value.split(|byte| *byte == b';').filter(|element| fits(self.longest_element, element));
-            elements.for_each(|element| look_up(Hash::default().with(element).key(self.number, Kind::Element)));
+            elements.for_each(|element| look_up(Hash::default().with(element).key(self.number, DemandKind::Element)));
         }
     }
 }

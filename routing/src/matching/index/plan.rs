@@ -1,36 +1,36 @@
-//! By which of its demands each route is to be found.
+//! Selects the demand by which each route is found.
 
 use std::cmp::Reverse;
 
 use canary_config::word_hash::WordMap;
 
 use super::buckets::{Buckets, Hash};
-use super::demand::{Demand, Kind};
+use super::demand::{Demand, DemandKind};
 use super::{Index, Lookup};
 use crate::matching::condition::Condition;
 use crate::matching::field::Field;
 use crate::matching::field_regexes::FieldRegexes;
 
-/// With fewer routes, trying them one by one is quicker than looking their fields up.
+/// With fewer routes, trying them one by one is faster than an index.
 const MIN_ROUTES: usize = 8;
-/// Routes that share a demand and are still few: then the field that more routes ask for is the better one, since every field
-/// costs a lookup in each request.
-const FEW: u32 = 4;
+/// Up to this number, routes that share a demand are few. Among such demands the field that more routes use is better,
+/// because each field costs a look-up for every request.
+const FEW_ROUTES: u32 = 4;
 
 impl Index {
-    /// An index over the conditions of each route, in order; `None` where they are too few to need one.
+    /// Builds an index over the conditions of each route, in order. `None` if the routes are too few.
     pub(in crate::matching) fn new(routes: &[&[Condition]], sets: &[FieldRegexes]) -> Option<Self> {
-        (routes.len() >= MIN_ROUTES).then(|| Plan::new(routes, sets).carry_out())
+        (routes.len() >= MIN_ROUTES).then(|| Plan::new(routes, sets).build())
     }
 }
 
-/// An index in the making.
+/// The state while an index is built.
 struct Plan<'r> {
     routes: &'r [&'r [Condition]],
     sets: &'r [FieldRegexes],
-    /// How many routes have each demand.
+    /// The number of routes with each demand.
     demands: Tally,
-    /// How many conditions are on each field.
+    /// The number of conditions on each field.
     fields: WordMap<(Field, u8), u32>,
     numbers: WordMap<Field, usize>,
     lookups: Vec<Lookup>,
@@ -39,7 +39,7 @@ struct Plan<'r> {
 }
 
 impl<'r> Plan<'r> {
-    /// Counts what the routes demand.
+    /// Counts the demands of the routes.
     fn new(routes: &'r [&'r [Condition]], sets: &'r [FieldRegexes]) -> Self {
         let mut plan = Self {
             routes,
@@ -60,12 +60,12 @@ impl<'r> Plan<'r> {
         plan
     }
 
-    /// Files each route under its best demand.
-    fn carry_out(mut self) -> Index {
+    /// Adds each route under its best demand.
+    fn build(mut self) -> Index {
         for (position, conditions) in (0_u32..).zip(self.routes) {
             let best = demands_of(conditions, self.sets).min_by_key(|demand| self.rank(demand));
             match best {
-                Some(demand) => self.file(&demand, position),
+                Some(demand) => self.insert(&demand, position),
                 None => self.rest.push(position),
             }
         }
@@ -74,11 +74,11 @@ impl<'r> Plan<'r> {
         Index { lookups: self.lookups.into(), buckets: Buckets::new(&self.keyed), rest: self.rest.into() }
     }
 
-    /// The rarest first, then the most popular field; whole values before others, which take more lookups.
-    fn rank(&self, demand: &Demand<'_>) -> (u32, Reverse<u32>, Kind) {
+    /// Sorts demands: the rarest first, then the most used field, then whole values, which take the fewest look-ups.
+    fn rank(&self, demand: &Demand<'_>) -> (u32, Reverse<u32>, DemandKind) {
         let popularity = self.fields.get(&(demand.field, demand.kind as u8)).copied().unwrap_or_default();
         let count = self.numbers.get(&demand.field).map_or(0, |number| self.demands.get(key(demand, *number)));
-        (count.max(FEW), Reverse(popularity), demand.kind)
+        (count.max(FEW_ROUTES), Reverse(popularity), demand.kind)
     }
 
     fn number(&mut self, field: Field) -> usize {
@@ -90,10 +90,10 @@ impl<'r> Plan<'r> {
         number
     }
 
-    fn file(&mut self, demand: &Demand<'_>, position: u32) {
+    fn insert(&mut self, demand: &Demand<'_>, position: u32) {
         let number = self.number(demand.field);
         if let Some(lookup) = self.lookups.get_mut(number) {
-            lookup.expect(demand.kind, demand.text.len());
+            lookup.add_length(demand.kind, demand.text.len());
             self.keyed.push((key(demand, number), position));
         }
     }
@@ -113,7 +113,8 @@ fn key(demand: &Demand<'_>, number: usize) -> u64 {
     Hash::default().with(demand.text).key(u32::try_from(number).unwrap_or(u32::MAX), demand.kind)
 }
 
-/// Counts by key. Keys may share a counter: a count is never too small, which does for a choice between good and bad.
+/// Counts by key. Keys may share a counter, so a count may be too large but never too small. That is accurate enough
+/// here.
 struct Tally {
     shift: u32,
     counts: Vec<u32>,

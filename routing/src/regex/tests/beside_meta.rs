@@ -1,4 +1,4 @@
-//! Sets and rewrites judge as regex-automata's `meta::Regex` does, which searches one pattern in other ways.
+//! Compares sets and rewrites with regex-automata's `meta::Regex`, which searches one pattern by other algorithms.
 
 #![expect(clippy::arithmetic_side_effects, reason = "test code")]
 
@@ -13,13 +13,13 @@ use regex_automata::util::{captures::Captures, syntax};
 
 use crate::regex::{RegexCaches, RegexSet, RequiredLiteral, Rewriter, pieces};
 
-/// A pattern as RE2 reads it, the same for regex-automata, and a text that it probably matches.
+/// A pattern in RE2's syntax, the same pattern for regex-automata, and a text that it probably matches.
 type Sample = ((String, String), String);
 
 fn engine(pattern: &str) -> meta::Regex {
     let syntax = syntax::Config::new().utf8(false);
     let config = meta::Config::new().utf8_empty(false);
-    // Go and RE2 accept a group of no flags.
+    // Go and RE2 accept a group with no flags.
     meta::Builder::new().syntax(syntax).configure(config).build(&pattern.replace("(?)", "(?:)")).unwrap()
 }
 
@@ -61,7 +61,7 @@ fn leaf() -> impl Strategy<Value = Sample> {
     select(rows.to_vec()).prop_map(own)
 }
 
-/// A pattern in both spellings, made of others.
+/// Joins patterns, in both syntaxes.
 fn both(parts: Vec<(String, String)>, join: impl Fn(Vec<String>) -> String) -> (String, String) {
     let (re2, other) = parts.into_iter().unzip();
     (join(re2), join(other))
@@ -105,7 +105,7 @@ fn patterns() -> impl Strategy<Value = Sample> {
     })
 }
 
-/// A byte or character taken out, or another one put in, somewhere.
+/// Removes or inserts a byte or character.
 fn edited(text: &[u8], (place, insert): &(Index, Option<&'static [u8]>)) -> Vec<u8> {
     let place = place.index(text.len() + 1);
     let (before, behind) = text.split_at(place);
@@ -122,7 +122,7 @@ fn edit() -> impl Strategy<Value = (Index, Option<&'static [u8]>)> {
     (any::<Index>(), select(choices))
 }
 
-/// The text of a sample, near misses, and one that is further away.
+/// The text of a sample, texts with one edit, and one with several.
 fn values(text: &str, edits: &[(Index, Option<&'static [u8]>)]) -> Vec<Vec<u8>> {
     let text = text.as_bytes().to_vec();
     let near = edits.iter().map(|edit| edited(&text, edit));
@@ -130,7 +130,7 @@ fn values(text: &str, edits: &[(Index, Option<&'static [u8]>)]) -> Vec<Vec<u8>> 
     near.chain([text.clone(), far]).collect()
 }
 
-/// RE2's `GlobalReplace`, over another engine.
+/// RE2's `GlobalReplace` with the other engine.
 fn global_replace(engine: &meta::Regex, text: &[u8], expand: impl Fn(&Captures) -> Vec<u8>) -> Vec<u8> {
     let (mut result, mut position, mut last_end) = (Vec::new(), 0, None);
     let mut captures = engine.create_captures();
@@ -163,7 +163,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_set_judges_as_the_engine_does_one_by_one(
+    fn a_set_matches_as_the_engine_does(
         samples in prop::collection::vec(patterns(), 1..6),
         edits in prop::collection::vec(edit(), 6),
     ) {
@@ -184,13 +184,13 @@ proptest! {
                     Some(RequiredLiteral::Element(text)) => value.split(|byte| *byte == b';').any(|part| part == text),
                     None => true,
                 };
-                prop_assert!(holds, "{:?} needs less on {:?}", regex, String::from_utf8_lossy(&value));
+                prop_assert!(holds, "{:?} does not require this of {:?}", regex, String::from_utf8_lossy(&value));
             }
         }
     }
 
     #[test]
-    fn a_rewrite_replaces_as_re2s_loop_over_the_engine_does(
+    fn a_rewrite_replaces_as_re2s_loop_with_the_engine_does(
         ((re2, other), text) in patterns(),
         edits in prop::collection::vec(edit(), 6),
     ) {
@@ -214,7 +214,7 @@ proptest! {
     }
 }
 
-/// All texts of these characters up to a length.
+/// All texts of these characters up to this length.
 fn texts(characters: &str, length: u32) -> Vec<String> {
     let longer = |shorter: &Vec<String>| -> Vec<String> {
         shorter.iter().flat_map(|text| characters.chars().map(move |c| format!("{text}{c}"))).collect()
@@ -226,7 +226,7 @@ fn texts(characters: &str, length: u32) -> Vec<String> {
 }
 
 #[test]
-fn every_short_pattern_judges_and_rewrites_as_the_engine_does() {
+fn every_short_pattern_matches_and_rewrites_as_the_engine_does() {
     let values = texts("ab\n", 4);
     let mut matches = 0_u32;
     for pattern in texts("ab.|*?+()^$", 4) {
@@ -253,14 +253,14 @@ fn every_short_pattern_judges_and_rewrites_as_the_engine_does() {
 }
 
 #[test]
-fn texts_with_more_sets_than_the_cache_holds_are_rewritten_as_the_engine_does() {
+fn texts_that_exceed_the_cache_are_rewritten_as_the_engine_does() {
     let caches = Arc::new(RegexCaches::new());
     for (name, pattern) in [
         ("one group", "(a.{90}c)|b"),
-        ("more groups than a step keeps", "((((((a)))))).{90}(c)|b"),
+        ("more groups than a step stores", "((((((a)))))).{90}(c)|b"),
         ("assertions", r"\ba.{90}c\b|^b|b"),
     ] {
-        // Every position has another set: what follows within the repetition differs.
+        // Every position has a different set, because the rest of the repetition differs.
         let mut state = 1_u32;
         let mut letter = |_| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

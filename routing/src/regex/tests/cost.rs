@@ -1,4 +1,4 @@
-//! Time grows with the value and not with its square, whatever the bytes.
+//! Time grows linearly with the value, for any bytes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use canary_config::regex::{Regex, Substitution};
 use crate::regex::caches::MAX_CACHE_BYTES;
 use crate::regex::{RegexCaches, RegexSet, Rewriter};
 
-/// The shortest of several runs.
+/// The shortest time of several runs.
 fn shortest(mut run: impl FnMut()) -> Duration {
     let once = |_| {
         let begin = Instant::now();
@@ -18,7 +18,7 @@ fn shortest(mut run: impl FnMut()) -> Duration {
     (0..7).map(once).min().unwrap_or_default()
 }
 
-/// Sixteen small values take about as long as a large one of their size; a sixteenth of it would be quadratic.
+/// Sixteen small values take about as long as one value of their total size. With quadratic cost they would take a sixteenth.
 fn assert_linear(name: &str, mut run: impl FnMut(usize)) {
     let (small, large) = (4 << 10, 64 << 10);
     let many = shortest(|| (0..16).for_each(|_| run(small)));
@@ -59,7 +59,7 @@ fn hostile_values_take_linear_time() {
 fn hostile_paths_are_rewritten_in_linear_time() {
     let rows = [
         ("dead ends", r"[^/]*\.html|_", "_"),
-        ("dead ends behind every byte", r"_.*\.html|_", "_"),
+        ("failed attempts after every byte", r"_.*\.html|_", "_"),
         ("nested stars", "(a*)*b|a", "a"),
         ("nested stars that match nothing", "(a|aa)*$|(a*)*b", "a/"),
         ("counted", r"([a-z0-9-]{1,63}\.){1,10}com|a", "a-a."),
@@ -76,7 +76,7 @@ fn hostile_paths_are_rewritten_in_linear_time() {
 }
 
 #[test]
-fn caches_of_a_table_are_bounded_together() {
+fn the_caches_of_a_table_have_one_bound() {
     let caches = Arc::new(RegexCaches::new());
     let patterns: Vec<Regex> = (0..1000)
         .map(|index| Regex::new(&format!(".*{index}a[ab]{{12}}")).unwrap_or_else(|error| panic!("{error}")))

@@ -1,4 +1,4 @@
-//! Ten thousand requests for a version that is not there, not yet, or not all the time.
+//! Ten thousand requests for a version that is absent, not yet present, or present for a part of the time.
 
 use std::time::{Duration, Instant};
 
@@ -6,9 +6,9 @@ use e2e::{
     bootstrap::{discovered_cluster, eds_resource, empty_cluster},
     canary::{Canary, NATIVE, cluster_name},
     client::{Protocol, Request},
-    load::{Kind, Load, Outcome},
+    load::{CheckedKind, Kind, Load, Outcome},
     pushed::PushedFile,
-    upstream::{ECHO, Upstream},
+    upstream::{ECHO, Upstream, VERSION_HEADER},
 };
 use serde_json::{Value, json};
 
@@ -26,29 +26,29 @@ const REQUESTS: u64 = 10_000;
 const BY_EACH: u64 = REQUESTS / PROTOCOLS.len() as u64;
 const CONTROL: u64 = 200;
 const CONNECTIONS: u64 = 4;
-/// Requests that show a change to be in force.
+/// The requests after which a change is in force.
 const ENOUGH: u64 = 200;
 /// How often a cluster comes and goes, and then its endpoints.
 const CYCLES: u64 = 50;
 /// Requests of each kind of client between two of these.
 const BETWEEN: u64 = 20;
 const PAUSE: Duration = Duration::from_millis(4);
-/// For so long a version is passed over before one request finds out whether it is still missing.
-const PASSED_OVER: Duration = Duration::from_secs(5);
+/// The time after which a request tries a missing version again.
+const MAX_OUTAGE: Duration = Duration::from_secs(5);
 
 fn to_v2() -> Value {
     reporting(&["v2", "v1"], &["v2", "v1"])
 }
 
 fn get() -> Request {
-    Request::new("reviews", "/reviews/1").header(ECHO, "x-canary-version")
+    Request::new("reviews", "/reviews/1").header(ECHO, VERSION_HEADER)
 }
 
-async fn send(canary: &Canary, kind: &Kind, requests: u64) -> Outcome {
+async fn send(canary: &Canary, kind: impl Into<CheckedKind>, requests: u64) -> Outcome {
     Load::of(canary.address, kind, CONNECTIONS, requests).finish().await
 }
 
-/// All requests for v2, whose cluster is as `extra` says, with failover clusters and with native routes alone.
+/// Sends all requests to v2 with these extra clusters, with failover clusters and with native routes alone.
 async fn compare(subject: &Subject, row: &str, extra: &[Value]) {
     let canary = start(subject, &to_v2(), &["v1", NATIVE]).await;
     let native = start_native(subject, &native_split(&[("v2", 1)]), &["v1", NATIVE]).await;
@@ -62,7 +62,7 @@ async fn compare(subject: &Subject, row: &str, extra: &[Value]) {
         let row = format!("{row}, {protocol:?}");
         let requests = subject.share_of(BY_EACH);
         let kind = Kind::Http(protocol, get());
-        let outcome = send(&canary, &kind.clone().reporting(REPORTS), requests).await;
+        let outcome = send(&canary, kind.clone().reporting(REPORTS), requests).await;
         assert_none_lost(&row, &outcome);
         assert_eq!(outcome.served("v1"), requests, "{row}");
         let control = send(&native, &kind, CONTROL).await;
@@ -94,7 +94,7 @@ impl<'p> Discovered<'p> {
         let v2 = Upstream::start("v2").await;
         let resource = eds_resource(&cluster_name("v2"), &[v2.address()]);
         let endpoints = PushedFile::new(folder.path().join("eds.json"), &[resource]);
-        let load = |(_, kind): (_, Kind)| Load::paced(proxy.address, &kind.reporting(reports), CONNECTIONS / 2, PAUSE);
+        let load = |(_, kind): (_, Kind)| Load::paced(proxy.address, kind.reporting(reports), CONNECTIONS / 2, PAUSE);
         let world = Self { proxy, v2, endpoints, loads: Vec::new(), _folder: folder };
         world.add_cluster().await;
         Self { loads: kinds().map(load).into(), ..world }
@@ -116,7 +116,7 @@ impl<'p> Discovered<'p> {
         self.proxy.envoy.wait_for_endpoints(&cluster_name("v2"), Some(endpoints.len())).await;
     }
 
-    /// Clients of each kind go on for a while.
+    /// Waits for more requests of each kind.
     async fn go_on(&self) {
         for load in &self.loads {
             load.go_on_for(BETWEEN).await;
@@ -130,7 +130,7 @@ impl<'p> Discovered<'p> {
         }
     }
 
-    /// v2's cluster goes and comes back, then its endpoints go; clients go on all the while.
+    /// Removes and adds v2's cluster, and then removes its endpoints, under load.
     async fn lose_cluster_then_endpoints(&self) {
         self.until_v2_serves().await;
         self.remove_cluster().await;
@@ -180,10 +180,10 @@ pub(crate) async fn a_subset_before_its_cluster(subject: &Subject) {
     let load = Load::paced(canary.address, &Kind::Http(Protocol::Http1, get()), CONNECTIONS, PAUSE);
     load.go_on_for(ENOUGH).await;
     canary.take(&introduced).await;
-    // Long enough that its absence has been found out again, and once more.
+    // Long enough that requests have found it missing twice more.
     let begin = Instant::now();
     load.go_on_for(subject.share_of(REQUESTS)).await;
-    while subject.is_last && begin.elapsed() < PASSED_OVER * 2 + PASSED_OVER / 5 {
+    while subject.is_last && begin.elapsed() < MAX_OUTAGE * 2 + MAX_OUTAGE / 5 {
         load.go_on_for(ENOUGH).await;
     }
     assert_eq!(load.so_far().served("v2"), 0, "v2 is not there yet");

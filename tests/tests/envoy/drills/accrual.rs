@@ -1,4 +1,4 @@
-//! Failure accrual: a version that fails or hangs costs a bounded number of requests, and comes back when it has healed.
+//! Failure accrual: a version that fails or hangs costs a bounded number of requests, and serves again after it recovers.
 
 use std::time::{Duration, Instant};
 
@@ -22,12 +22,12 @@ use crate::{Subject, documents::all_to};
 const CONNECTIONS: u64 = 4;
 const PAUSE: Duration = Duration::from_millis(5);
 const EJECTION: Duration = Duration::from_secs(2);
-/// Far more than it takes on a busy machine, and far less than `ejection` where it is left out.
+/// Far more than needed on a busy machine, and far less than the default of `ejection`.
 const LATE: Duration = Duration::from_secs(15);
-/// Requests that show a state of things to last.
+/// The requests after which a state counts as stable.
 const ENOUGH: u64 = 50;
 
-/// Everything to v2 under these settings, and to v1 while v2 is ejected.
+/// All requests go to v2 with these settings, and to v1 while v2 is ejected.
 fn document(accrual: &Value) -> Value {
     let mut document = all_to("v2");
     document["policies"] = json!([{"hosts": ["reviews"], "fallback": ["v2", "v1"], "failureAccrual": accrual}]);
@@ -54,7 +54,7 @@ fn load(proxy: &Canary, connections: u64, pause: Duration) -> Load {
     Load::paced(proxy.address, &Kind::Http(Protocol::Http1, get()), connections, pause)
 }
 
-/// Sends one request after the other until v1 stands in; the answers of v2 before, which must not exceed `most`.
+/// Sends requests one by one until v1 answers. Returns the responses of v2, at most `most`.
 async fn until_ejected(connection: &mut Connection, request: &Request, most: usize) -> Vec<Answer> {
     let mut answers = Vec::new();
     loop {
@@ -71,7 +71,7 @@ fn failed(answers: &[Answer]) -> usize {
     answers.iter().filter(|answer| answer.status == 503).count()
 }
 
-/// Sends so many requests, one after the other, all of which v2 gets.
+/// Sends `count` requests one by one. v2 must answer all of them.
 async fn all_by_v2(connection: &mut Connection, request: &Request, count: usize) -> Vec<Answer> {
     let mut answers = Vec::new();
     while answers.len() < count {
@@ -114,7 +114,7 @@ pub(crate) async fn half_of_the_answers_fail(subject: &Subject) {
     assert_eq!(outcome.failures, [""; 0]);
 }
 
-/// The same by many clients at both workers, who tell each other.
+/// The same with many clients at both workers, which share their state.
 pub(crate) async fn half_of_the_answers_fail_at_both_workers(subject: &Subject) {
     let requests = subject.share_of(1_000).max(400);
     let settings = json!({"consecutiveFailures": 0, "failureRatio": 0.5, "minRequests": 20, "ejection": "60s"});
@@ -127,16 +127,20 @@ pub(crate) async fn half_of_the_answers_fail_at_both_workers(subject: &Subject) 
         let load = load(proxy, CONNECTIONS, PAUSE);
         load.go_on_for(requests).await;
         let outcome = load.stop().await;
-        let arm = if lost.is_empty() { "" } else { " (control)" };
-        eprintln!("half of v2's answers fail, 4 clients{arm}: {} of {} failed", outcome.failures.len(), outcome.all());
+        let suffix = if lost.is_empty() { "" } else { " (control)" };
+        eprintln!(
+            "half of v2's answers fail, 4 clients{suffix}: {} of {} failed",
+            outcome.failures.len(),
+            outcome.all()
+        );
         lost.push(outcome.refused(503));
     }
-    // 10 failures in each worker, and what comes until they have told each other.
+    // 10 failures in each worker, and those before the next exchange.
     assert!(lost[1] >= requests * 2 / 5, "nothing bounds what fails: {lost:?}");
     assert!(lost[0] < lost[1] / 2, "{} failed, and {} where nothing ejects", lost[0], lost[1]);
 }
 
-/// Failures that take longer than it takes workers to tell each other what they know, one at a time.
+/// Single failures, slower than the exchange between workers.
 pub(crate) async fn slow_failures_count_one_by_one(subject: &Subject) {
     const FAILURES: usize = 3;
     let settings = json!({"consecutiveFailures": FAILURES, "ejection": "60s"});
@@ -153,12 +157,12 @@ pub(crate) async fn slow_failures_count_one_by_one(subject: &Subject) {
     assert_eq!(failed(&answers), answers.len());
 }
 
-/// Requests at a steady rate, whether they are answered or not, on one connection and so at one worker.
+/// Requests at a steady rate, without waiting for responses, on one connection and so at one worker.
 struct Arrivals {
     connection: Connection,
     ticks: Interval,
     sent: u64,
-    /// Their clients wait for as long as this lives.
+    /// The clients wait until this is dropped.
     clients: JoinSet<u16>,
 }
 
@@ -166,7 +170,7 @@ impl Arrivals {
     async fn open(proxy: &Canary) -> Self {
         let connection = Connection::open(proxy.address, Protocol::Http2).await.expect("a connection");
         let mut ticks = time::interval(Duration::from_millis(10));
-        // After a stall they do not come in a heap.
+        // After a stall, missed requests are not sent in a burst.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self { connection, ticks, sent: 0, clients: JoinSet::new() }
     }
@@ -180,7 +184,7 @@ impl Arrivals {
         }
     }
 
-    /// Goes on until `condition` gives a value, for `most` requests at most.
+    /// Sends requests until `condition` returns a value, at most `most`.
     async fn until<T>(&mut self, what: &str, most: u64, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
         let most = self.sent + most;
         loop {
@@ -192,7 +196,7 @@ impl Arrivals {
         }
     }
 
-    /// Waits until all are answered but those that hang at the upstream; asserts that none of the others failed.
+    /// Waits until all requests are answered, except those that hang at the upstream. Asserts that none failed.
     async fn all_answered_but(&mut self, hanging: u64) {
         while self.clients.len() as u64 > hanging {
             let status = self.clients.join_next().await.expect("a client").expect("no client panics");
@@ -201,10 +205,10 @@ impl Arrivals {
     }
 }
 
-/// Clients of a version that hangs go on waiting, and so keep nothing that a trial needs.
+/// Requests that hang do not block a trial.
 pub(crate) async fn hangs_without_a_timeout(subject: &Subject) {
     const TRIAL: u64 = 3;
-    // A request is slow after 0.5 s: far fewer have come then, and none is ejected where nothing notices.
+    // A request is slow after 0.5 s. Far fewer requests have come by then. Without failure accrual the version is not ejected.
     const MOST: u64 = 400;
     let settings = json!({
         "consecutiveFailures": 5, "slowAfter": "0.5s", "ejection": "2s", "maxEjection": "2s",
@@ -224,10 +228,7 @@ pub(crate) async fn hangs_without_a_timeout(subject: &Subject) {
     arrivals.until("a failed trial", MOST * 4, trial_failed).await;
     wait::until("all at the upstreams", async || (v1.count() + v2.count() == arrivals.sent).then_some(())).await;
     let (hung, sent, trials) = (v2.count(), arrivals.sent, ejections(&canary, "trial").await + 1);
-    eprintln!(
-        "v2 hangs: {hung} of {sent} requests hang, {exposed} sent until v1 stood in, {} trials failed",
-        trials - 1
-    );
+    eprintln!("v2 hangs: {hung} of {sent} requests hang, {exposed} sent until v1 served, {} trials failed", trials - 1);
     assert!(hung <= exposed + TRIAL * trials, "{hung} hang, {exposed} were sent before the ejection");
     arrivals.all_answered_but(hung).await;
 
@@ -262,15 +263,15 @@ pub(crate) async fn a_trial_gets_its_share_only(subject: &Subject) {
         let share = f64::from(percentage) / 100.0;
         let settings = json!({
             "consecutiveFailures": 5, "ejection": "1s", "maxEjection": "1s",
-            // More than this sends, so that no snapshot comes after the trial.
+            // More than this test sends, so that the trial never ends.
             "trial": {"percentage": {"value": percentage}, "requests": 4_000},
         });
         let canary = start_watched(subject, &settings).await;
         let _log = canary.envoy.show_log_on_panic();
         canary.upstream("v2").fail_every(1);
-        // One connection is one worker's: nothing goes to v2 because another has not heard of its ejection.
+        // One connection belongs to one worker, so no other worker sends requests to v2 before it knows of the ejection.
         let load = load(&canary, 1, Duration::ZERO);
-        load.until("v1 stands in", |outcome| outcome.served("v1") > 0).await;
+        load.until("v1 serves", |outcome| outcome.served("v1") > 0).await;
         canary.upstream("v2").fail_every(0);
         load.until("the trial", |outcome| outcome.served("v2") > 0).await;
         let begin = load.so_far();
@@ -282,7 +283,7 @@ pub(crate) async fn a_trial_gets_its_share_only(subject: &Subject) {
     }
 }
 
-/// A connection that each of the two workers has taken.
+/// A connection at each of the two workers.
 async fn one_of_each_worker(canary: &Canary) -> [Connection; 2] {
     let mut found: [Option<Connection>; 2] = [None, None];
     loop {

@@ -1,5 +1,5 @@
-//! A version that breaks its connections or calls harms its own requests only: none where it has not got them, and where
-//! failures accrue few.
+//! A version that breaks connections or calls fails only its own requests: none of those that it has not got, and
+//! few with failure accrual.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -29,20 +29,20 @@ const REQUESTS: u64 = 250;
 const CONTROL: u64 = 8;
 const CONNECTIONS: u64 = 4;
 const PAUSE: Duration = Duration::from_millis(4);
-/// In succession, which eject.
+/// The failures in succession that eject.
 const FAILURES: u64 = 5;
 const VERSION: &str = "x-want";
 
 /// How an upstream breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Breakage {
-    /// Nobody listens.
+    /// No process listens.
     Refused,
-    /// It takes a connection and resets it.
+    /// It accepts a connection and resets it.
     Reset,
-    /// It resets the connection when a request has come.
+    /// It resets the connection after a request.
     ResetByRequest,
-    /// It resets the connection after the headers of its answer.
+    /// It resets the connection after the response headers.
     ResetAfterHeaders,
 }
 
@@ -50,7 +50,7 @@ const BREAKAGES: [Breakage; 4] =
     [Breakage::Refused, Breakage::Reset, Breakage::ResetByRequest, Breakage::ResetAfterHeaders];
 
 impl Breakage {
-    /// Requests for the broken version. Envoy takes a second to close a client's connection amid an answer.
+    /// The requests for the broken version. Envoy needs a second to close a client's connection during a response.
     fn requests(self, subject: &Subject) -> u64 {
         match self {
             Self::Refused | Self::Reset | Self::ResetByRequest => subject.share_of(REQUESTS),
@@ -90,7 +90,7 @@ impl Drop for Breaking {
 }
 
 async fn break_off(mut stream: TcpStream, breakage: Breakage) -> io::Result<()> {
-    // What is unsent is thrown away at the end: the peer gets a reset.
+    // Unsent data is dropped, so the peer gets a reset.
     stream.set_zero_linger()?;
     if breakage != Breakage::Reset {
         let mut request = [0; 4_096];
@@ -98,14 +98,14 @@ async fn break_off(mut stream: TcpStream, breakage: Breakage) -> io::Result<()> 
     }
     if breakage == Breakage::ResetAfterHeaders {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nbeginning").await?;
-        // Envoy has read it once it sends on what follows, which never comes: give it time to.
+        // Gives Envoy time to read the headers.
         time::sleep(Duration::from_millis(1)).await;
     }
     Ok(())
 }
 
-/// Requests for a healthy version go on beside those for a broken one. Those that it has got fail, with the filter and without;
-/// those that it refuses fail without.
+/// Sends requests for a healthy and a broken version. Those that the broken version has got fail with and without the filter.
+/// Those that it refuses fail only without the filter.
 pub(crate) async fn leaves_other_versions_alone(subject: &Subject) {
     let rule = |version| json!({"match": [{"headers": {VERSION: {"exact": version}}}], "route": to(version)});
     let document = with_fallback(document(&[("reviews", json!(["v1", "v2"].map(rule)))]), &["v2", "v1"]);
@@ -114,11 +114,11 @@ pub(crate) async fn leaves_other_versions_alone(subject: &Subject) {
     let _log = canary.envoy.show_log_on_panic();
     for breakage in BREAKAGES {
         let broken = Breaking::start(breakage).await;
-        for (arm, proxy) in [("", &canary), (" (control)", &native)] {
+        for (suffix, proxy) in [("", &canary), (" (control)", &native)] {
             proxy.add_clusters(&[cluster(&cluster_name("v2"), broken.address)]);
             proxy.envoy.wait_for_endpoints(&cluster_name("v2"), Some(1)).await;
             for protocol in PROTOCOLS {
-                let row = format!("{breakage:?}, {protocol:?}{arm}");
+                let row = format!("{breakage:?}, {protocol:?}{suffix}");
                 let load = |version| {
                     let get = Request::new("reviews", "/").header(VERSION, version);
                     Load::paced(proxy.address, &Kind::Http(protocol, get), CONNECTIONS, PAUSE)
@@ -130,11 +130,11 @@ pub(crate) async fn leaves_other_versions_alone(subject: &Subject) {
                 assert_none_lost(&format!("v1 beside {row}"), &healthy);
                 assert_eq!(healthy.served("v1"), healthy.all(), "{row}");
                 eprintln!("{row}: {} of {} failed", broken.failures.len(), broken.all());
-                if breakage == Breakage::Refused && arm.is_empty() {
+                if breakage == Breakage::Refused && suffix.is_empty() {
                     assert_none_lost(&row, &broken);
                     assert_eq!(broken.served("v1"), broken.all(), "{row}");
-                } else if breakage == Breakage::Reset && arm.is_empty() {
-                    // Whether Envoy has sent the request before the reset comes is a matter of chance.
+                } else if breakage == Breakage::Reset && suffix.is_empty() {
+                    // The reset may come before or after Envoy has sent the request.
                     assert_eq!(broken.served("v1") + broken.failures.len() as u64, broken.all(), "{row}");
                 } else {
                     assert_eq!(broken.failures.len() as u64, broken.all(), "{row}");
@@ -147,7 +147,7 @@ pub(crate) async fn leaves_other_versions_alone(subject: &Subject) {
     canary.envoy.assert_no_crash();
 }
 
-/// How a version fails, what is sent to it, and how often at least, each under a host and in a version of its own. Without a breakage it
+/// The failure, the kind and the least number of requests. Each row has its own host and version. Without a breakage it
 /// is a gRPC server that ends each call with UNAVAILABLE.
 fn failing() -> Vec<(&'static str, Option<Breakage>, Kind, u64)> {
     let by = |name, breakage: Breakage, protocol| {
@@ -168,7 +168,7 @@ fn failing() -> Vec<(&'static str, Option<Breakage>, Kind, u64)> {
     ]
 }
 
-/// Requests of each host to the version of its name, and to v1 while that is ejected.
+/// Requests for each host go to the version with its name, and to v1 while that is ejected.
 fn by_host(names: &[&str]) -> Value {
     let hosts: Vec<_> = names.iter().map(|name| (*name, json!([{"route": to(name)}]))).collect();
     let subset = |name: &&str| json!({"name": name, "labels": {"version": name}});
@@ -184,7 +184,7 @@ fn by_host(names: &[&str]) -> Value {
 
 /// Each kind of failure counts, and ejects.
 pub(crate) async fn is_ejected(subject: &Subject) {
-    // In each worker, and those on their way.
+    // The failures in each worker, and the requests in flight.
     const MOST: u64 = 2 * FAILURES + CONNECTIONS;
     let failing = failing();
     let names: Vec<_> = failing.iter().map(|(name, ..)| *name).collect();
@@ -204,7 +204,7 @@ pub(crate) async fn is_ejected(subject: &Subject) {
         };
         clusters.push(cluster(&cluster_name(name), address));
     }
-    for (arm, proxy) in [("", &canary), (" (control)", &native)] {
+    for (suffix, proxy) in [("", &canary), (" (control)", &native)] {
         proxy.add_clusters(&clusters);
         for name in &names {
             proxy.envoy.wait_for_endpoints(&cluster_name(name), Some(1)).await;
@@ -212,19 +212,19 @@ pub(crate) async fn is_ejected(subject: &Subject) {
         let start = |kind| Load::paced(proxy.address, kind, CONNECTIONS, PAUSE);
         let loads: Vec<_> = failing.iter().map(|(.., kind, _)| start(kind)).collect();
         for (load, (name, breakage, _, requests)) in loads.into_iter().zip(&failing) {
-            let requests = if arm.is_empty() { *requests } else { CONTROL };
+            let requests = if suffix.is_empty() { *requests } else { CONTROL };
             load.go_on_for(requests.saturating_sub(load.so_far().all())).await;
             let outcome = load.stop().await;
             let failed = outcome.failures.len() as u64;
-            eprintln!("{name}{arm}: {failed} of {} failed", outcome.all());
-            if arm.is_empty() {
+            eprintln!("{name}{suffix}: {failed} of {} failed", outcome.all());
+            if suffix.is_empty() {
                 let least = match breakage {
                     Some(Breakage::Refused | Breakage::Reset) => 0,
                     Some(Breakage::ResetByRequest | Breakage::ResetAfterHeaders) | None => FAILURES,
                 };
                 assert!((least..=MOST).contains(&failed), "{name}: {failed} failed, at most {MOST} may");
             } else {
-                assert_eq!(failed, outcome.all(), "{name}{arm}: nothing bounds what fails");
+                assert_eq!(failed, outcome.all(), "{name}{suffix}: nothing bounds what fails");
             }
         }
     }

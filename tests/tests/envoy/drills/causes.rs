@@ -1,4 +1,4 @@
-//! What a client can bring about by itself ejects no version and empties none: everybody else gets what they got before.
+//! Failures that a client causes eject no version and make no cluster empty. Other clients are not affected.
 
 use std::{
     convert::Infallible,
@@ -40,30 +40,30 @@ use crate::{
 };
 
 const HOST: &str = "reviews";
-/// So many failures in succession eject.
+/// The failures in succession that eject.
 const FAILURES: usize = 3;
-/// More than all that a server takes of headers.
+/// More bytes of headers than a server accepts.
 const LARGE: usize = 20_000;
-/// For so long a server waits for the rest of a request.
+/// How long a server waits for the rest of a request.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// Longer than any answer takes, and shorter than the whole of a slow upload.
+/// Longer than any response takes, and shorter than a slow upload.
 const SLOW: Duration = Duration::from_millis(400);
 /// Between the bytes of a slow upload.
 const TRICKLE: Duration = Duration::from_millis(60);
 /// The length of an upload.
 const UPLOAD: usize = 10;
-/// The gRPC status of a call whose time is up.
+/// The gRPC status of a call whose deadline has passed.
 const DEADLINE_EXCEEDED: u16 = 4;
-/// The row in which every status is the first try's.
+/// The row in which every status is that of the first try.
 const NOTHING_REPEATED: &str = "nothing is repeated";
-/// More than workers take to tell each other.
+/// More than the exchange between workers takes.
 const EXCHANGE: Duration = Duration::from_millis(300);
 
-/// v2 as servers are: it closes a connection with headers that are too large for it, and with a request that does not come to
-/// its end. Ends when it is dropped.
+/// A typical server as v2. It closes a connection with too large headers, or with a request that
+/// remains incomplete. It ends when it is dropped.
 struct Server {
     address: SocketAddr,
-    /// Requests that it has read and not answered at once.
+    /// Requests that it has read and delayed.
     hanging: Arc<AtomicUsize>,
     task: AbortHandle,
 }
@@ -128,7 +128,7 @@ async fn serve(mut stream: TcpStream, hanging: Arc<AtomicUsize>) -> io::Result<(
     }
 }
 
-/// What may be repeated on the next version.
+/// The conditions for a retry on the next version.
 fn repeating() -> Value {
     json!({"on": ["5xx", "reset", "cancelled", "deadline-exceeded"], "methods": ["GET", "POST"]})
 }
@@ -141,7 +141,7 @@ fn watched(retry_next: Value) -> Value {
     document
 }
 
-/// Whose session cookie names an endpoint, if it is there.
+/// Sessions by a cookie that names an endpoint.
 fn sessions() -> Value {
     json!({
         "name": "envoy.filters.http.stateful_session",
@@ -162,7 +162,7 @@ fn sessions() -> Value {
 async fn start(subject: &Subject, server: &Server, document: &Value) -> Canary {
     let mut around = Surroundings::failing_over(subject.failover(), 1);
     around.after.push(sessions());
-    // Of clients within, whose headers for limits Envoy believes.
+    // For internal clients, whose time limits Envoy accepts.
     around.manager =
         json!({"internal_address_config": {"cidr_ranges": [{"address_prefix": "10.0.0.0", "prefix_len": 8}]}});
     let backends = ["v1", NATIVE].map(Backend::of);
@@ -176,28 +176,28 @@ async fn start(subject: &Subject, server: &Server, document: &Value) -> Canary {
     canary
 }
 
-/// What a client does, over and over.
+/// A failure that a client causes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cause {
-    /// `grpc-timeout` of a request that is none of gRPC.
+    /// `grpc-timeout` of a request that is not a gRPC call.
     Deadline,
     /// `grpc-timeout` of a gRPC call.
     GrpcDeadline,
-    /// Envoy's own header for a timeout, by a client that says it is inside.
+    /// Envoy's timeout header, from an internal client.
     Timeout,
     /// The same for each try.
     TryTimeout,
-    /// It goes before the answer.
+    /// The client leaves before the response.
     Cancelled,
-    /// A gRPC call that it cancels.
+    /// A cancelled gRPC call.
     GrpcCancelled,
-    /// More headers than the server takes.
+    /// Larger headers than the server accepts.
     LargeHeaders,
-    /// A session cookie for an endpoint that is not there.
+    /// A session cookie for a missing endpoint.
     DeadSession,
-    /// A body that does not come to its end.
+    /// An incomplete body.
     StalledUpload,
-    /// A body that takes longer than a version may.
+    /// A body that takes longer than `slowAfter`.
     SlowUpload,
 }
 
@@ -215,7 +215,7 @@ const CAUSES: [Cause; 10] = [
 ];
 
 impl Cause {
-    /// The status that a client gets where nothing is repeated, gRPC's if it has one; `None` where it does not wait for one.
+    /// The status without retries, gRPC's if there is one. `None` if the client does not wait for it.
     fn status(self) -> Option<u16> {
         match self {
             Self::Deadline | Self::SlowUpload => Some(200),
@@ -226,7 +226,7 @@ impl Cause {
         }
     }
 
-    /// The status that the client gets, gRPC's if it has one.
+    /// Causes the failure. Returns the status, gRPC's if there is one.
     async fn happens(self, address: SocketAddr, protocol: Protocol) -> Option<u16> {
         let slow = Request::new(HOST, "/slow");
         let inside = || slow.clone().header("x-forwarded-for", "10.0.0.1");
@@ -252,7 +252,7 @@ impl Cause {
         of_grpc.first().map_or(Some(answer.status), |status| status.parse().ok())
     }
 
-    /// It happens as often as failures would eject, twice.
+    /// Causes the failure twice as often as would eject a version.
     async fn happen_often(self, (address, server): (SocketAddr, &Server), protocol: Protocol) -> Vec<Option<u16>> {
         const TIMES: usize = 2 * FAILURES;
         let before = server.hanging.load(Ordering::Relaxed);
@@ -260,7 +260,7 @@ impl Cause {
         if self.status().is_some() {
             return clients.join_all().await;
         }
-        // They cancel when the server has their requests.
+        // The calls are cancelled when the server has them.
         let all = || (server.hanging.load(Ordering::Relaxed) >= before + TIMES).then_some(());
         wait::until("the server has every request", async || all()).await;
         clients.abort_all();
@@ -271,8 +271,8 @@ impl Cause {
     }
 }
 
-/// An upload of so many bytes, one after the other, and then of nothing more; shorter than its length says or not. The client waits
-/// for the answer, though not for ever.
+/// An upload of this number of bytes, sent one by one. It may be shorter than its declared length. The client waits
+/// a limited time for the response.
 async fn upload(address: SocketAddr, protocol: Protocol, bytes: usize) -> Option<u16> {
     let frames = tokio_stream::iter(0..bytes).throttle(TRICKLE).chain(tokio_stream::pending()).take(UPLOAD);
     let frames = frames.map(|_| Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"x"))));
@@ -319,7 +319,7 @@ pub(crate) async fn what_a_client_brings_about_ejects_nobody(subject: &Subject) 
                 }
             }
         }
-        // Failures of its own eject it all the while. They are of a method that is never repeated.
+        // The version's own failures still eject it. Their method is never repeated.
         let broken = Request::new(HOST, "/broken").method("PUT");
         for _ in 0..2 * FAILURES {
             client::send(canary.address, Protocol::Http1, &broken).await;
@@ -331,7 +331,7 @@ pub(crate) async fn what_a_client_brings_about_ejects_nobody(subject: &Subject) 
     without_failover(subject).await;
 }
 
-/// The same cookie where the filter learns by itself.
+/// The same cookie without failover clusters.
 async fn without_failover(subject: &Subject) {
     let around = Surroundings { after: vec![sessions()], ..Surroundings::default() };
     let document = with_fallback(all_to("v2"), &["v2", "v1"]);

@@ -1,4 +1,4 @@
-//! Versions that cannot serve, alone and in pairs, from the first request on: nothing is lost, and every report names the version that has answered.
+//! One or two versions cannot serve from the first request on. No request is lost, and every report names the version that answered.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -9,7 +9,7 @@ use e2e::{
     failover::Failover,
     load::{ANSWERED_BY, Kind, Load},
     prometheus::Samples,
-    upstream::{TEST_ID, Upstream},
+    upstream::{TEST_ID, Upstream, VERSION_HEADER},
     wait,
 };
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ use crate::{Subject, steering::PROTOCOLS};
 
 const HOST: &str = "reviews";
 const CONNECTIONS: u64 = 2;
-/// Requests of each kind of client, from the first on.
+/// Requests of each kind of client.
 const REQUESTS: u64 = 60;
 
 /// Why a version cannot serve.
@@ -33,7 +33,7 @@ enum State {
 
 const STATES: [State; 3] = [State::Refuses, State::Empty, State::Missing];
 
-/// A port that refuses connections, and that nobody else takes while this lives.
+/// A port that refuses connections. It is reserved until this is dropped.
 pub(super) struct ClosedPort {
     pub(super) address: SocketAddr,
     _socket: TcpSocket,
@@ -58,12 +58,12 @@ impl State {
     }
 }
 
-/// All to v3, and on to v2 and v1; each names itself in the response.
+/// All requests go to v3, then to v2 and v1. Each version names itself in the response.
 pub(super) fn to_v3() -> Value {
     reporting(&["v3", "v2", "v1"], &["v2", "v1"])
 }
 
-/// Every state of v3 before a v2 that is well, and every pair of states.
+/// Every state of v3 with a healthy v2, and every pair of states.
 pub(crate) async fn every_pair_of_versions_that_cannot_serve(subject: &Subject) {
     let closed = ClosedPort::new();
     for failover in subject.all_failover() {
@@ -96,7 +96,7 @@ async fn drill(
     }
     let requests = subject.share_of(REQUESTS).max(20);
     let loads =
-        kinds().map(|(name, kind)| (name, Load::of(canary.address, &kind.reporting(REPORTS), CONNECTIONS, requests)));
+        kinds().map(|(name, kind)| (name, Load::of(canary.address, kind.reporting(REPORTS), CONNECTIONS, requests)));
     let mut served = 0;
     for (name, load) in loads {
         let outcome = load.finish().await;
@@ -124,7 +124,7 @@ async fn drill(
     canary.envoy.assert_no_crash();
 }
 
-/// Client, upstream and access log get the same version.
+/// Asserts that the client, the upstream and the access log have the same version.
 async fn assert_reported(canary: &Canary, serves: &str, row: &str) {
     for protocol in PROTOCOLS {
         let id = format!("{row}, {protocol:?}");
@@ -132,7 +132,7 @@ async fn assert_reported(canary: &Canary, serves: &str, row: &str) {
         assert_eq!((answer.status, answer.served_by.as_str()), (200, serves), "{id}");
         assert_eq!(answer.values(ANSWERED_BY), [serves], "{id}: the operations on the response");
         let seen = canary.upstream(serves).recorded(&id);
-        assert_eq!(seen[0].texts("x-canary-version"), [serves], "{id}: what the upstream gets");
+        assert_eq!(seen[0].texts(VERSION_HEADER), [serves], "{id}: what the upstream gets");
         let entry = canary.access_log(&id).await;
         assert_eq!(entry["canary"], format!("version={serves} reason=weight route=all"), "{id}: {entry}");
     }
@@ -171,7 +171,7 @@ pub(crate) async fn health_of_endpoints(subject: &Subject) {
             for (name, kind) in kinds() {
                 let row = format!("{row}, {name}");
                 let (reports, requests) = (kind.clone().reporting(REPORTS), subject.share_of(REQUESTS).max(20));
-                let outcome = Load::of(canary.address, &reports, CONNECTIONS, requests).finish().await;
+                let outcome = Load::of(canary.address, reports, CONNECTIONS, requests).finish().await;
                 assert_none_lost(&row, &outcome);
                 assert_eq!(outcome.served(serves), outcome.all(), "{row}: {:?}", outcome.served_by);
                 if serves == "v2" {
@@ -185,7 +185,7 @@ pub(crate) async fn health_of_endpoints(subject: &Subject) {
     }
 }
 
-/// Without the `overprovisioning_factor` an aggregate cluster sends a share of the requests on.
+/// Without the `overprovisioning_factor` an aggregate cluster sends a share of the requests to the next member.
 async fn spills_over_by_default(subject: &Subject, endpoints: &[(SocketAddr, &str)]) {
     let canary = start_as(subject, Failover::Aggregate, &to_v3(), &["v1", "v2", NATIVE]).await;
     let mut v3 = with_health("v3", endpoints);
@@ -196,7 +196,7 @@ async fn spills_over_by_default(subject: &Subject, endpoints: &[(SocketAddr, &st
     assert!(outcome.served("v3") > 0 && outcome.served("v2") > 0, "the control spills: {:?}", outcome.served_by);
 }
 
-/// An aggregate cluster asks each priority of a member once; a composite one goes on to the next member.
+/// An aggregate cluster tries each priority of a member once. A composite cluster continues with the next member.
 pub(crate) async fn a_try_for_each_priority(subject: &Subject) {
     let closed = ClosedPort::new();
     let mut v3 = with_health("v3", &[(closed.address, "HEALTHY")]);
@@ -226,7 +226,7 @@ pub(crate) async fn a_try_for_each_priority(subject: &Subject) {
     }
 }
 
-/// What a DestinationRule says of a version holds for it as a member, first or next.
+/// The settings of a DestinationRule apply to each member, the first and the next ones.
 pub(crate) async fn members_keep_their_own_settings(subject: &Subject) {
     for failover in subject.all_failover() {
         limits_hold(subject, *failover).await;
@@ -246,7 +246,7 @@ fn stat(version: &str, name: &str) -> String {
     format!("cluster.{}.{name}", cluster_name(version))
 }
 
-/// A version that is full is not left: its limit is there on purpose.
+/// There is no failover from a version at its connection limit, because the limit is intended.
 async fn limits_hold(subject: &Subject, failover: Failover) {
     let upstream = Upstream::start("v3").await;
     let mut v3 = cluster(&cluster_name("v3"), upstream.address());
@@ -295,12 +295,12 @@ async fn loads_are_balanced(subject: &Subject, failover: Failover) {
     let outcome = Load::of(canary.address, &get, CONNECTIONS, 2 * EACH).finish().await;
     assert_none_lost(&format!("round robin, {failover:?}"), &outcome);
     for upstream in &both {
-        // Each worker begins where it likes.
+        // Each worker starts at a random endpoint.
         assert!(outcome.served(upstream.name()).abs_diff(EACH) <= 2, "{failover:?}: {:?}", outcome.served_by);
     }
 }
 
-/// v3 refuses connections of HTTP/1.1, v2 is spoken to by HTTP/2 and TLS.
+/// v3 refuses HTTP/1.1 connections. v2 uses HTTP/2 and TLS.
 async fn protocols_differ(subject: &Subject, failover: Failover) {
     let closed = ClosedPort::new();
     let tls = super::tls::Terminator::start(subject, "v2").await;

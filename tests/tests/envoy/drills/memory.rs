@@ -1,4 +1,4 @@
-//! Memory while versions come and go for ever.
+//! Memory while versions come and go.
 
 use e2e::{
     canary::NATIVE,
@@ -12,9 +12,9 @@ use super::{assert_none_lost, start};
 use crate::Subject;
 
 const CONNECTIONS: u64 = 4;
-/// Configurations, each with three versions that no other has, and so with three counters of fallbacks.
+/// The number of configurations. Each has three versions of its own, and so three fallback counters.
 const CONFIGURATIONS: u64 = 60;
-/// What may come on top in the second half: counters and the allocator's noise, and for each request less than any state of it.
+/// The allowed growth in the second half, for counters and allocator noise. For each request it is less than any state needs.
 const NOISE_KIB: u64 = 4 * 1_024;
 const BYTES_PER_REQUEST: u64 = 64;
 
@@ -52,7 +52,7 @@ pub(crate) async fn stays_flat_while_versions_come_and_go(subject: &Subject) {
     let (mut all, mut warm) = (Outcome::default(), 0);
     for number in 1..=configurations {
         canary.take(&document(number)).await;
-        // One of its versions, one of the generation before, and one that was never there.
+        // One of the present versions, one of the previous generation, and one that never existed.
         let asked = [format!("g{number}-0"), format!("g{}-0", number - 1), format!("never-{number}")];
         let loads = asked.map(|version| {
             let get = Request::new("reviews", "/").header("x-version", version);

@@ -1,5 +1,5 @@
-//! Drills of the fallback: what a version that is absent, comes, goes, fails or hangs costs the requests for it, each beside
-//! the same with native routes alone, which must lose requests.
+//! Drills: the requests lost if a version is absent, comes, goes, fails or hangs. Each has a control
+//! with native routes alone, which must lose requests.
 
 pub(crate) mod absent;
 pub(crate) mod accrual;
@@ -20,13 +20,13 @@ use e2e::{
     failover::Failover,
     load::{ANSWERED_BY, Kind, Outcome},
     prometheus::Samples,
-    upstream::{ECHO, ECHOED},
+    upstream::{ECHO, ECHOED, VERSION_HEADER},
 };
 use serde_json::{Value, json};
 
 use crate::{Subject, documents::document};
 
-/// More retries than any order here is long.
+/// More retries than any fallback order here has versions.
 const RETRIES: u32 = 3;
 
 /// With the filter and failover clusters, of the kind that `canaryctl run` takes.
@@ -41,7 +41,7 @@ async fn start_as(subject: &Subject, failover: Failover, document: &Value, upstr
     Canary::start_in(&subject.binary, Delivery::Ecds, around, document, &backends).await
 }
 
-/// The control arm: native routes without the filter.
+/// The control: native routes without the filter.
 async fn start_native(subject: &Subject, routes: &Value, upstreams: &[&str]) -> Canary {
     let backends: Vec<_> = upstreams.iter().copied().map(Backend::of).collect();
     Canary::start_in(&subject.binary, Delivery::Native, Surroundings::default(), routes, &backends).await
@@ -54,7 +54,7 @@ fn native_split(shares: &[(&str, u32)]) -> Value {
     json!([{"match": {"prefix": "/"}, "route": {"weighted_clusters": {"clusters": clusters}, "timeout": "0s"}}])
 }
 
-/// Native routes by the value of a header, and no other.
+/// Native routes by the value of a header, without a catch-all.
 fn native_by_header(name: &str, versions: &[&str]) -> Value {
     let route = |version: &&str| {
         json!({
@@ -65,13 +65,13 @@ fn native_by_header(name: &str, versions: &[&str]) -> Value {
     versions.iter().map(route).collect()
 }
 
-/// A document with this fallback order for reviews.
+/// A configuration with this fallback order for reviews.
 pub(crate) fn with_fallback(mut document: Value, fallback: &[&str]) -> Value {
     document["policies"] = json!([{"hosts": ["reviews"], "fallback": fallback}]);
     document
 }
 
-/// All to the first of these versions, and on by this order; each names itself in the response.
+/// All requests go to the first of these versions, with this fallback order. Each version names itself in the response.
 fn reporting(versions: &[&str], fallback: &[&str]) -> Value {
     let to = |(place, version): (usize, &&str)| {
         json!({"destination": {"host": "reviews", "subset": version}, "weight": if place == 0 { 100 } else { 0 },
@@ -81,12 +81,12 @@ fn reporting(versions: &[&str], fallback: &[&str]) -> Value {
     with_fallback(document(&[("reviews", json!([{"name": "all", "route": targets}]))]), fallback)
 }
 
-/// The headers in which the answers to [`kinds`] under [`reporting`] name a version: the response's, and what the upstream got.
+/// The response headers that name a version for [`kinds`] under [`reporting`]: the response's own, and the echo of the upstream's request.
 const REPORTS: &[&str] = &[ANSWERED_BY, ECHOED];
 
-/// Requests of every protocol, with and without a body, whose upstreams send back the version that they got.
+/// Requests of every protocol, with and without a body. The upstreams echo the version header.
 fn kinds() -> [(&'static str, Kind); 4] {
-    let get = || Request::new("reviews", "/").header(ECHO, "x-canary-version");
+    let get = || Request::new("reviews", "/").header(ECHO, VERSION_HEADER);
     [
         ("HTTP/1.1", Kind::Http(Protocol::Http1, get())),
         ("HTTP/2, with a body", Kind::Http(Protocol::Http2, get().method("POST").body(vec![b'x'; 50_000]))),
@@ -108,5 +108,5 @@ fn assert_none_lost(row: &str, outcome: &Outcome) {
 
 fn assert_some_lost(row: &str, outcome: &Outcome) {
     eprintln!("{row} (control): {} requests, {} failed", outcome.all(), outcome.failures.len());
-    assert!(!outcome.failures.is_empty(), "{row}: the control arm loses nothing, so the drill proves nothing");
+    assert!(!outcome.failures.is_empty(), "{row}: the control loses nothing, so the drill proves nothing");
 }

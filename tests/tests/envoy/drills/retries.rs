@@ -1,4 +1,4 @@
-//! How the retries of a rule, those of a policy, and those that repeat nothing go together: each row of the table in the
+//! Combines the retries of a rule, the retries of a policy, and retries of unsent requests: each row of the table in the
 //! README.
 
 use e2e::{
@@ -22,7 +22,7 @@ fn document(retries: Value, next: Value) -> Value {
     document
 }
 
-/// The row, the rule's `retries`, the policy's `retryNext`, the request, its status, and how often each of v3, v2, v1 has got it.
+/// The row, the rule's `retries`, the policy's `retryNext`, the request, its status, and the tries of v3, v2 and v1.
 type Row = (&'static str, Value, Value, Request, u16, [u64; 3]);
 
 fn rows() -> Vec<Row> {

@@ -1,4 +1,4 @@
-//! A rollout from the first step to the way back, with configuration and clusters in the right order and in the wrong one.
+//! A complete rollout and its rollback, with configuration and clusters in the right order and in the wrong one.
 
 use std::time::Duration;
 
@@ -20,12 +20,12 @@ const CONNECTIONS: u64 = 2;
 const PAUSE: Duration = Duration::from_millis(20);
 /// Requests of each kind of client after each change, at full length.
 const ENOUGH: u64 = 100;
-/// Requests that show a version to serve.
+/// The requests after which a version counts as serving.
 const FEW: u64 = 5;
 const HOST: &str = "reviews";
 const VERSIONS: [&str; 3] = ["v1", "v2", "v3"];
 
-/// One step: the clusters that there are and the shares of the versions from then on.
+/// One step: the clusters and the shares of the versions.
 struct Step {
     clusters: &'static [&'static str],
     shares: &'static [(&'static str, u32)],
@@ -50,9 +50,9 @@ const STEPS: [Step; 8] = [
 /// What happens first in a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
-    /// A cluster comes before requests go to it, and goes when none does any more.
+    /// A cluster is added before the configuration uses it, and removed afterwards.
     Right,
-    /// The configuration names a version before its cluster comes, and still does when it is gone.
+    /// The configuration names a version before its cluster exists, and after it is removed.
     Wrong,
 }
 
@@ -69,7 +69,7 @@ impl Order {
     }
 }
 
-/// The shares as a document. What comes and goes is no failure: nothing is ejected.
+/// The shares as a configuration. Absent versions are not failures, so none is ejected.
 fn steered(shares: &[(&str, u32)]) -> Value {
     let document = document(&[(HOST, json!([{"route": split(shares)}]))]);
     let default = shares[0].0;
@@ -86,7 +86,7 @@ fn kinds() -> [Kind; 4] {
 
 const NAMES: [&str; 4] = ["HTTP/1.1", "HTTP/2", "gRPC unary", "gRPC server streaming"];
 
-/// Goes through all steps under load; what came of the requests of each kind of client.
+/// Runs all steps under load. Returns the outcome of each kind of client.
 async fn roll(
     subject: &Subject,
     proxy: &Canary,

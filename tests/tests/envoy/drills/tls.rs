@@ -1,4 +1,4 @@
-//! An upstream behind TLS: another Envoy that ends it.
+//! An upstream behind TLS, which another Envoy terminates.
 
 use std::{fs, net::SocketAddr};
 
@@ -17,7 +17,7 @@ pub(super) struct Terminator {
 }
 
 impl Terminator {
-    /// An upstream of this name behind a certificate that nobody has signed.
+    /// An upstream with this name behind a self-signed certificate.
     pub(super) async fn start(subject: &Subject, name: &str) -> Self {
         let upstream = Upstream::start(name).await;
         let signed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");

@@ -1,5 +1,5 @@
-//! A gRPC service whose clients name the version: whatever they write, a version that can serve gets the call, and the
-//! header says which.
+//! A gRPC service whose clients name the version. Whatever they send, a version that can serve gets the call, and the
+//! header names it.
 
 use canary_config::failover_name;
 use e2e::{
@@ -8,7 +8,7 @@ use e2e::{
     client::{self, Protocol, Request},
     grpc,
     load::Load,
-    upstream::TEST_ID,
+    upstream::{TEST_ID, VERSION_HEADER},
 };
 use serde_json::{Value, json};
 
@@ -34,10 +34,10 @@ fn by_header() -> Value {
     document
 }
 
-/// In requests of the other protocol the header is the client's own, whichever version has answered.
+/// In requests of the other protocol the client's header is passed on unchanged.
 pub(crate) async fn counts_for_its_protocol(subject: &Subject) {
     let get = || Request::new("reviews", "/").header(HEADER, "mine");
-    // The version header's protocols, and what the upstream of v1 gets in a GET and in a call, each through v2's failover cluster.
+    // The protocols of the version header, and the header of v1 in a GET and in a call through v2's failover cluster.
     for (row, protocols, in_get, in_call) in [
         ("every", json!(["http", "grpc"]), "v1", "v1"),
         ("gRPC", json!(["grpc"]), "mine", "v1"),
@@ -106,7 +106,7 @@ pub(crate) async fn of_every_kind_is_served(subject: &Subject) {
         lost.extend(control.served_by.is_empty().then_some(row));
     }
     eprintln!("13 kinds of version headers: 0 lost; native routes alone lose {}: {lost:?}", lost.len());
-    assert!(lost.len() >= 8, "the control arm loses {lost:?} only");
+    assert!(lost.len() >= 8, "the control loses {lost:?} only");
     canary.envoy.assert_no_crash();
     for (value, served_by) in [("v1", "v1"), ("v2", "v2"), ("v3", "v1"), ("v9", "v1")] {
         let mut client = grpc::Client::open(canary.address, "reviews").await.expect("a connection");
@@ -127,7 +127,7 @@ pub(crate) async fn native_routes_lose_nothing(subject: &Subject) {
             let own = cluster_name(version);
             let cluster = if goes_on { failover_name(&own) } else { own };
             json!({
-                "match": {"prefix": "/", "headers": [{"name": "x-canary-version", "string_match": {"exact": version}}]},
+                "match": {"prefix": "/", "headers": [{"name": VERSION_HEADER, "string_match": {"exact": version}}]},
                 "route": {"cluster": cluster, "timeout": "0s", "retry_policy": failover.retry_policy(1)},
             })
         };
@@ -150,7 +150,7 @@ pub(crate) async fn native_routes_lose_nothing(subject: &Subject) {
             let served = client::send(canary.address, Protocol::Http1, &get.header(TEST_ID, "served")).await;
             assert_eq!(served.served_by, "v1");
             let seen = &canary.upstream("v1").recorded("served")[0];
-            assert_eq!(seen.texts("x-canary-version"), ["v1"], "the upstream is told that it is another");
+            assert_eq!(seen.texts(VERSION_HEADER), ["v1"], "the upstream gets the name of its own version");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Rules on trial: what is predicted of them comes true.
+//! Candidate rules: their predictions are right.
 
 use e2e::canary::{Canary, Delivery, UPSTREAMS};
 use serde_json::json;
@@ -18,7 +18,7 @@ pub(crate) async fn predicts_what_a_later_run_shows(subject: &Subject) {
     let users = users(USERS);
     let first = served_by(&canary, &users).await;
 
-    // Counters of workers reach the main thread a little later; the last is written last.
+    // The counters of workers reach the main thread later. The last one is written last.
     canary.envoy.wait_for_stat(&format!("{COUNTERS}_compared_total"), USERS as u64).await;
     let count = async |name: &str| canary.envoy.stat(&format!("{COUNTERS}_{name}")).await;
     let difference = async |respect: &str| {
@@ -30,16 +30,16 @@ pub(crate) async fn predicts_what_a_later_run_shows(subject: &Subject) {
     for respect in others {
         assert_eq!(difference(respect).await, 0, "{respect}");
     }
-    let told =
+    let logged =
         canary.envoy.log().lines().filter(|line| line.contains("the candidate differs in version, cluster")).count();
-    assert!(told > 0, "nothing is told of {differing} differences");
+    assert!(logged > 0, "nothing is logged of {differing} differences");
 
     canary.take(&later).await;
     let second = served_by(&canary, &users).await;
     let moved = first.iter().zip(&second).filter(|(before, after)| before != after).count() as u64;
     assert!(moved > 0, "nobody moves");
     assert_eq!((differing, versions), (moved, moved), "predicted, and seen");
-    println!("{USERS} users: {moved} moves predicted and seen, {told} told");
+    println!("{USERS} users: {moved} moves predicted and seen, {logged} logged");
 
     canary.take(&live).await;
     assert_eq!(served_by(&canary, &users).await, first, "a candidate steers nobody");

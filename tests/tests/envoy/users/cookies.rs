@@ -35,7 +35,7 @@ pub(crate) async fn are_issued_once_and_honoured_after(subject: &Subject) {
     }
     assert_eq!(seen, BTreeSet::from(["v1".to_owned(), "v2".to_owned()]), "{BROWSERS} browsers at 50/50");
 
-    // The application's own cookies stay, and the cookie outlives a new document with other weights for its version.
+    // The application's own cookies stay. The cookie still counts after a new configuration with other weights for its version.
     let get = Request::new("reviews", "/").header("x-reply-set-cookie", "session=1");
     let answer = send(canary.address, Protocol::Http1, &get).await;
     let cookies = answer.values("set-cookie");

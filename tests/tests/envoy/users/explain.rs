@@ -1,4 +1,4 @@
-//! What a trusted client is told of its own request: what has been decided, and who has answered in the end.
+//! The explanation for a trusted client: the decision, and the version that answered.
 
 use std::collections::BTreeMap;
 
@@ -40,20 +40,31 @@ pub(crate) async fn says_what_happens(subject: &Subject) {
 
     let mut moved = 0;
     for user in users(USERS) {
-        let (answer, told) = ask(Request::new("reviews", "/").header(USER, &user)).await;
-        let picked = told["version"].as_str();
-        let served = told.get("served").map_or(picked, String::as_str);
-        assert_eq!((answer.status, answer.served_by.as_str()), (200, served), "{user}: {told:?}");
+        let (answer, explained) = ask(Request::new("reviews", "/").header(USER, &user)).await;
+        let picked = explained["version"].as_str();
+        let served = explained.get("served").map_or(picked, String::as_str);
+        assert_eq!((answer.status, answer.served_by.as_str()), (200, served), "{user}: {explained:?}");
         moved += usize::from(served != picked);
-        assert_eq!(served != picked, picked == "v3", "{user}: {told:?}");
-        assert_eq!(told["bucket"], format!("{:016x}", sticky::bucket("reviews-2026-11", user.as_bytes()).to_bits()));
-        assert_eq!((told["reason"].as_str(), told["key"].as_str()), ("sticky", "header x-user-id"), "{user}: {told:?}");
-        assert!(told["weights"].contains(&format!("{picked}:")), "{user}: {told:?}");
+        assert_eq!(served != picked, picked == "v3", "{user}: {explained:?}");
+        assert_eq!(
+            explained["bucket"],
+            format!("{:016x}", sticky::bucket("reviews-2026-11", user.as_bytes()).to_bits())
+        );
+        assert_eq!(
+            (explained["reason"].as_str(), explained["key"].as_str()),
+            ("sticky", "header x-user-id"),
+            "{user}: {explained:?}"
+        );
+        assert!(explained["weights"].contains(&format!("{picked}:")), "{user}: {explained:?}");
     }
     assert!((1..USERS).contains(&moved), "{moved} of {USERS} users were moved from v3");
 
-    let (answer, told) = ask(Request::new("reviews", "/teapot")).await;
-    assert_eq!((answer.status, told["route"].as_str(), told["abort"].as_str()), (418, "teapot", "418"), "{told:?}");
-    let (answer, told) = ask(Request::new("unknown.example", "/")).await;
-    assert_eq!((answer.served_by.as_str(), told["outcome"].as_str()), ("native", "untouched"), "{told:?}");
+    let (answer, explained) = ask(Request::new("reviews", "/teapot")).await;
+    assert_eq!(
+        (answer.status, explained["route"].as_str(), explained["abort"].as_str()),
+        (418, "teapot", "418"),
+        "{explained:?}"
+    );
+    let (answer, explained) = ask(Request::new("unknown.example", "/")).await;
+    assert_eq!((answer.served_by.as_str(), explained["outcome"].as_str()), ("native", "untouched"), "{explained:?}");
 }

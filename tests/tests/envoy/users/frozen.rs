@@ -11,7 +11,7 @@ use super::sticky;
 use crate::Subject;
 
 const CONNECTIONS: u64 = 3;
-/// More than gets to be sent; it bounds a test that has lost its way.
+/// More than is sent. It limits a test that hangs.
 const MOST: u64 = 500_000;
 const ENOUGH: u64 = 200;
 
@@ -29,7 +29,7 @@ pub(crate) async fn sends_all_to_the_default_at_no_cost(subject: &Subject) {
     }
     canary.take(&sticky(&shares, json!({"frozen": true}))).await;
     for load in loads {
-        // What was under way may still be answered by another.
+        // Another version may still answer requests in flight.
         load.go_on_for(2 * CONNECTIONS).await;
         let before = load.so_far();
         load.go_on_for(ENOUGH).await;

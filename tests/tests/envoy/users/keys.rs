@@ -1,4 +1,4 @@
-//! The published bucket: every Envoy version, and the documented program, give a user the same version.
+//! The published bucket: every Envoy version and the documented program compute the same version for a user.
 
 use std::process::Command;
 
@@ -15,7 +15,7 @@ use crate::Subject;
 
 const USERS: usize = 1_000;
 
-/// The salt and the weights are those of that program; the rule names its destinations in another order.
+/// The salt and the weights of that program. The rule has its destinations in another order.
 const WEIGHTS: [(&str, u32); 3] = [("v3", 20), ("v1", 70), ("v2", 10)];
 
 pub(crate) async fn have_the_same_version_on_every_proxy(subject: &Subject) {
@@ -37,7 +37,7 @@ async fn by_envoy(binary: &EnvoyBinary, users: &[String]) -> Vec<String> {
     served_by(&canary, users).await
 }
 
-/// What the documented program prints: a bucket and a version for each line.
+/// The output of the documented program: a bucket and a version in each line.
 fn by_the_program(users: &[String]) -> Vec<String> {
     let program = Page::read(STICKY).program();
     let output = child::run(Command::new("python3").args(["-c", &program]), &users.join("\n"));

@@ -1,4 +1,4 @@
-//! Users who keep their version, clients who may force one, and rules on trial.
+//! Sticky users, trusted clients, and candidate rules.
 
 pub(crate) mod candidate;
 pub(crate) mod cookies;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::documents::{document, split};
 
-/// The header that names a user.
+/// The header with the sticky key.
 const USER: &str = "x-user-id";
 
 /// `reviews` by these weights for users; v1 is the default.

@@ -1,4 +1,4 @@
-//! Who may force a version and ask for an explanation, and who may not, through hops that are trusted and that are not.
+//! Trusted and other clients that force a version or ask for an explanation, through trusted and other hops.
 
 use std::net::Ipv4Addr;
 
@@ -17,14 +17,14 @@ use crate::{
 };
 
 const SECRET: &str = "x-canary-secret";
-/// In nobody's list.
+/// Not trusted.
 const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
-/// In the list.
+/// Trusted.
 const TESTER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
-/// In the list, too; nobody here can connect from it.
+/// Trusted, too. No client here can connect from it.
 const OFFICE: &str = "10.20.0.7";
 
-/// Everything to v1; trusts [`TESTER`], 10.20.0.0/16 and the secret `test`.
+/// All requests go to v1. Trusts [`TESTER`], 10.20.0.0/16 and the secret `test`.
 fn document(trusts_forwarded_for: bool) -> Value {
     let mut document = all_to("v1");
     document["policies"] = json!([{"hosts": ["reviews"], "fallback": ["v3", "v2", "v1"]}]);
@@ -39,15 +39,15 @@ fn document(trusts_forwarded_for: bool) -> Value {
     document
 }
 
-/// What a client sends, and whether it is trusted.
+/// The client's headers, and whether it is trusted.
 type Row = (&'static str, Ipv4Addr, Vec<(&'static str, Vec<u8>)>, bool);
 
-/// Headers that look as if a proxy had told where the client is.
+/// Headers as a proxy sets them for the client's address.
 fn forwarded(lines: &[&str]) -> Vec<(&'static str, Vec<u8>)> {
     lines.iter().map(|line| ("x-forwarded-for", line.as_bytes().to_vec())).collect()
 }
 
-/// Where `use_remote_address` is off, as by default: Envoy believes any X-Forwarded-For, the filter does not.
+/// With `use_remote_address` off, as by default: Envoy accepts any X-Forwarded-For, and the filter does not.
 fn by_default() -> Vec<Row> {
     let secret = |values: &[&[u8]]| values.iter().map(|value| (SECRET, value.to_vec())).collect::<Vec<_>>();
     let claims = ["forwarded", "x-real-ip", "x-envoy-external-address", "x-client-ip", "true-client-ip"];
@@ -76,7 +76,7 @@ fn by_default() -> Vec<Row> {
     ]
 }
 
-/// At the edge, with `use_remote_address`: who connects is the client.
+/// At the edge, with `use_remote_address`: the client is the connection's peer.
 fn at_the_edge() -> Vec<Row> {
     vec![
         ("a trusted address", TESTER, vec![], true),
@@ -124,13 +124,13 @@ pub(crate) async fn are_for_the_trusted_only(subject: &Subject) {
             for protocol in PROTOCOLS {
                 let id = format!("{place}: {row}, {protocol:?}");
                 check(&canary, &id, protocol, *source, headers, *trusted).await;
-                // Of two requests, one to a known host and one to an unknown one.
+                // For two requests, one to a known host and one to an unknown one.
                 *(if *trusted { &mut granted } else { &mut refused }) += 2;
             }
         }
         for (answer, expected) in [("granted", granted), ("refused", refused)] {
-            for wish in ["version", "explain"] {
-                let counter = format!("wasmcustom.type=.={wish};.;result=.={answer};.;canary_overrides_total");
+            for control in ["version", "explain"] {
+                let counter = format!("wasmcustom.type=.={control};.;result=.={answer};.;canary_overrides_total");
                 if expected > 0 {
                     canary.envoy.wait_for_stat(&counter, expected).await;
                 }
@@ -140,7 +140,7 @@ pub(crate) async fn are_for_the_trusted_only(subject: &Subject) {
     }
 }
 
-/// Asks for v3 and for an explanation, of a known host and of an unknown one; each is served whatever comes of it.
+/// Asks a known and an unknown host for v3 and for an explanation. Each request is served in any case.
 async fn check(
     canary: &Canary,
     id: &str,

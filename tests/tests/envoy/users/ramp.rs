@@ -12,7 +12,7 @@ use super::{served_by, sticky, users};
 use crate::Subject;
 
 const USERS: usize = 100;
-/// Before the ramp starts, so that its beginning is seen.
+/// The time before the ramp starts, so that the test sees its start.
 const AHEAD: Duration = Duration::from_secs(4);
 const DURATION: &str = "8s";
 
@@ -39,7 +39,7 @@ pub(crate) async fn moves_by_the_wall_clock(subject: &Subject) {
     })
     .await;
     counts.dedup();
-    // None and all are two; how many are seen between is a matter of how busy the machine is.
+    // None and all are two shares. The number of shares in between depends on the load of the machine.
     assert!(counts.len() > 3, "it moves in steps: {counts:?}");
     println!("of {USERS} users in the canary: {counts:?}; none left");
 }

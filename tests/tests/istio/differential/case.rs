@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 
 use super::intended;
 
-/// The response header by which every rule, on every side, names itself.
+/// The response header with the name of the rule, on every side.
 pub(crate) const TAG: &str = "x-rule";
 /// The parts of a document that Istio has objects for, and those that tell of proxies.
 const COMPARED: [&str; 5] = ["mode", "virtualServices", "destinationRules", "services", "proxy"];
 const DEFAULT_NAMESPACE: &str = "default";
 
-/// Who carries out the rules, each at a port of the same gateway.
+/// The implementations of the rules, each at its own port of the same gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
     /// Istio alone.
@@ -47,7 +47,7 @@ impl Side {
     }
 }
 
-/// An example, without what Istio has no words for, as one proxy sees it.
+/// An example for one proxy, without the parts that Istio cannot express.
 #[derive(Debug, Clone)]
 pub(crate) struct Case {
     /// The example's name, and that of the proxy where it is not the example's.

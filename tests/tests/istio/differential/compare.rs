@@ -1,4 +1,4 @@
-//! What two sides made of the same request, fact by fact.
+//! Compares the results of one request on two sides.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -22,7 +22,7 @@ const OF_CHANCE: [&str; 1] = ["x-request-id"];
 
 const RESPONSE_HEADER: &str = "response header";
 
-/// A request that fared otherwise.
+/// A request with a difference.
 #[derive(Debug)]
 pub(crate) struct Deviation {
     /// The request's name.
@@ -42,7 +42,7 @@ impl fmt::Display for Deviation {
 
 type Facts = BTreeMap<String, String>;
 
-/// The requests whose facts differ, but for what is intended.
+/// The requests with differences that are not intended.
 pub(crate) fn deviations(
     asks: &[Ask],
     native: &[Exchange],
@@ -75,7 +75,7 @@ fn differing(native: &Exchange, other: &Exchange, side: Side, rule: Option<&Rule
     let refused = is_refused(native) && is_refused(other) && intended::in_refusal(side);
     let is_compared = |fact: &&String| match aborted(native) == aborted(other) {
         true => !(refused && fact.starts_with(RESPONSE_HEADER)),
-        // Who is aborted is drawn: what is left to compare is which rule it was.
+        // Aborts are random, so only the rule is compared.
         false => **fact == format!("{RESPONSE_HEADER} {TAG}"),
     };
     let mut names: Vec<_> = left.keys().chain(right.keys()).filter(is_compared).collect();

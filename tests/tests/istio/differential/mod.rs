@@ -91,7 +91,7 @@ pub(crate) async fn a_planted_deviation_is_reported(mesh: &Mesh) {
     assert!(shown.contains("served by: reviews.") && shown.contains("/v1 natively"), "{shown}");
 }
 
-/// What is intended stands in the documentation, and is about examples that there are.
+/// Intended differences are documented, and their examples exist.
 pub(crate) async fn intended_differences_are_documented(_: &Mesh) {
     let path = binaries::workspace().join("docs/differences.md");
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -138,16 +138,21 @@ async fn compare(mesh: &Mesh, case: &Case, documents: &[(Side, Value)]) -> Vec<D
     deviations
 }
 
-/// That a native route is the net must not hide a filter that does nothing: it tells upstreams which version they are.
+/// The native routes must not hide a filter that does nothing. The filter sets the version header for upstreams.
 fn assert_decided(case: &Case, side: Side, exchanges: &[Exchange]) {
     let arrivals = exchanges.iter().flat_map(|exchange| &exchange.arrivals);
-    let (mut with_subset, mut told) = (0, 0);
+    let (mut with_subset, mut named) = (0, 0);
     for (upstream, recorded) in arrivals {
         let Some((_, subset)) = upstream.split_once('/') else { continue };
         with_subset += 1;
-        told += usize::from(recorded.texts("x-canary-version") == [subset]);
+        named += usize::from(recorded.texts("x-canary-version") == [subset]);
     }
-    assert!(with_subset == 0 || told > 0, "{}: at the side {} no upstream is told its version", case.name, side.name());
+    assert!(
+        with_subset == 0 || named > 0,
+        "{}: at the side {} no upstream gets the name of its version",
+        case.name,
+        side.name()
+    );
 }
 
 fn say(case: &Case, seed: u64, asks: &[requests::Ask], native: &[Exchange], rules: &[Rule], sides: &[Side]) {

@@ -1,9 +1,9 @@
-//! What lies at the boundary of a matcher: what it takes, and near misses.
+//! Values at the boundary of a matcher: matches and near misses.
 
 use canary_config::StringMatch;
 
 const LONG: usize = 4000;
-/// A byte that cannot begin a character.
+/// A byte that cannot start a character.
 const NO_TEXT: u8 = 0xff;
 
 /// A value that the matcher takes: of a regular expression the text that is left without its operators.

@@ -140,7 +140,7 @@ fn of_rule(base: &Draft, rule: &HttpRoute) -> Vec<Draft> {
         drafts.extend(around(&met, entry));
         if rule.timeout.is_some() || rule.retries.is_some() {
             let late = format!("delay/{}ms", (rule.timeout.unwrap_or_default() + TOO_LATE).as_millis());
-            drafts.extend([late, "status/503".to_owned()].map(|wish| met.named(&wish).under(&wish)));
+            drafts.extend([late, "status/503".to_owned()].map(|directive| met.named(&directive).under(&directive)));
         }
         if index == 0 && met.method == "GET" {
             drafts.extend(METHODS.iter().map(|method| met.named(&format!("method {method}")).method(method)));

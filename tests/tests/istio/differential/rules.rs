@@ -1,4 +1,4 @@
-//! What the rules of a document leave to chance, and who serves them.
+//! The random parts of a configuration's rules, and their upstreams.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -44,7 +44,7 @@ fn of_host(config: &Config, host: &str) -> Vec<Endpoint> {
     if subsets.is_empty() { vec![endpoint(None, Vec::new())] } else { subsets }
 }
 
-/// A rule, as far as it leaves something to chance or to time.
+/// The parts of a rule that depend on chance or time.
 #[derive(Debug)]
 pub(crate) struct Rule {
     /// As it names itself.
@@ -91,7 +91,7 @@ impl Rule {
         }
     }
 
-    /// Whoever may serve a request.
+    /// The upstreams that may serve a request.
     pub(crate) fn servers(&self) -> BTreeSet<&str> {
         self.split.iter().flat_map(|(upstreams, _)| upstreams).map(String::as_str).collect()
     }
@@ -101,7 +101,7 @@ impl Rule {
         self.abort.filter(|(_, share)| *share > 0.0 && *share < 1.0).map(|(status, _)| status)
     }
 
-    /// Whether equal requests may fare differently.
+    /// Whether equal requests may have different results.
     pub(crate) fn is_open(&self) -> bool {
         self.split.len() > 1 || self.may_abort().is_some()
     }

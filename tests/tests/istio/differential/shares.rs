@@ -1,4 +1,4 @@
-//! What chance decides, by many requests.
+//! Tests shares with many requests.
 
 use e2e::{
     client::Protocol,
