@@ -5,6 +5,7 @@ pub mod attached;
 pub mod board;
 mod bootstrap;
 mod command;
+pub mod command_reference;
 pub mod completions;
 mod console;
 mod documents;

@@ -30,7 +30,7 @@ fn yaml_is_read_as_kubectl_reads_it() {
             "a: [1.2.3, 10s, 0xg, 2026-11-21, '-', +, 09]",
             json!([{"a": ["1.2.3", "10s", "0xg", "2026-11-21", "-", "+", 9]}]),
         ),
-        ("keys that are no texts", "80: a\ntrue: b\n", json!([{"80": "a", "true": "b"}])),
+        ("keys that are no texts", "80: a\ntrue: b\non: c\n", json!([{"80": "a", "true": "b", "on": "c"}])),
         ("an anchor and its alias", "a: &x {b: 1}\nc: *x\n", json!([{"a": {"b": 1}, "c": {"b": 1}}])),
         (
             "a merge, own keys win",

@@ -121,7 +121,7 @@ impl Composer<'_, '_> {
                 merge(value, &mut merged);
                 continue;
             }
-            let name = key_name(&key.value, key_at)?;
+            let name = key_name(&key, key_at)?;
             if let Some(line) = lines.insert(name.clone(), key_at.line) {
                 return Err(duplicate(&name, key_at, line));
             }
@@ -155,11 +155,14 @@ fn merge(located: Located, merged: &mut Vec<(String, Located)>) {
     }
 }
 
-/// A key as JSON has it: a text.
-fn key_name(key: &Value, at: Position) -> Result<String, SyntaxError> {
-    match key {
+/// A key as JSON has it: a text. A word such as `on` stays as it is written: `retryNext` has a field of that name.
+fn key_name(key: &Located, at: Position) -> Result<String, SyntaxError> {
+    if let Some(word) = &key.spot.spelled {
+        return Ok(word.clone());
+    }
+    match &key.value {
         Value::String(name) => Ok(name.clone()),
-        Value::Bool(_) | Value::Number(_) => Ok(key.to_string()),
+        Value::Bool(_) | Value::Number(_) => Ok(key.value.to_string()),
         _ => Err(SyntaxError::new(at, "a key must be a string")),
     }
 }

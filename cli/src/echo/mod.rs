@@ -52,7 +52,7 @@ pub struct Args {
     /// Print a line for each request that was answered
     #[arg(long)]
     log: bool,
-    /// How long to answer new requests after being told to stop, while /healthz says 503, such as 2s
+    /// How long to answer new requests after a signal to stop, while /healthz says 503, such as 2s
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = flags::duration)]
     drain: Duration,
 }

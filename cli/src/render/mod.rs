@@ -36,7 +36,7 @@ pub struct Args {
 enum What {
     /// The bootstrap that `canaryctl run` would use, for `envoy -c FILE`
     ///
-    /// Clusters and filter configuration stand in the bootstrap itself. A version without --upstream is expected on a
+    /// The bootstrap itself holds clusters and the filter configuration. A version without --upstream is expected on a
     /// port after --port; the comments on top are the commands that start echo servers there, and Envoy.
     Bootstrap(BootstrapArgs),
     /// The filter with a configuration, as an Envoy with ECDS reads it from a file

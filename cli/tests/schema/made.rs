@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use canaryctl::CODES;
 use canaryctl::schema::reference;
+use canaryctl::{CODES, command_reference};
 use serde_json::{Value, json};
 
 use super::{printed, schema};
@@ -45,6 +45,11 @@ fn the_schema_is_what_the_command_prints() {
 #[test]
 fn the_page_of_the_configuration_has_every_field() {
     check("docs/reference/configuration.md", |page| with_made_part(page, &format!("{}\n", reference::sections())));
+}
+
+#[test]
+fn the_page_of_the_tool_has_every_command_and_flag() {
+    check("docs/reference/cli.md", |page| with_made_part(page, &format!("{}\n", command_reference::sections())));
 }
 
 #[test]

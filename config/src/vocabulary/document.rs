@@ -20,7 +20,7 @@ object!(CONFIGURATION, "Configuration", Own, "The configuration of canary-filter
     "destinationRules" => field(List(&Entry(&DESTINATION_RULE_ENTRY)), "The versions of hosts: whole DestinationRules, or bare specs.");
     "services" => field(List(&Entry(&ANY_SERVICE)), "The ports of hosts. A destination without a port takes its service's only port, else the port that the client asked for (the authority's, else 80).");
     "clusters" => field(Nested(&CLUSTERS), "How a destination becomes the name of an Envoy cluster.");
-    "headers" => field(Nested(&CONTROL_HEADERS), "Names of the headers by which the filter steers the proxy.").see("../concepts.md#headers");
+    "headers" => field(Nested(&CONTROL_HEADERS), "Names of the headers by which the filter steers the proxy.").see("../concepts.md#how-it-steers-the-proxy");
     "proxy" => field(Nested(&PROXY), "The proxy that runs the filter. Rules are resolved against it when the configuration is loaded.");
     "faults" => field(Nested(&FAULT_SETTINGS), "How faults are carried out.");
     "policies" => field(List(&Nested(&POLICY)), "What the VirtualService API cannot say.");

@@ -140,35 +140,6 @@ fn every_configuration_is_good() {
 }
 
 #[test]
-fn the_table_of_canaryctl_has_its_commands() {
-    let _alone = alone();
-    let page = Page::read("docs/reference/cli.md");
-    let mut named: Vec<String> = Vec::new();
-    for row in page.text.lines().filter_map(|line| line.strip_prefix("| `canaryctl ")) {
-        let is_subcommand = |word: &&str| word.chars().all(|char| char.is_ascii_lowercase());
-        let subcommands: Vec<_> =
-            row.split([' ', '`']).take_while(is_subcommand).filter(|word| !word.is_empty()).collect();
-        let output = run_canaryctl(&[subcommands.as_slice(), &["--help"]].concat());
-        assert!(output.status.success(), "{subcommands:?}: {}", String::from_utf8_lossy(&output.stderr));
-        let usage = format!("Usage: canaryctl {}", subcommands.join(" "));
-        let help = String::from_utf8_lossy(&output.stdout);
-        let is_it = |line: &str| line.strip_prefix(&usage).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
-        assert!(help.lines().any(is_it), "{usage:?} is in the help");
-        named.extend(subcommands.first().map(|name| (*name).to_owned()));
-    }
-    let help = run_canaryctl(&["--help"]);
-    let help = String::from_utf8_lossy(&help.stdout);
-    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    let mut known: Vec<_> = commands.filter_map(|line| line.split_whitespace().next()).collect();
-    known.retain(|name| *name != "help");
-    known.sort_unstable();
-    named.sort();
-    // `render` has several rows, for what it prints.
-    named.dedup();
-    assert_eq!(named, known, "commands of the page and of canaryctl");
-}
-
-#[test]
 fn what_is_pointed_at_exists() {
     let mut files: Vec<PathBuf> = Page::all().iter().map(|page| workspace().join(&page.file)).collect();
     files.extend(["CONTRIBUTING.md", "charts/canary-filter/README.md"].map(|file| workspace().join(file)));
