@@ -81,7 +81,7 @@ impl Clusters {
         name
     }
 
-    /// What stands around the port in the name of a destination that the template names: joined by the port, it is the name.
+    /// The parts before and after the port in a cluster name of the template.
     #[must_use]
     pub fn around_port(&self, host: &str, subset: Option<&str>) -> Vec<String> {
         let mut texts = vec![String::new()];

@@ -28,7 +28,7 @@ pub enum ConfigErrorKind {
     WrongType {
         /// What the field takes.
         expected: &'static str,
-        /// What stands there.
+        /// What was found.
         found: &'static str,
     },
     /// A value that its rule excludes, in words.

@@ -112,7 +112,7 @@ const fn bit(status: u8) -> u32 {
 }
 
 impl FailureAccrual {
-    /// Whether all that one of Envoy's retry conditions stands for is a failure of the version, in requests that are gRPC calls or
+    /// Whether everything that one of Envoy's retry conditions covers is a failure of the version, in requests that are gRPC calls or
     /// not. `status_codes` are those of `retriable-status-codes`.
     #[must_use]
     pub fn covers(&self, condition: &str, status_codes: &[u16], is_grpc: bool) -> bool {

@@ -22,7 +22,7 @@ pub struct Fault {
 pub struct FaultDelay {
     /// How long.
     pub fixed_delay: Duration,
-    /// For whom; absent in the document means nobody.
+    /// The share of requests. Absent in the document means none.
     pub percentage: Percentage,
 }
 
@@ -31,7 +31,7 @@ pub struct FaultDelay {
 pub struct FaultAbort {
     /// The answer.
     pub status: AbortStatus,
-    /// For whom; absent in the document means nobody.
+    /// The share of requests. Absent in the document means none.
     pub percentage: Percentage,
 }
 

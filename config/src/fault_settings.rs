@@ -22,7 +22,7 @@ pub struct FaultSettings {
 pub enum FaultDelayer {
     /// The filter itself: it pauses the request and answers aborts.
     Timer,
-    /// Envoy's native fault filter, told by headers; it has to be in the chain, after this filter, in header mode.
+    /// Envoy's native fault filter, steered by headers. It must follow this filter in the chain, in header mode.
     FaultFilter,
 }
 

@@ -1,6 +1,6 @@
 //! Header values as Envoy's format strings: text, `%%`, and commands between percent signs.
 //!
-//! A command that the filter cannot expand is refused by name when the document is read; it is never sent as text.
+//! A command that the filter cannot expand is rejected by name when the document is read; it is never sent as text.
 
 use std::fmt;
 
@@ -72,7 +72,7 @@ const PROPERTIES: [(&str, Property); 11] = [
     ("DOWNSTREAM_TLS_VERSION", Property::TlsVersion),
 ];
 
-/// Why a value is refused.
+/// Why a value is rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InvalidFormat {
     /// A control character other than the tab.

@@ -5,7 +5,7 @@ use memchr::memrchr2;
 /// The domain of Kubernetes services.
 const SERVICE_DOMAIN: &str = "svc.cluster.local";
 
-/// The full name of a host: a name without a dot is a service of `namespace`, any other stands as it is.
+/// The full name of a host: a name without a dot is a service of `namespace`, any other name is complete.
 #[must_use]
 pub fn qualify(host: &str, namespace: &str) -> String {
     if host.contains('.') || host.contains('*') || host.contains(':') {

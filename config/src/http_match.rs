@@ -184,7 +184,7 @@ fn header_matches(
         if !claims_allowed {
             value.invalid(format!("JWT claim based routing (key: {key}) is only supported for gateway"));
         } else if matcher == Some(StringMatch::Present) {
-            value.invalid("a claim needs exact, prefix or regex: Envoy refuses the routes of Istio for one without");
+            value.invalid("a claim needs exact, prefix or regex: Envoy rejects the routes that Istio makes for a claim without one");
         }
         claims.extend(matcher.map(|matcher| (path, matcher)));
     }

@@ -163,7 +163,7 @@ pub struct DestinationKey {
     pub port: Option<u16>,
 }
 
-/// Why the fields of the first release's second filter are refused.
+/// Why the fields of the first release's second filter are rejected.
 const NO_GUARD: &str = "there is no guard any more: take its filter out of the chain, and write the failover clusters that `canaryctl render` prints";
 
 impl Config {

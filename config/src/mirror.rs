@@ -1,4 +1,4 @@
-//! `mirror` and `mirrors`: copies of requests whose answers nobody waits for.
+//! `mirror` and `mirrors`: copies of requests; their responses are ignored.
 
 use crate::control_headers::MAX_MIRRORS;
 use crate::destination::Destination;

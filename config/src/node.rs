@@ -1,7 +1,7 @@
-//! A strict walk through a JSON document that knows where it stands and goes on after an error.
+//! A strict walk through a JSON document that knows its place and continues after an error.
 //!
 //! A reader asks an object for its fields by their camelCase names; both spellings are found, `null` counts as absent (as
-//! in Kubernetes), and what nobody asked for is an unknown field.
+//! in Kubernetes), and a field that its object does not declare is an error.
 
 use std::cell::Cell;
 use std::fmt::Write as _;
@@ -64,7 +64,7 @@ impl<'a> Node<'a> {
         Self { value: document.root(), place: Place::Root, findings }
     }
 
-    /// The value as it stands, for `canaryctl`: in the .wasm nothing asks for it.
+    /// The value itself, for `canaryctl`. The .wasm does not use it.
     pub fn value(&self) -> Value {
         self.value.into()
     }

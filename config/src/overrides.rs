@@ -6,7 +6,7 @@ use crate::node::Node;
 use crate::syntax;
 use crate::vocabulary;
 
-/// Who is trusted; nobody by default.
+/// The clients that are trusted. By default no client is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// Alternatives.
@@ -72,7 +72,7 @@ fn read_source(node: &Node<'_>, headers: &ControlHeaders) -> Option<TrustedSourc
         node.invalid("a trusted client is known by cidr, principal or secret");
         return None;
     }
-    // What could not be read is an error by now: the document is refused, so no condition is lost.
+    // What could not be read is already an error: the document is rejected, so no condition is lost.
     Some(TrustedSource { cidr: cidr.flatten(), principal: principal.flatten(), secret: secret.flatten() })
 }
 

@@ -5,7 +5,7 @@ use crate::timestamp::Timestamp;
 use crate::values::{Percentage, read_duration, read_percentage, read_subset};
 use crate::vocabulary;
 
-/// The share of a version over time: `from` until `start`, then evenly to `to` within `duration`, and `to` ever after.
+/// The share of a version over time: `from` until `start`, then a linear change to `to` over `duration`, then `to`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ramp {
     /// The version.
@@ -21,7 +21,7 @@ pub struct Ramp {
 }
 
 impl Ramp {
-    /// The share at a point in time. Without a clock the ramp stands at its beginning.
+    /// The share at a point in time. Without a clock it is the share before the start.
     #[must_use]
     pub fn share(&self, now: Option<Timestamp>) -> Percentage {
         let elapsed = now.map_or(0, |now| now.millis_since(self.start)).min(self.duration);

@@ -11,7 +11,7 @@ use crate::vocabulary;
 /// The same user gets the same version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sticky {
-    /// Where a user's key may stand; the first that a request has counts.
+    /// Where a user's key may be. The first key that a request has counts.
     pub keys: Vec<StickyKey>,
     /// Hashed before the key: another salt deals the users anew. It holds no NUL.
     pub salt: String,
@@ -21,7 +21,7 @@ pub struct Sticky {
     pub issue_cookie: Option<IssueCookie>,
 }
 
-/// A place where a user's key may stand.
+/// A place where a user's key may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StickyKey {
     /// The first line of a header, in lower case.
@@ -101,7 +101,7 @@ impl Sticky {
         let issue_cookie = fields.get("issueCookie").and_then(|cookie| {
             let issued = IssueCookie::read(&cookie)?;
             if !keys.contains(&StickyKey::Cookie(issued.name.clone())) {
-                cookie.invalid(format!("keys does not hold {{cookie: {}}}: nobody would read it again", issued.name));
+                cookie.invalid(format!("keys does not hold {{cookie: {}}}: no key would read it", issued.name));
             }
             Some(issued)
         });
@@ -243,7 +243,7 @@ impl IssueCookie {
     }
 }
 
-/// An attribute of a cookie, which stands before a semicolon.
+/// An attribute of a cookie, which ends with a semicolon.
 fn read_attribute(fields: &Fields<'_>, name: &'static str, is_valid: impl Fn(&str) -> bool) -> Option<String> {
     let place = fields.get(name)?;
     let text = place.string()?;

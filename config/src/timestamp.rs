@@ -23,7 +23,7 @@ impl Timestamp {
     }
 
     /// Reads an RFC 3339 date and time from 1970 on, such as `2026-11-21T08:00:00Z` or `2026-11-21T09:00:00.5+01:00`, cut to
-    /// whole milliseconds. Leap seconds (`:60`) are refused.
+    /// whole milliseconds. Leap seconds (`:60`) are rejected.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (date, rest) = text.split_once(['T', 't'])?;

@@ -12,7 +12,7 @@ pub fn word_hash(name: &[u8]) -> u64 {
     mix(hash ^ tail(rest))
 }
 
-/// Fewer than eight bytes as one word. Bytes may count twice: the length tells such words apart.
+/// Fewer than eight bytes as one word. Bytes may count twice; the length keeps such words distinct.
 fn tail(rest: &[u8]) -> u64 {
     if let (Some(first), Some(last)) = (rest.first_chunk(), rest.last_chunk()) {
         return u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;

@@ -199,7 +199,7 @@ pub(super) mod reference {
         pub name: &'static str,
         /// What it is.
         pub description: &'static str,
-        /// Kinds whose specs differ from the bare one, each of them told by its kind.
+        /// Kinds whose specs differ from the bare one, each recognised by its kind.
         pub of_kind: &'static [Alternative],
         /// Any other whole object.
         pub whole: Alternative,
