@@ -46,6 +46,11 @@ fn write_section(text: &mut String, command: &Command) {
         .get_arguments()
         .filter(|one| !one.is_hide_set() && !["help", "version"].contains(&one.get_id().as_str()))
         .collect();
+    if let Some(examples) = command.get_after_long_help() {
+        for example in examples.to_string().lines().skip(1) {
+            let _ = write!(text, "Example: `{}`\n\n", example.trim());
+        }
+    }
     if arguments.is_empty() {
         return;
     }

@@ -74,8 +74,8 @@ fn flags_say_who_asks_and_when() {
         assert!(found.contains(shown), "{name}: {found}");
     }
     for (name, flag, value, error) in [
-        ("no address", "--source-ip", "here", "an IP address is wanted"),
-        ("no time", "--now", "tomorrow", "an RFC 3339 time is wanted"),
+        ("no address", "--source-ip", "here", "an IP address is needed"),
+        ("no time", "--now", "tomorrow", "an RFC 3339 time is needed"),
     ] {
         let (code, _, problems) =
             canaryctl(&["explain", "--config", "sticky.yaml", "GET", "http://reviews/", flag, value]);

@@ -63,7 +63,7 @@ mod tests {
                 Ok(("other", 1)),
             ),
             ("no URL", r#"{"method": "GET"}"#, Err("missing field `url`")),
-            ("a path", r#"{"method": "GET", "url": "/1"}"#, Err("an absolute URL is wanted")),
+            ("a path", r#"{"method": "GET", "url": "/1"}"#, Err("an absolute URL is needed")),
             ("no method", r#"{"method": "", "url": "http://a/"}"#, Err("the method \"\"")),
             ("a method of two words", r#"{"method": "G ET", "url": "http://a/"}"#, Err("the method")),
             ("no header", r#"{"method": "GET", "url": "http://a/", "headers": ["x"]}"#, Err("NAME: VALUE")),

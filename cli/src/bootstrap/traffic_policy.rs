@@ -1,4 +1,4 @@
-//! A DestinationRule's `trafficPolicy`, read as far as one Envoy on a desk can carry it out.
+//! A DestinationRule's `trafficPolicy`, read as far as one Envoy can carry it out.
 //!
 //! What the fields mean is istiod's (`pilot/pkg/networking/core/cluster_traffic_policy.go`): of `connectionPool`,
 //! `loadBalancer` and `outlierDetection` a subset's own section replaces the rule's as a whole, 0 is unset, and limits
@@ -87,7 +87,7 @@ impl Reading {
         reading
     }
 
-    /// Reads a `trafficPolicy` that stands at JSON pointer `at`; its sections replace those read before.
+    /// Reads a `trafficPolicy` at JSON pointer `at`; its sections replace those read before.
     pub(crate) fn apply(&mut self, at: &str, policy: &Value) {
         let mut fields = self.fields(at, policy);
         if let Some(pool) = fields.take("connectionPool") {

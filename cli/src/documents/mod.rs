@@ -118,6 +118,31 @@ impl Document {
         Loaded { documents, problems }
     }
 
+    /// Sets the namespace of manifests that name none, of policies and short services, and of the proxy's workload.
+    pub(crate) fn set_namespace(&mut self, namespace: &str) {
+        let fill = |place: Option<&mut Value>| {
+            let Some(Value::Object(fields)) = place else { return };
+            let slot = fields.entry("namespace").or_insert(Value::Null);
+            if slot.is_null() || *slot == "" {
+                *slot = namespace.into();
+            }
+        };
+        let Value::Object(sections) = &mut self.value else { return };
+        for section in ["virtualServices", "destinationRules", "services", "policies"] {
+            for entry in sections.get_mut(section).and_then(Value::as_array_mut).into_iter().flatten() {
+                let Some(fields) = entry.as_object_mut() else { continue };
+                let is_whole =
+                    ["kind", "spec"].iter().any(|field| fields.get(*field).is_some_and(|value| !value.is_null()));
+                if is_whole {
+                    fill(Some(fields.entry("metadata").or_insert_with(|| json!({}))));
+                } else if ["services", "policies"].contains(&section) {
+                    fill(Some(entry));
+                }
+            }
+        }
+        fill(Some(sections.entry("proxy").or_insert_with(|| json!({}))));
+    }
+
     /// A document that is not from a file; errors are reported under this name.
     pub(crate) fn named(name: &str, value: Value) -> Self {
         Self { value, ..Self::empty(Origin::of_text(name, None)) }

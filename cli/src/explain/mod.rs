@@ -1,7 +1,10 @@
 //! `canaryctl explain`: what would happen to a request, and why.
 
+mod expectation;
+mod outage;
 mod text;
 
+use std::io::IsTerminal as _;
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -24,23 +27,30 @@ use crate::documents::{self, Document};
 /// A list of them: `--requests FILE`.
 #[derive(Debug, Parser)]
 pub struct Args {
-    /// Configuration document or manifests, YAML or JSON; `-` is standard input
-    #[arg(long, value_name = "FILE")]
-    config: String,
-    /// Requests to explain, YAML or JSON: a list, or a single one; `-` is standard input
+    /// Configuration document or manifests, YAML or JSON; `-` is standard input. Several files are one configuration
+    #[arg(long, value_name = "FILE", required = true)]
+    config: Vec<String>,
+    /// Explain as the proxy of this gateway, NAME or NAMESPACE/NAME; `mesh` is a sidecar
+    #[arg(long, value_name = "NAME")]
+    gateway: Option<String>,
+    /// The namespace of manifests that name none, and of the proxy's workload
+    #[arg(long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+    /// Requests to explain, YAML or JSON: a list, or a single one; `-` is standard input. With `expect` in them, exit code 1 on
+    /// a difference
     #[arg(long, value_name = "FILE", conflicts_with_all = ["method", "url", "header", "draw", "unavailable", "source_ip", "principal", "now"])]
     requests: Option<String>,
     /// The answer's form
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
-    /// A header line of the request, as `NAME: VALUE`
+    /// A header of the request, as `NAME: VALUE`
     #[arg(short = 'H', long, value_name = "NAME: VALUE", value_parser = parse_header)]
     header: Vec<(String, String)>,
-    /// A draw of chance in [0, 1), as `split=0.95`: split, abort, delay or mirror, where the i-th mirror is for the rule's
-    /// i-th; draws not given count as 0, and without any, text shows the odds
+    /// A draw in [0, 1), as `split=0.95`: split, abort, delay or mirror, where the i-th mirror is for the rule's i-th. Draws
+    /// that are not given count as 0. Without any, text shows the odds
     #[arg(long, value_name = "NAME=NUMBER", value_parser = parse_draw)]
     draw: Vec<(DrawName, Fraction)>,
-    /// A cluster that counts as missing, so that versions give way as their policies say; may be repeated
+    /// A cluster that counts as missing, so that the policies' fallback orders act; may be repeated
     #[arg(long, value_name = "CLUSTER")]
     unavailable: Vec<String>,
     /// The client's address, with or without its port
@@ -49,11 +59,11 @@ pub struct Args {
     /// The first URI of the client's certificate, such as `spiffe://cluster.local/ns/test/sa/qa`
     #[arg(long, value_name = "URI")]
     principal: Option<String>,
-    /// When the request comes, in RFC 3339, such as 2026-11-21T08:00:00Z; now, where nothing is said
+    /// When the request comes, in RFC 3339, such as 2026-11-21T08:00:00Z; by default now
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     now: Option<Timestamp>,
     /// The request's method
-    #[arg(value_name = "METHOD", requires = "url", required_unless_present = "requests")]
+    #[arg(value_name = "METHOD", requires = "url", required_unless_present = "requests", value_parser = parse_method)]
     method: Option<String>,
     /// The request's absolute URL
     #[arg(value_name = "URL", value_parser = parse_url)]
@@ -81,9 +91,10 @@ impl Args {
     #[must_use]
     pub fn run(self) -> ExitCode {
         match self.explain() {
-            Ok(text) => {
-                console::say(text.trim_end());
-                ExitCode::SUCCESS
+            Ok(explained) => {
+                console::say(wrapped(explained.text.trim_end()));
+                explained.differences.iter().for_each(console::complain);
+                if explained.differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
             }
             Err(problems) => {
                 console::complain(problems);
@@ -92,21 +103,47 @@ impl Args {
         }
     }
 
-    fn explain(&self) -> Result<String, String> {
-        let document = Document::load(&self.config)?;
+    fn explain(&self) -> Result<Explained, String> {
+        let mut document = self.document()?;
+        if let Some(namespace) = &self.namespace {
+            document.set_namespace(namespace);
+        }
         let (config, _) = document.read().map_err(|errors| errors.join("\n"))?;
         let (mut questions, is_list) = self.questions()?;
-        questions.iter_mut().for_each(|question| question.request.now = question.request.now.or_else(clock));
-        match self.output {
-            Output::Text => Ok(questions.iter().map(|question| explained(&document, &config, question)).collect()),
-            Output::Json => {
-                let answers: Vec<Value> = questions.iter().map(|question| answer(&config, question)).collect();
-                let answer = match answers.as_slice() {
-                    [single] if !is_list => single.clone(),
-                    _ => Value::from(answers),
-                };
-                serde_json::to_string_pretty(&answer).map_err(|error| error.to_string())
+        for question in &mut questions {
+            question.request.now = question.request.now.or_else(clock);
+            question.gateway = question.gateway.take().or_else(|| self.gateway.clone());
+            outage::check_clusters(&config, &question.unavailable)?;
+        }
+        let (mut text, mut answers, mut test) = (String::new(), Vec::new(), Test::default());
+        for (index, question) in questions.iter().enumerate() {
+            let mut answer = answer(&config, question);
+            let passed = test.check(index, question, &answer)?;
+            if let (Value::Object(fields), Some(passed)) = (&mut answer, passed) {
+                fields.insert("passed".to_owned(), passed.into());
             }
+            match self.output {
+                Output::Text => text.push_str(&explained(&document, &config, question)),
+                Output::Json => answers.push(answer),
+            }
+        }
+        if self.output == Output::Json {
+            let answer = if is_list { Value::from(answers) } else { answers.pop().unwrap_or_default() };
+            text = format!("{answer:#}");
+        } else if let Some(summary) = test.summary() {
+            text.push_str(&summary);
+        }
+        Ok(Explained { text, differences: test.differences })
+    }
+
+    fn document(&self) -> Result<Document, String> {
+        let mut documents = Document::load_all(&self.config)?;
+        match (documents.pop(), documents.is_empty()) {
+            (Some(document), true) => Ok(document),
+            _ => Err(format!(
+                "{}: more than one configuration document; manifests of several files are one configuration, documents are not",
+                self.config.join(", ")
+            )),
         }
     }
 
@@ -152,9 +189,68 @@ impl Args {
     }
 }
 
+/// What is printed.
+struct Explained {
+    text: String,
+    /// Expectations that do not hold, a line for each.
+    differences: Vec<String>,
+}
+
+/// The requests with expectations so far.
+#[derive(Debug, Default)]
+struct Test {
+    passed: u32,
+    failed: u32,
+    differences: Vec<String>,
+}
+
+impl Test {
+    /// Whether the expectation of a request holds; `None` where it has none.
+    ///
+    /// # Errors
+    /// The expectation has fields that no answer has.
+    fn check(&mut self, index: usize, question: &Question, answer: &Value) -> Result<Option<bool>, String> {
+        let Some(expected) = &question.expect else { return Ok(None) };
+        let differences = expectation::compare(&format!("/{index}"), expected, answer)?;
+        let name = question.name.clone().unwrap_or_else(|| format!("request {}", index.saturating_add(1)));
+        let count = if differences.is_empty() { &mut self.passed } else { &mut self.failed };
+        *count = count.saturating_add(1);
+        let line = |one: &expectation::Difference| {
+            format!("{name}: {}: expected {}, found {}", one.pointer, one.expected, one.found)
+        };
+        self.differences.extend(differences.iter().map(line));
+        Ok(Some(differences.is_empty()))
+    }
+
+    fn summary(&self) -> Option<String> {
+        let all = self.passed.saturating_add(self.failed);
+        (all > 0)
+            .then(|| format!("{all} request(s) with expectations: {} passed, {} failed\n", self.passed, self.failed))
+    }
+}
+
+/// Long lines broken at the width of the terminal. Where there is none, lines stay whole.
+fn wrapped(text: &str) -> String {
+    if !std::io::stdout().is_terminal() {
+        return text.to_owned();
+    }
+    let width = textwrap::termwidth();
+    let lines = text.lines().map(|line| {
+        let indent = if line.starts_with("  ") { "             " } else { "  " };
+        textwrap::fill(line, textwrap::Options::new(width).subsequent_indent(indent).break_words(false))
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// The answer as data: draws that the question does not give count as 0.
 pub(crate) fn answer(config: &Config, question: &Question) -> Value {
-    question.answer(&RouteTable::compile(&question.config(config)))
+    let table = RouteTable::compile(&question.config(config));
+    let mut answer = question.answer(&table);
+    let decision = question.request.decide(&table, &question.draws.unwrap_or_default(), &question.unavailable);
+    if let Value::Object(fields) = &mut answer {
+        fields.insert("ifUnavailable".to_owned(), outage::next_versions(&table, question, &decision).into());
+    }
+    answer
 }
 
 /// A request as flags say it; a header `host` is the authority.
@@ -178,13 +274,17 @@ pub(crate) fn parse_header(text: &str) -> Result<(String, String), String> {
     Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
 }
 
+fn parse_method(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("a method is needed, such as GET".to_owned()) } else { Ok(text.to_owned()) }
+}
+
 fn parse_address(text: &str) -> Result<String, String> {
     let is_address = text.parse::<IpAddr>().is_ok() || text.parse::<SocketAddr>().is_ok();
-    if is_address { Ok(text.to_owned()) } else { Err("an IP address is wanted".to_owned()) }
+    if is_address { Ok(text.to_owned()) } else { Err("an IP address is needed".to_owned()) }
 }
 
 fn parse_time(text: &str) -> Result<Timestamp, String> {
-    Timestamp::parse(text).ok_or_else(|| "an RFC 3339 time is wanted, such as 2026-11-21T08:00:00Z".to_owned())
+    Timestamp::parse(text).ok_or_else(|| "an RFC 3339 time is needed, such as 2026-11-21T08:00:00Z".to_owned())
 }
 
 /// This machine's clock; `None` before 1970.
@@ -210,8 +310,14 @@ fn parse_draw(text: &str) -> Result<(DrawName, Fraction), String> {
 /// # Errors
 /// What is wanted.
 pub(crate) fn parse_url(text: &str) -> Result<String, String> {
+    if text.contains('#') {
+        return Err("clients do not send the part after #: leave it out".to_owned());
+    }
     match text.split_once("://") {
+        Some((_, rest)) if rest.split(['/', '?']).next().is_some_and(|authority| authority.contains('@')) => {
+            Err("clients do not send a user's name in a URL: use -H 'authorization: …'".to_owned())
+        }
         Some((_, rest)) if !rest.is_empty() && !rest.starts_with('/') => Ok(text.to_owned()),
-        _ => Err("an absolute URL is wanted, such as http://reviews:9080/reviews/1".to_owned()),
+        _ => Err("an absolute URL is needed, such as http://reviews:9080/reviews/1".to_owned()),
     }
 }

@@ -2,12 +2,13 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
-use canary_config::{Config, ControlHeaders, Mode, Pointer};
+use canary_config::{Config, ControlHeaders, MESH, Mode, Pointer};
 use canary_routing::{
     Decision, Forward, HeaderChange, LocalReply, Operation, Outcome, Permission, PossibleDecision, RetryPolicy,
     RouteTable, SplitPick, explain::Question,
 };
 
+use super::outage::next_versions;
 use crate::{documents::Document, share::Share};
 
 /// What happens to a request, with the odds where the question leaves chance open.
@@ -46,14 +47,59 @@ pub(crate) fn explain(document: &Document, config: &Config, question: &Question)
             Mode::Cluster => details(&possible.decision, &mirrors),
             Mode::Version => named_version(&possible.decision, &config.headers),
         };
-        for detail in details {
+        for detail in details.into_iter().chain(outage_line(&table, question, &possible.decision)) {
             let _ = writeln!(text, "           {detail}");
+        }
+    }
+    if route.is_none() {
+        let others = other_gateways(&config, question);
+        if !others.is_empty() {
+            let own = config.proxy.gateways.join(", ");
+            let _ = writeln!(
+                text,
+                "  gateway  this proxy serves {own}; rules of {} take the request: --gateway",
+                others.join(", ")
+            );
         }
     }
     if let (Mode::Version, Some(_)) = (table.mode(), route) {
         let _ = writeln!(text, "  mode     version: the filter only names the version, the native route does the rest");
     }
     text
+}
+
+/// What follows when the cluster cannot serve.
+fn outage_line(table: &RouteTable, question: &Question, decision: &Decision<'_>) -> Option<String> {
+    let (Outcome::Forward(_), Mode::Cluster) = (&decision.outcome, table.mode()) else { return None };
+    let next = next_versions(table, question, decision);
+    Some(match next.as_slice() {
+        [] => "if it cannot serve: 503, there is no other version".to_owned(),
+        next => format!("if it cannot serve: {}", next.join(", then ")),
+    })
+}
+
+/// Gateways other than the proxy's own at which a rule takes the request.
+fn other_gateways(config: &Config, question: &Question) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for service in &config.virtual_services {
+        let namespace = &service.metadata.namespace;
+        let mesh = [MESH.to_owned()];
+        for gateway in if service.gateways.is_empty() { mesh.as_slice() } else { &service.gateways } {
+            let is_whole = gateway == MESH || gateway.contains('/');
+            let gateway = if is_whole { gateway.clone() } else { format!("{namespace}/{gateway}") };
+            if found.contains(&gateway) {
+                continue;
+            }
+            let mut other = config.clone();
+            other.proxy.gateways = vec![gateway.clone()];
+            let table = RouteTable::compile(&other);
+            let draws = question.draws.unwrap_or_default();
+            if question.request.decide(&table, &draws, &question.unavailable).route.is_some() {
+                found.push(gateway);
+            }
+        }
+    }
+    found
 }
 
 fn headline(possible: &PossibleDecision<'_>, mode: Mode) -> String {

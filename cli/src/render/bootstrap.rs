@@ -34,7 +34,7 @@ impl BootstrapArgs {
         let wasm = self.flags.wasm.clone().map_or_else(|| Surroundings::of_process().wasm(None), Ok).map_err(one)?;
         let rendering = Rendering::of(&plan, ports, &wasm, &self.flags.upstream).map_err(one)?;
         plan.notes.iter().for_each(console::complain);
-        let mut commands: Vec<String> = rendering.stands.iter().map(Stand::command).collect();
+        let mut commands: Vec<String> = rendering.echo_servers.iter().map(EchoServer::command).collect();
         let envoy = self.flags.envoy.as_deref().unwrap_or(Path::new("envoy"));
         commands.push(format!("{} --concurrency {} -c FILE", envoy.display(), self.flags.concurrency));
         match self.output {
@@ -65,18 +65,18 @@ fn yaml(commands: &[String], bootstrap: &Value) -> Result<String, serde_saphyr::
 #[derive(Debug)]
 struct Rendering {
     bootstrap: Value,
-    stands: Vec<Stand>,
+    echo_servers: Vec<EchoServer>,
 }
 
 /// An echo server that somebody has to start.
 #[derive(Debug, PartialEq, Eq)]
-struct Stand {
+struct EchoServer {
     address: HostPort,
     service: String,
     version: String,
 }
 
-impl Stand {
+impl EchoServer {
     fn command(&self) -> String {
         format!("canaryctl echo --listen {} --service {} --version {}", self.address, self.service, self.version)
     }
@@ -85,11 +85,15 @@ impl Stand {
 impl Rendering {
     fn of(plan: &Plan, ports: Ports, wasm: &Path, upstreams: &[Upstream]) -> Result<Self, String> {
         let mut free = (ports.listener.max(1024)..=u16::MAX).skip(1).filter(|port| *port != ports.admin);
-        let mut stands = Vec::new();
-        let mut stand = |service: &str, version: &str| {
+        let mut echo_servers = Vec::new();
+        let mut echo_server = |service: &str, version: &str| {
             let port = free.next().ok_or("no ports left after --port; choose a lower one")?;
             let address = HostPort::loopback(port);
-            stands.push(Stand { address: address.clone(), service: service.to_owned(), version: version.to_owned() });
+            echo_servers.push(EchoServer {
+                address: address.clone(),
+                service: service.to_owned(),
+                version: version.to_owned(),
+            });
             Ok::<_, String>(address)
         };
         let mut clusters = Vec::new();
@@ -97,16 +101,16 @@ impl Rendering {
             let address = match bootstrap::serving(version, upstreams) {
                 Serving::Nobody => continue,
                 Serving::Address(address) => address,
-                Serving::Echo => stand(version.service(), version.name())?,
+                Serving::Echo => echo_server(version.service(), version.name())?,
             };
             let cluster = |name: &String| bootstrap::cluster(name, &address, &version.policy, Some(version.metadata()));
             clusters.extend(version.clusters.iter().map(cluster));
         }
         clusters.extend(plan.failover_clusters().into_values());
-        let native = stand(NATIVE_CLUSTER, "default")?;
+        let native = echo_server(NATIVE_CLUSTER, "default")?;
         let document = format!("{:#}", plan.document);
         let source = Source::Inline { clusters, document: &document };
-        Ok(Self { bootstrap: bootstrap::bootstrap(ports, plan, wasm, &native, source), stands })
+        Ok(Self { bootstrap: bootstrap::bootstrap(ports, plan, wasm, &native, source), echo_servers })
     }
 }
 
@@ -145,7 +149,7 @@ mod tests {
         let upstreams = ["reviews/v2=127.0.0.1:7000".parse().unwrap(), "reviews/v3=none".parse().unwrap()];
         let ports = ports_of(10000, 10001);
         let rendering = Rendering::of(&plan, ports, Path::new("/etc/canary.wasm"), &upstreams).unwrap();
-        let commands: Vec<_> = rendering.stands.iter().map(Stand::command).collect();
+        let commands: Vec<_> = rendering.echo_servers.iter().map(EchoServer::command).collect();
         assert_eq!(
             commands,
             [

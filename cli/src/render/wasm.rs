@@ -4,14 +4,15 @@ use canary_config::{FaultDelayer, Mode};
 use serde_json::{Value, json};
 
 use super::{
-    advice, failover,
+    advice,
+    fail_open::fallback_filter,
+    failover,
     kind::Kind,
     manifest::Manifest,
-    net::net,
     plugin::{FailStrategy, PLUGIN, Plugin, PluginArgs, RUN_ON, Workload},
 };
 
-/// Prints the object to standard output, and where it is open to failure its net.
+/// Prints the object to standard output, and where it fails open its fallback filter.
 pub(super) fn print(kind: Kind, args: PluginArgs) -> Result<(), Vec<String>> {
     let plugin = args.plugin(Mode::Version)?;
     if plugin.config.faults.delay == FaultDelayer::FaultFilter {
@@ -25,7 +26,7 @@ pub(super) fn print(kind: Kind, args: PluginArgs) -> Result<(), Vec<String>> {
     }
     let own = Manifest { comments: comments(kind, &plugin), object: object(kind, &plugin), list: None };
     let net = match plugin.fail_strategy {
-        FailStrategy::Open => Some(net(kind, &plugin)),
+        FailStrategy::Open => Some(fallback_filter(kind, &plugin)),
         FailStrategy::Close | FailStrategy::Reload => None,
     };
     let before = failover::clusters(&plugin, None).into_iter().chain(failover::version_routes(&plugin)?);

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use super::{
-    desk::{Desk, Interfaces},
     examples::examples,
     rollout::{Rollout, Served},
+    session::{Interfaces, Session},
 };
 use canary_config::Mode;
 
@@ -16,13 +16,13 @@ use crate::{
 
 /// Everything there is to know once Envoy serves.
 pub(super) fn started(
-    desk: &Desk<'_>,
+    session: &Session<'_>,
     plan: &Plan,
     rollout: &Rollout<'_>,
     listener: SocketAddr,
     interfaces: Interfaces,
 ) {
-    console::say(format_args!("{} with {}", desk.envoy, desk.wasm.display()));
+    console::say(format_args!("{} with {}", session.envoy, session.wasm.display()));
     console::say(format_args!("  listener  http://{listener}"));
     console::say(format_args!("  admin     http://{}", interfaces.admin));
     if let Some(board) = interfaces.board {
@@ -39,7 +39,7 @@ pub(super) fn started(
     rollout.served().iter().for_each(served);
     console::say(format_args!(
         "  {NATIVE_CLUSTER}: echo server on {}, for hosts that the configuration does not know",
-        desk.native.address
+        session.native.address
     ));
     let examples = examples(&plan.config);
     if !examples.is_empty() {

@@ -10,13 +10,13 @@ use std::{
 use tokio::time::sleep;
 
 use super::{
-    Force,
+    ActiveConfig,
     admin::Admin,
     announce,
     envoy::Files,
     load,
     readiness::Readiness,
-    rollout::{Rollout, Site, Stand},
+    rollout::{EchoServer, Rollout, Site},
     watch::Watch,
     write_bootstrap,
 };
@@ -84,7 +84,7 @@ impl Args {
         let ports = Ports { address, listener: self.port, admin_address: address, admin };
         write_bootstrap(&files, ports, &plan, &self.wasm, &self.here)?;
         // Whoever gets an answer from this server knows that the files are there.
-        let _native = Stand::start(&site, self.here.port(), NATIVE_CLUSTER, "default")
+        let _native = EchoServer::start(&site, self.here.port(), NATIVE_CLUSTER, "default")
             .await
             .map_err(|error| format!("--here {}: {error}", self.here))?;
         tokio::select! {
@@ -110,11 +110,11 @@ impl Args {
         }
         announce::notes(&plan, &[], rollout);
         announce::changes(&[], rollout.served());
-        let mut force = Force::of(plan, &self.config, "canaryctl deliver, and then Envoy");
+        let mut active = ActiveConfig::of(plan, &self.config, "canaryctl deliver, and then Envoy");
         console::say("configuration 1 in force; edits of the file are followed");
         loop {
             tokio::select! {
-                () = watch.changed() => force.renew(self.failover, rollout, &admin).await,
+                () = watch.changed() => active.renew(self.failover, rollout, &admin).await,
                 () = readiness.changed() => match rollout.follow_readiness(&admin).await {
                     Ok(before) => announce::changes(&before, rollout.served()),
                     Err(failure) => console::complain(failure),

@@ -4,13 +4,13 @@ mod admin;
 mod announce;
 mod board;
 mod deliver;
-mod desk;
 mod envoy;
 mod examples;
 mod find;
 mod log;
 mod readiness;
 mod rollout;
+mod session;
 mod watch;
 
 use std::{net::Ipv4Addr, path::Path, process::ExitCode};
@@ -21,9 +21,9 @@ use tokio::net::TcpListener;
 
 use self::{
     admin::Admin,
-    desk::{Desk, Interfaces},
     envoy::{Envoy, Files, Launch},
-    rollout::{Rollout, Site, Stand},
+    rollout::{EchoServer, Rollout, Site},
+    session::{Interfaces, Session},
     watch::Watch,
 };
 use crate::{
@@ -74,7 +74,7 @@ async fn run(args: Args) -> Result<ExitCode, String> {
     let stop = runtime::termination().map_err(|error| format!("cannot wait for signals: {error}"))?;
     let files = Files::create().map_err(|error| format!("no temporary directory: {error}"))?;
     let native =
-        Stand::start(&Site::loopback(), 0, NATIVE_CLUSTER, "default").await.map_err(|error| error.to_string())?;
+        EchoServer::start(&Site::loopback(), 0, NATIVE_CLUSTER, "default").await.map_err(|error| error.to_string())?;
     let mut rollout = Rollout::new(&files, &wasm, &flags.upstream);
     rollout.prepare(&plan).await.map_err(|failure| failure.to_string())?;
     write_bootstrap(&files, ports, &plan, &wasm, &native.address)?;
@@ -85,7 +85,7 @@ async fn run(args: Args) -> Result<ExitCode, String> {
         concurrency: flags.concurrency,
     };
     let mut envoy = Envoy::start(&launch).map_err(|error| format!("{}: {error}", binary.display()))?;
-    let desk = Desk {
+    let session = Session {
         file: &flags.config,
         envoy: format!("Envoy {version} ({})", binary.display()),
         wasm: &wasm,
@@ -98,7 +98,7 @@ async fn run(args: Args) -> Result<ExitCode, String> {
             Ok(status) => format!("Envoy ended by itself: {status}"),
             Err(error) => format!("Envoy is lost: {error}"),
         }),
-        error = desk.serve(plan, &mut rollout, watch, &files, board) => Err(error),
+        error = session.serve(plan, &mut rollout, watch, &files, board) => Err(error),
     };
     envoy.stop().await;
     outcome
@@ -130,7 +130,7 @@ fn write_bootstrap(files: &Files, ports: Ports, plan: &Plan, wasm: &Path, native
     files.write(&files.bootstrap(), &bootstrap).map_err(|error| format!("cannot write the bootstrap: {error}"))
 }
 
-impl Desk<'_> {
+impl Session<'_> {
     /// Waits for Envoy, and then follows the file. Returns only when Envoy never gets ready, saying why.
     async fn serve(
         &self,
@@ -144,10 +144,10 @@ impl Desk<'_> {
             Ok(admin) => admin,
             Err(error) => return error,
         };
-        let mut force = Force::of(plan, self.file, "run");
+        let mut active = ActiveConfig::of(plan, self.file, "run");
         loop {
             watch.changed().await;
-            force.renew(self.failover, rollout, &admin).await;
+            active.renew(self.failover, rollout, &admin).await;
         }
     }
 
@@ -169,7 +169,7 @@ impl Desk<'_> {
 }
 
 /// The configuration in force, and how another one comes into it.
-struct Force<'a> {
+struct ActiveConfig<'a> {
     file: &'a Path,
     native: NativePart,
     /// What the user has been told.
@@ -179,7 +179,7 @@ struct Force<'a> {
     holder: &'static str,
 }
 
-impl<'a> Force<'a> {
+impl<'a> ActiveConfig<'a> {
     fn of(plan: Plan, file: &'a Path, holder: &'static str) -> Self {
         Self { file, native: plan.native, notes: plan.notes, number: 1, holder }
     }
@@ -187,7 +187,7 @@ impl<'a> Force<'a> {
     /// Takes up the file as it is now, or says why not.
     async fn renew(&mut self, failover: Failover, rollout: &mut Rollout<'_>, admin: &Admin) {
         let Some(plan) = load(self.file, failover) else {
-            console::complain(format_args!("edit refused; configuration {} stays in force", self.number));
+            console::complain(format_args!("edit rejected; configuration {} stays in force", self.number));
             return;
         };
         if let Some(place) = plan.native.difference(&self.native) {

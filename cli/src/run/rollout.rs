@@ -51,13 +51,13 @@ impl From<io::Error> for Failure {
 
 /// An echo server that runs in this process; dropping it ends it, answering first what is under way.
 #[derive(Debug)]
-pub(super) struct Stand {
+pub(super) struct EchoServer {
     /// Where Envoy finds it.
     pub(super) address: HostPort,
     _stop: oneshot::Sender<()>,
 }
 
-impl Stand {
+impl EchoServer {
     /// Starts one on `port`, or on a free one if that is 0.
     pub(super) async fn start(site: &Site, port: u16, service: &str, version: &str) -> io::Result<Self> {
         let echo = Echo { service: service.to_owned(), version: version.to_owned(), ..Echo::default() };
@@ -112,8 +112,8 @@ pub(super) struct Rollout<'a> {
     document: String,
     /// How many clusters, routes and filter configurations Envoy had refused before the first were written.
     refused: [u64; 3],
-    /// Echo servers by the version that they stand for.
-    stands: BTreeMap<String, Stand>,
+    /// Echo servers by the version that they serve as.
+    echo_servers: BTreeMap<String, EchoServer>,
     /// What is in force.
     served: Vec<Served>,
     /// The failover clusters in force, by name.
@@ -135,7 +135,7 @@ impl<'a> Rollout<'a> {
             filter_version: 0,
             document: String::new(),
             refused: [0; 3],
-            stands: BTreeMap::new(),
+            echo_servers: BTreeMap::new(),
             served: Vec::new(),
             failover: BTreeMap::new(),
             routes: Value::Null,
@@ -216,7 +216,7 @@ impl<'a> Rollout<'a> {
         };
         let kept = self.push_clusters(&self.clusters(), admin).await;
         let in_use = |key: &String| self.served.iter().any(|served| served.echo && served.version.key() == *key);
-        self.stands.retain(|key, _| in_use(key));
+        self.echo_servers.retain(|key, _| in_use(key));
         switched.and(restored).and(kept).map(|()| before)
     }
 
@@ -294,21 +294,21 @@ impl<'a> Rollout<'a> {
                     Some(readiness) => (readiness.address(&address), false),
                     None => (Some(address), false),
                 },
-                Serving::Echo => (Some(self.stand(version).await?), true),
+                Serving::Echo => (Some(self.echo_server(version).await?), true),
             };
             all.push(Served { version: version.clone(), by, echo });
         }
         Ok(all)
     }
 
-    async fn stand(&mut self, version: &Version) -> io::Result<HostPort> {
+    async fn echo_server(&mut self, version: &Version) -> io::Result<HostPort> {
         let key = version.key();
-        if let Some(stand) = self.stands.get(&key) {
-            return Ok(stand.address.clone());
+        if let Some(echo_server) = self.echo_servers.get(&key) {
+            return Ok(echo_server.address.clone());
         }
-        let stand = Stand::start(&self.site, 0, version.service(), version.name()).await?;
-        let address = stand.address.clone();
-        self.stands.insert(key, stand);
+        let echo_server = EchoServer::start(&self.site, 0, version.service(), version.name()).await?;
+        let address = echo_server.address.clone();
+        self.echo_servers.insert(key, echo_server);
         Ok(address)
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::desk::{Answer, Desk, PATIENCE};
+use crate::session::{Answer, PATIENCE, Session};
 
 const RULES: &str = r#"
 virtualServices:
@@ -67,8 +67,8 @@ fn seen_names(answer: &Answer) -> impl Iterator<Item = String> {
 
 #[test]
 fn rules_change_requests_and_answers() {
-    let desk = Desk::start(RULES, &[]);
-    let mut client = desk.connect();
+    let session = Session::start(RULES, &[]);
+    let mut client = session.connect();
     let answer = client.get("reviews", "/rate/1?x=1", "x-canary-host: forged\r\n");
     assert_eq!(
         (&answer.body["path"], &answer.body["authority"]),
@@ -77,7 +77,7 @@ fn rules_change_requests_and_answers() {
     assert_eq!(seen(&answer, "x-a"), ["1"]);
     assert_eq!(answer.header("x-by"), ["canary"]);
     assert_eq!(control_headers(seen_names(&answer)), ["x-canary-decision", "x-canary-version"]);
-    desk.says("GET reviews/rate/1?x=1 → v1  outbound|9080|v1|");
+    session.says("GET reviews/rate/1?x=1 → v1  outbound|9080|v1|");
 
     for (name, path, status, header, decision) in [
         ("redirect", "/old", 301, ("location", "http://reviews/new"), "GET reviews/old → -  - 301 canary_redirect"),
@@ -100,7 +100,7 @@ fn rules_change_requests_and_answers() {
     ] {
         let answer = client.get("reviews", path, "");
         assert_eq!((answer.status, answer.header(header.0)), (status, vec![header.1]), "{name}");
-        desk.says(decision);
+        session.says(decision);
     }
 
     let sent = Instant::now();
@@ -149,10 +149,10 @@ fn record(mut stream: TcpStream, heads: &Sender<Vec<String>>) {
 #[test]
 fn a_copy_carries_the_mark_and_no_control_header() {
     let recorder = Recorder::start();
-    let desk = Desk::start(RULES, &["--upstream", &format!("audit/v1={}", recorder.address)]);
-    desk.says(&format!("audit v1: {}, cluster outbound|80|v1|audit.default.svc.cluster.local", recorder.address));
-    desk.says("audit v2: echo server on 127.0.0.1:");
-    let mut client = desk.connect();
+    let session = Session::start(RULES, &["--upstream", &format!("audit/v1={}", recorder.address)]);
+    session.says(&format!("audit v1: {}, cluster outbound|80|v1|audit.default.svc.cluster.local", recorder.address));
+    session.says("audit v2: echo server on 127.0.0.1:");
+    let mut client = session.connect();
     let answer = client.get("reviews", "/copied?x=1", "x-canary-shadow: forged\r\nx-canary-mirror-3: forged\r\n");
     assert_eq!(answer.who(), "reviews v1");
     // Envoy reads the mirrors' headers too late for anything to remove them from the request itself.
@@ -171,8 +171,8 @@ fn a_copy_carries_the_mark_and_no_control_header() {
 
 #[test]
 fn faults_can_be_left_to_the_fault_filter() {
-    let desk = Desk::start(&format!("{RULES}faults: {{delay: faultFilter}}\n"), &[]);
-    let mut client = desk.connect();
+    let session = Session::start(&format!("{RULES}faults: {{delay: faultFilter}}\n"), &[]);
+    let mut client = session.connect();
     let forged = "x-envoy-fault-abort-request: 500\r\nx-envoy-fault-delay-request: 60000\r\n";
     for (name, path, status, decision) in [
         ("none", "/", 200, "GET reviews/ → v1  outbound|9080|v1|reviews.default.svc.cluster.local 200 "),
@@ -183,24 +183,24 @@ fn faults_can_be_left_to_the_fault_filter() {
     ] {
         let answer = client.get("reviews", path, forged);
         assert_eq!(answer.status, status, "{name}");
-        desk.says(decision);
+        session.says(decision);
         if status == 200 {
             let faults = seen_names(&answer).filter(|name| name.starts_with("x-envoy-fault"));
             assert_eq!(faults.collect::<Vec<_>>(), [""; 0], "{name}");
         }
     }
     assert_eq!(client.get("other", "/", forged).who(), "native default");
-    fs::write(desk.file(), RULES).unwrap();
-    desk.complains(
+    fs::write(session.file(), RULES).unwrap();
+    session.complains(
         "canary.yaml: /faults/delay: it is part of the bootstrap: restart run; configuration 1 stays in force",
     );
 }
 
 #[test]
 fn version_mode_routes_by_the_version_alone() {
-    let desk = Desk::start(&format!("{RULES}mode: version\n"), &[]);
-    desk.says("the filter picks the version and names it in x-canary-version");
-    let mut client = desk.connect();
+    let session = Session::start(&format!("{RULES}mode: version\n"), &[]);
+    session.says("the filter picks the version and names it in x-canary-version");
+    let mut client = session.connect();
     let jason = "end-user: jason\r\n";
     for (name, authority, path, headers, who, decision) in [
         ("version", "reviews", "/", jason, "reviews v2", "GET reviews/ → v2  outbound|9080|v2|"),
@@ -222,17 +222,17 @@ fn version_mode_routes_by_the_version_alone() {
         let answer = client.get(authority, path, headers);
         assert_eq!((answer.status, answer.who().as_str()), (200, who), "{name}");
         assert_eq!(answer.body["path"], Value::from(path), "{name}");
-        desk.says(decision);
+        session.says(decision);
     }
     fs::write(
-        desk.file(),
+        session.file(),
         format!("{}mode: version\n", RULES.replace("subset: v2}}]\n  - route", "subset: v3}}]\n  - route")),
     )
     .unwrap();
-    desk.says("configuration 2 in force");
+    session.says("configuration 2 in force");
     assert_eq!(client.get("reviews", "/", jason).who(), "reviews v3");
-    fs::write(desk.file(), RULES).unwrap();
-    desk.complains("canary.yaml: /mode: it is part of the bootstrap: restart run; configuration 2 stays in force");
+    fs::write(session.file(), RULES).unwrap();
+    session.complains("canary.yaml: /mode: it is part of the bootstrap: restart run; configuration 2 stays in force");
     assert_eq!(client.get("reviews", "/", jason).who(), "reviews v3");
 }
 
@@ -240,8 +240,8 @@ fn version_mode_routes_by_the_version_alone() {
 fn version_mode_serves_what_a_trusted_client_forces() {
     let rules = "destinationRules: [{host: reviews, subsets: [{name: v1}, {name: v2}, {name: v3}]}]\n\
                  overrides: {from: [{cidr: 127.0.0.0/8}]}\n";
-    let desk = Desk::start(&format!("{RULES}{rules}mode: version\n"), &[]);
-    let mut client = desk.connect();
+    let session = Session::start(&format!("{RULES}{rules}mode: version\n"), &[]);
+    let mut client = session.connect();
     for (name, headers, who) in [
         ("no version", "", "reviews v1"),
         ("a version of another rule", "x-canary-version: v2\r\n", "reviews v2"),

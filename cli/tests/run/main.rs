@@ -7,9 +7,9 @@
     reason = "test code"
 )]
 
-mod desk;
 mod failover;
 mod fields;
+mod session;
 
 use std::{
     fs,
@@ -20,9 +20,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use desk::{Connection, Desk, canaryctl, wasm};
 use failover::FALLBACK;
 use rustix::process::Signal;
+use session::{Connection, Session, canaryctl, wasm};
 
 const JASON: &str = "end-user: jason\r\n";
 
@@ -58,16 +58,16 @@ fn switch_symlink(file: &Path, content: &str) {
 
 #[test]
 fn a_configuration_is_carried_out_and_told() {
-    let desk = Desk::start(&reviews("v2"), &[]);
+    let session = Session::start(&reviews("v2"), &[]);
     for part in [
         "Envoy 1.",
         "reviews v1: echo server on 127.0.0.1:",
         "cluster outbound|9080|v2|reviews.default.svc.cluster.local",
         "curl -s -H 'Host: reviews:9080' -H 'end-user: jason' http://127.0.0.1:",
     ] {
-        desk.says(part);
+        session.says(part);
     }
-    let mut client = desk.connect();
+    let mut client = session.connect();
     for (name, authority, path, headers, status, who, decision) in [
         (
             "header",
@@ -85,15 +85,15 @@ fn a_configuration_is_carried_out_and_told() {
     ] {
         let answer = client.get(authority, path, headers);
         assert_eq!((answer.status, answer.who().as_str()), (status, who), "{name}");
-        desk.says(decision);
+        session.says(decision);
     }
 }
 
 #[test]
 fn an_edit_is_in_force_within_a_second_on_the_same_connection() {
     type Edit = fn(&Path, &str);
-    let desk = Desk::start(&reviews("v2"), &[]);
-    let mut client = desk.connect();
+    let session = Session::start(&reviews("v2"), &[]);
+    let mut client = session.connect();
     assert_eq!(client.get("reviews", "/", JASON).who(), "reviews v2");
     let mut took = Vec::new();
     for (name, edit, version) in [
@@ -104,9 +104,9 @@ fn an_edit_is_in_force_within_a_second_on_the_same_connection() {
     ] {
         let expected = format!("reviews {version}");
         let edited = Instant::now();
-        edit(&desk.file(), &reviews(version));
+        edit(&session.file(), &reviews(version));
         let mut answer = client.get("reviews", "/", JASON);
-        while answer.who() != expected && edited.elapsed() < desk::PATIENCE {
+        while answer.who() != expected && edited.elapsed() < session::PATIENCE {
             assert_eq!(answer.status, 200, "{name}");
             answer = client.get("reviews", "/", JASON);
         }
@@ -117,18 +117,18 @@ fn an_edit_is_in_force_within_a_second_on_the_same_connection() {
     assert!(took.iter().any(|took| *took < Duration::from_secs(1)), "{took:?}");
     let ratings = "- {hosts: [ratings], http: [{route: [{destination: {host: ratings}}]}]}\nservices:";
     assert_eq!(client.get("ratings:81", "/", "").who(), "native default");
-    fs::write(desk.file(), reviews("v2").replace("services:", ratings)).unwrap();
-    desk.says("configuration 6 in force");
+    fs::write(session.file(), reviews("v2").replace("services:", ratings)).unwrap();
+    session.says("configuration 6 in force");
     assert_eq!(client.get("ratings:81", "/", "").who(), "ratings default");
 }
 
 #[test]
 fn a_request_under_way_survives_the_edit_that_drops_its_version() {
-    let desk = Desk::start(&reviews("v2"), &[]);
-    let mut client = desk.connect();
+    let session = Session::start(&reviews("v2"), &[]);
+    let mut client = session.connect();
     client.send("GET", "reviews", "/delay/1.5s", JASON);
-    fs::write(desk.file(), reviews("v3")).unwrap();
-    desk.says("reviews v2: gone");
+    fs::write(session.file(), reviews("v3")).unwrap();
+    session.says("reviews v2: gone");
     let answer = client.receive();
     assert_eq!((answer.status, answer.who().as_str()), (200, "reviews v2"));
     assert_eq!(client.get("reviews", "/", JASON).who(), "reviews v3");
@@ -136,35 +136,35 @@ fn a_request_under_way_survives_the_edit_that_drops_its_version() {
 
 #[test]
 fn a_bad_edit_is_refused_and_the_last_good_one_serves() {
-    let desk = Desk::start(&reviews("v2"), &[]);
-    let mut client = desk.connect();
+    let session = Session::start(&reviews("v2"), &[]);
+    let mut client = session.connect();
     let wrong_policy = reviews("v3")
         + "destinationRules: [{host: reviews, trafficPolicy: {connectionPool: {tcp: {maxConnections: many}}}}]\n";
     for (name, content, error) in [
         (
             "unknown field",
             reviews("v3").replace("subset: v1", "subset: v1, x: 1"),
-            "canary.yaml: /virtualServices/0/spec/http/1",
+            ": error: /virtualServices/0/spec/http/1",
         ),
         (
             "wrong policy",
             wrong_policy,
-            "canary.yaml: /destinationRules/0/trafficPolicy/connectionPool/tcp/maxConnections: must",
+            ": error: /destinationRules/0/trafficPolicy/connectionPool/tcp/maxConnections: must",
         ),
-        ("no steering", reviews("v3") + "headers: {cluster: ''}\n", "canary.yaml: /headers/cluster: "),
+        ("no steering", reviews("v3") + "headers: {cluster: ''}\n", ": error: /headers/cluster: "),
         ("another header", reviews("v3") + "headers: {cluster: x-other}\n", "canary.yaml: /headers: "),
-        ("no YAML", "{".to_owned(), "canary.yaml: not valid"),
+        ("no YAML", "{".to_owned(), "canary.yaml:1:1: error: not valid JSON: it ends too early"),
     ] {
-        fs::write(desk.file(), content).unwrap();
-        desk.complains(error);
+        fs::write(session.file(), content).unwrap();
+        session.complains(error);
         let answer = client.get("reviews", "/", JASON);
         assert_eq!((answer.status, answer.who().as_str()), (200, "reviews v2"), "{name}");
     }
-    fs::remove_file(desk.file()).unwrap();
-    desk.complains("canary.yaml: No such file");
+    fs::remove_file(session.file()).unwrap();
+    session.complains("canary.yaml: error: no such file");
     assert_eq!(client.get("reviews", "/", JASON).who(), "reviews v2");
-    fs::write(desk.file(), reviews("v3")).unwrap();
-    desk.says("configuration 2 in force");
+    fs::write(session.file(), reviews("v3")).unwrap();
+    session.says("configuration 2 in force");
     assert_eq!(client.get("reviews", "/", JASON).who(), "reviews v3");
 }
 
@@ -173,30 +173,30 @@ fn what_envoy_refuses_is_told_and_the_last_good_one_serves() {
     let directory = tempfile::tempdir().unwrap();
     let module = directory.path().join("canary.wasm");
     fs::copy(wasm(), &module).unwrap();
-    let desk = Desk::start(&reviews("v2"), &["--wasm", module.to_str().unwrap()]);
-    let mut client = desk.connect();
+    let session = Session::start(&reviews("v2"), &["--wasm", module.to_str().unwrap()]);
+    let mut client = session.connect();
     rename_over(&module, "\0asm and nothing that could be run");
-    fs::write(desk.file(), reviews("v3")).unwrap();
-    desk.complains("Envoy refused its filter configuration; its log above says why; configuration 1 stays in force");
+    fs::write(session.file(), reviews("v3")).unwrap();
+    session.complains("Envoy refused its filter configuration; its log above says why; configuration 1 stays in force");
     assert_eq!(client.get("reviews", "/", JASON).who(), "reviews v2");
     fs::copy(wasm(), module.with_extension("next")).unwrap();
     fs::rename(module.with_extension("next"), &module).unwrap();
-    fs::write(desk.file(), reviews("v4")).unwrap();
-    desk.says("configuration 2 in force");
+    fs::write(session.file(), reviews("v4")).unwrap();
+    session.says("configuration 2 in force");
     assert_eq!(client.get("reviews", "/", JASON).who(), "reviews v4");
 }
 
 #[test]
 fn a_signal_leaves_neither_process_nor_file() {
     for (name, signal) in [("SIGINT", Signal::INT), ("SIGTERM", Signal::TERM), ("SIGHUP", Signal::HUP)] {
-        let mut desk = Desk::start(&reviews("v2"), &[]);
-        let addresses = [desk.address("listener"), desk.address("admin")];
-        let mut client = desk.connect();
+        let mut session = Session::start(&reviews("v2"), &[]);
+        let addresses = [session.address("listener"), session.address("admin")];
+        let mut client = session.connect();
         client.get("reviews", "/last", "");
-        desk.signal(signal);
-        assert_eq!(desk.ended().code(), Some(0), "{name}");
-        desk.says("GET reviews/last → v1");
-        assert_eq!(desk.left_over(), Vec::<std::path::PathBuf>::new(), "{name}");
+        session.signal(signal);
+        assert_eq!(session.ended().code(), Some(0), "{name}");
+        session.says("GET reviews/last → v1");
+        assert_eq!(session.left_over(), Vec::<std::path::PathBuf>::new(), "{name}");
         for address in addresses {
             assert!(TcpStream::connect(address).is_err(), "{name}: something listens on {address}");
         }
@@ -205,11 +205,11 @@ fn a_signal_leaves_neither_process_nor_file() {
 
 #[test]
 fn an_envoy_that_ends_by_itself_is_told() {
-    let mut desk = Desk::start(&reviews("v2"), &[]);
-    Connection::to(desk.address("admin")).send("POST", "admin", "/quitquitquit", "content-length: 0\r\n");
-    assert_eq!(desk.ended().code(), Some(1));
-    desk.complains("error: Envoy ended by itself");
-    assert_eq!(desk.left_over(), Vec::<std::path::PathBuf>::new());
+    let mut session = Session::start(&reviews("v2"), &[]);
+    Connection::to(session.address("admin")).send("POST", "admin", "/quitquitquit", "content-length: 0\r\n");
+    assert_eq!(session.ended().code(), Some(1));
+    session.complains("error: Envoy ended by itself");
+    assert_eq!(session.left_over(), Vec::<std::path::PathBuf>::new());
 }
 
 #[test]
@@ -221,13 +221,13 @@ fn a_version_is_served_by_whom_the_user_says() {
     std::io::BufRead::read_line(&mut std::io::BufReader::new(echo.0.stdout.take().unwrap()), &mut line).unwrap();
     let address = line.trim().rsplit(' ').next().unwrap();
     let own = format!("reviews/v2={address}");
-    let desk = Desk::start(&reviews("v2"), &["--upstream", &own, "--upstream", "reviews.default/v1=none"]);
-    let mut client = desk.connect();
+    let session = Session::start(&reviews("v2"), &["--upstream", &own, "--upstream", "reviews.default/v1=none"]);
+    let mut client = session.connect();
     assert_eq!(client.get("reviews", "/", JASON).who(), "mine dev");
     assert_eq!(client.get("reviews", "/none", "").status, 503);
-    desk.says("GET reviews/none → v1  outbound|9080|v1|reviews.default.svc.cluster.local 503 cluster_not_found NC");
-    fs::write(desk.file(), reviews("v3")).unwrap();
-    desk.complains("the configuration has no such destination");
+    session.says("GET reviews/none → v1  outbound|9080|v1|reviews.default.svc.cluster.local 503 cluster_not_found NC");
+    fs::write(session.file(), reviews("v3")).unwrap();
+    session.complains("the configuration has no such destination");
     assert_eq!(client.get("reviews", "/", JASON).who(), "reviews v3");
 }
 
@@ -255,18 +255,18 @@ fn fails(command: &mut Command, directory: &Path) -> String {
 
 #[test]
 fn a_board_stands_beside_unless_it_is_not_wanted() {
-    let desk = Desk::start(&reviews("v2"), &["--board-port", "0"]);
-    let answer = desk.connect().get("reviews", "/", "");
+    let session = Session::start(&reviews("v2"), &["--board-port", "0"]);
+    let answer = session.connect().get("reviews", "/", "");
     assert_eq!(answer.status, 200);
-    let state = || Connection::to(desk.address("board")).get("localhost", "/api/state?window=60", "").body;
+    let state = || Connection::to(session.address("board")).get("localhost", "/api/state?window=60", "").body;
     let begin = Instant::now();
     while state()["envoy"]["condition"] != "answers" {
-        assert!(begin.elapsed() < desk::PATIENCE, "{}", state());
+        assert!(begin.elapsed() < session::PATIENCE, "{}", state());
     }
-    assert_eq!(state()["envoy"]["address"], format!("http://{}", desk.address("admin")));
-    drop(desk);
-    let desk = Desk::start(&reviews("v2"), &["--no-board"]);
-    assert!(!desk.said().contains("  board "), "{}", desk.said());
+    assert_eq!(state()["envoy"]["address"], format!("http://{}", session.address("admin")));
+    drop(session);
+    let session = Session::start(&reviews("v2"), &["--no-board"]);
+    assert!(!session.said().contains("  board "), "{}", session.said());
 }
 
 #[test]
@@ -300,12 +300,12 @@ fn what_is_missing_or_taken_is_named_before_anything_starts() {
             vec!["--config", "good.yaml", "--envoy", "/bin/sh", "--wasm", wasm],
             vec!["/bin/", "not an Envoy"],
         ),
-        ("configuration", complete("absent.yaml", &[]), vec!["absent.yaml: No such file"]),
+        ("configuration", complete("absent.yaml", &[]), vec!["absent.yaml: error: no such file"]),
         ("directory", complete(".", &[]), vec!["--config: . is no file"]),
         (
             "errors",
             complete("bad.yaml", &[]),
-            vec!["bad.yaml: /virtualServices: expected a list", "bad.yaml: /x: unknown field"],
+            vec!["error: /virtualServices: expected a list", "error: /x: unknown field"],
         ),
         ("port", on_port("--port", "--admin-port"), vec!["error: --port ", "cannot be listened on"]),
         ("admin port", on_port("--admin-port", "--port"), vec!["error: --admin-port ", "cannot be listened on"]),
@@ -330,8 +330,8 @@ fn what_is_missing_or_taken_is_named_before_anything_starts() {
 
 /// The Envoy that `canaryctl run` finds.
 fn envoy() -> String {
-    let desk = Desk::start("{}", &[]);
-    let line = desk.says("Envoy 1.");
+    let session = Session::start("{}", &[]);
+    let line = session.says("Envoy 1.");
     line.split_once('(').unwrap().1.split_once(") with ").unwrap().0.to_owned()
 }
 

@@ -1,4 +1,4 @@
-//! What catches requests where a plugin that is open to failure is not there: an EnvoyFilter beside it.
+//! The fallback filter: an EnvoyFilter beside a plugin that fails open, for proxies that have no plugin yet.
 
 use canary_config::Config;
 
@@ -15,8 +15,9 @@ use crate::bootstrap::{
     listener,
 };
 
-/// The EnvoyFilter. Without it a proxy that starts while the document is bad answers 500 to everything, whatever the strategy is.
-pub(super) fn net(kind: Kind, plugin: &Plugin) -> Manifest {
+/// The EnvoyFilter. Without it, a proxy that starts while the configuration is bad answers 500 to every request, whatever the
+/// strategy.
+pub(super) fn fallback_filter(kind: Kind, plugin: &Plugin) -> Manifest {
     let native = NativePart::of(&plugin.config);
     let version = plugin.config.headers.version();
     let name = name_in_envoy(kind, plugin);
@@ -24,9 +25,9 @@ pub(super) fn net(kind: Kind, plugin: &Plugin) -> Manifest {
         discovered_or(&name, &[WASM, RBAC, listener::HEADER_MUTATION], Some(listener::without_headers(version)));
     let replaced = http_filter(plugin, &name, "REPLACE", &discovery);
     let why = "The plugin's filter as istiod makes it, and a default that is in force where a proxy starts while the document is\nbad: it removes the header of which only the filter may tell the routes.";
-    // Where nobody is trusted, nobody's wish is lost.
-    let wish = version.filter(|_| plugin.config.overrides.from.is_empty());
-    let stripped = without_clients_copies(plugin, native.reserved_headers().chain(wish));
+    // With trusted clients, the header must reach the filter.
+    let unused = version.filter(|_| plugin.config.overrides.from.is_empty());
+    let stripped = without_clients_copies(plugin, native.reserved_headers().chain(unused));
     let patches = vec![(why.to_owned(), replaced), stripped];
     envoy_filter(plugin, comments(&plugin.config), plugin.metadata(), PRIORITY, patches)
 }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::Path};
 
-use super::rollout::Stand;
+use super::rollout::EchoServer;
 use crate::{address::HostPort, bootstrap::Failover};
 
 /// Where one may look at what runs.
@@ -12,10 +12,10 @@ pub(super) struct Interfaces {
 }
 
 /// What stays the same while configurations come and go.
-pub(super) struct Desk<'a> {
+pub(super) struct Session<'a> {
     pub(super) file: &'a Path,
     pub(super) envoy: String,
     pub(super) wasm: &'a Path,
     pub(super) failover: Failover,
-    pub(super) native: Stand,
+    pub(super) native: EchoServer,
 }

@@ -61,14 +61,14 @@ impl Lines {
 }
 
 /// A running `canaryctl run` with a directory of its own. It gets SIGTERM when this is dropped.
-pub(crate) struct Desk {
+pub(crate) struct Session {
     child: Child,
     directory: tempfile::TempDir,
     stdout: Lines,
     stderr: Lines,
 }
 
-impl Desk {
+impl Session {
     /// Starts it with a configuration, and more flags, and waits until that is in force.
     pub(crate) fn start(configuration: &str, flags: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -83,9 +83,9 @@ impl Desk {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = Lines::of(child.stdout.take().unwrap());
         let stderr = Lines::of(child.stderr.take().unwrap());
-        let desk = Self { child, directory, stdout, stderr };
-        desk.says("configuration 1 in force");
-        desk
+        let session = Self { child, directory, stdout, stderr };
+        session.says("configuration 1 in force");
+        session
     }
 
     /// The configuration file.
@@ -146,7 +146,7 @@ impl Desk {
     }
 }
 
-impl Drop for Desk {
+impl Drop for Session {
     fn drop(&mut self) {
         if self.child.try_wait().is_ok_and(|status| status.is_some()) {
             return;
