@@ -1,5 +1,5 @@
 //! The examples of the help are commands that the tool takes; those that need nothing else are run.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
+#![expect(clippy::unwrap_used, reason = "test code")]
 
 use std::path::Path;
 use std::process::Command;

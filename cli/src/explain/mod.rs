@@ -244,11 +244,12 @@ fn wrapped(text: &str) -> String {
 
 /// The answer as data: draws that the question does not give count as 0.
 pub(crate) fn answer(config: &Config, question: &Question) -> Value {
-    let table = RouteTable::compile(&question.config(config));
+    let config = question.config(config);
+    let table = RouteTable::compile(&config);
     let mut answer = question.answer(&table);
     let decision = question.request.decide(&table, &question.draws.unwrap_or_default(), &question.unavailable);
     if let Value::Object(fields) = &mut answer {
-        fields.insert("ifUnavailable".to_owned(), outage::next_versions(&table, question, &decision).into());
+        fields.insert("ifUnavailable".to_owned(), outage::next_versions(&config, question, &decision).into());
     }
     answer
 }

@@ -1,33 +1,20 @@
 //! What happens when the cluster of a version cannot serve.
 
-use canary_config::{Config, Mode};
+use canary_config::Config;
 use canary_routing::explain::Question;
-use canary_routing::{Decision, Outcome, RouteTable};
+use canary_routing::{Decision, Outcome};
 
-/// The versions that serve in turn when the cluster of `decision`, and then each next one, is unavailable. Empty where there is
-/// no other version, and in mode version, where the native route decides.
-pub(crate) fn next_versions(table: &RouteTable, question: &Question, decision: &Decision<'_>) -> Vec<String> {
-    let mut unavailable = question.unavailable.clone();
-    let mut versions = Vec::new();
-    let draws = question.draws.unwrap_or_default();
-    let mut cluster = cluster_of(decision);
-    while let Some(down) = cluster.filter(|down| table.mode() == Mode::Cluster && !unavailable.contains(down)) {
-        unavailable.push(down);
-        let next = question.request.decide(table, &draws, &unavailable);
-        cluster = cluster_of(&next).filter(|cluster| !unavailable.contains(cluster));
-        if let (Outcome::Forward(forward), Some(_)) = (&next.outcome, &cluster) {
-            let subset = forward.destination.subset.as_deref();
-            versions.push(subset.unwrap_or(&forward.destination.host).to_owned());
-        }
-    }
-    versions
-}
-
-fn cluster_of(decision: &Decision<'_>) -> Option<String> {
-    match &decision.outcome {
-        Outcome::Forward(forward) => Some(forward.cluster.to_string()),
-        Outcome::LocalReply(_) | Outcome::Untouched => None,
-    }
+/// The versions that serve in turn when the cluster of `decision`, and then each next one, cannot: the fallback order of the
+/// host's policy without those that are unavailable already. Empty where there is no other version.
+pub(crate) fn next_versions(config: &Config, question: &Question, decision: &Decision<'_>) -> Vec<String> {
+    let Outcome::Forward(forward) = &decision.outcome else { return Vec::new() };
+    let destination = forward.destination;
+    let Some(policy) = config.policy_of(&destination.host) else { return Vec::new() };
+    let is_available = |version: &&str| {
+        let cluster = config.clusters.name(&destination.host, Some(*version), forward.port);
+        !question.unavailable.contains(&cluster)
+    };
+    policy.after(destination.subset.as_deref()).filter(is_available).map(str::to_owned).collect()
 }
 
 /// Checks that clusters are of the configuration.

@@ -47,7 +47,7 @@ pub(crate) fn explain(document: &Document, config: &Config, question: &Question)
             Mode::Cluster => details(&possible.decision, &mirrors),
             Mode::Version => named_version(&possible.decision, &config.headers),
         };
-        for detail in details.into_iter().chain(outage_line(&table, question, &possible.decision)) {
+        for detail in details.into_iter().chain(outage_line(&config, table.mode(), question, &possible.decision)) {
             let _ = writeln!(text, "           {detail}");
         }
     }
@@ -69,9 +69,9 @@ pub(crate) fn explain(document: &Document, config: &Config, question: &Question)
 }
 
 /// What follows when the cluster cannot serve.
-fn outage_line(table: &RouteTable, question: &Question, decision: &Decision<'_>) -> Option<String> {
-    let (Outcome::Forward(_), Mode::Cluster) = (&decision.outcome, table.mode()) else { return None };
-    let next = next_versions(table, question, decision);
+fn outage_line(config: &Config, mode: Mode, question: &Question, decision: &Decision<'_>) -> Option<String> {
+    let (Outcome::Forward(_), Mode::Cluster) = (&decision.outcome, mode) else { return None };
+    let next = next_versions(config, question, decision);
     Some(match next.as_slice() {
         [] => "if it cannot serve: 503, there is no other version".to_owned(),
         next => format!("if it cannot serve: {}", next.join(", then ")),
