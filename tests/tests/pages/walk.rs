@@ -22,7 +22,9 @@ const CANARYCTL: &str = "target/debug/canaryctl";
 const CURL: &str = "tests/src/pages/bin/curl";
 const KUBECTL: &str = "tests/src/pages/bin/kubectl";
 /// The files that readers write, or have written.
-const FILES: [&str; 2] = ["canary.yaml", "mine.yaml"];
+const FILES: [&str; 3] = ["canary.yaml", "mine.yaml", REQUESTS];
+/// The one that no running command follows.
+const REQUESTS: &str = "requests.yaml";
 const IN_FORCE: &str = "configuration 1 in force";
 /// How long `make run` may say nothing while it builds the filter and fetches Envoy.
 const LONGEST_BUILD: Duration = Duration::from_secs(180);
@@ -60,7 +62,7 @@ impl Reader {
         let name = block.text.lines().next().and_then(|line| line.strip_prefix("# "));
         let Some(name) = name.filter(|name| FILES.contains(name)) else { return };
         fs::write(self.folder.path().join(name), &block.text).expect("write a file");
-        if let Some(running) = &mut self.running {
+        if let Some(running) = self.running.as_mut().filter(|_| name != REQUESTS) {
             running.follows_an_edit();
         }
     }
